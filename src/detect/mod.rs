@@ -1,0 +1,151 @@
+//! What a flow is, from the first bytes of both sides. Never from ports: dissectors are not shown any (law 6).
+//!
+//! A [`Dissector`] is a pure function of [`Heads`]; it may be asked again as more bytes arrive. Once it says
+//! [`Outcome::Found`], a [`Session`] may read on: to collect handshake facts, or to watch for an upgrade to TLS.
+
+use crate::model::{Class, Evidence, Facts, Protocol, Transport};
+
+/// One UDP datagram (or one message of another packet transport) of a flow whose protocol is being looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Sent by the presumed client.
+    pub from_client: bool,
+    /// Its captured payload.
+    pub bytes: &'a [u8],
+    /// Payload bytes on the wire; larger than `bytes.len()` when it was cut short.
+    pub wire_len: usize,
+}
+
+/// The first bytes of both sides of a flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heads<'a> {
+    /// TCP: stream bytes of the presumed client, in order, without gaps. Empty for other transports.
+    pub client: &'a [u8],
+    /// TCP: stream bytes of the presumed server.
+    pub server: &'a [u8],
+    /// Other transports: the first datagrams of both sides in order, at most [`MAX_DATAGRAMS`]. Empty for TCP.
+    pub datagrams: &'a [Datagram<'a>],
+    /// TCP: the heads start at the first byte of the connection (a SYN was seen). Always true for other transports.
+    pub from_start: bool,
+}
+
+/// Datagrams of one flow that are kept for detection.
+pub const MAX_DATAGRAMS: usize = 8;
+
+/// Bytes of each side of a stream that are kept for detection.
+pub const MAX_HEAD: usize = 48 * 1024;
+
+/// What a dissector says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// Not this protocol, whatever comes.
+    No,
+    /// Nothing against it so far, and not enough for it.
+    NeedMore,
+    /// Good enough if nothing more arrives (flow ends, limits reached); more bytes may strengthen or refute it.
+    Likely(Found),
+    /// It is this protocol.
+    Found(Found),
+}
+
+/// A recognised protocol.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// What it means for a reader of the wire.
+    pub class: Class,
+    /// Why.
+    pub evidence: Evidence,
+    /// The bytes prove which side is the client: the presumed one.
+    pub client_proven: bool,
+}
+
+impl Found {
+    /// A protocol in clear, recognised by its pattern.
+    #[must_use]
+    pub const fn plaintext(protocol: Protocol) -> Self {
+        Self { protocol, class: Class::Plaintext, evidence: Evidence::Signature, client_proven: false }
+    }
+
+    /// An encrypted protocol.
+    #[must_use]
+    pub const fn encrypted(protocol: Protocol, evidence: Evidence) -> Self {
+        Self { protocol, class: Class::Encrypted, evidence, client_proven: false }
+    }
+
+    /// The same, with the presumed client proven to be the client.
+    #[must_use]
+    pub const fn from_client(self) -> Self {
+        Self { client_proven: true, ..self }
+    }
+}
+
+/// Recognises one protocol. Implementations are stateless; each is one file and one row of `DISSECTORS`.
+///
+/// Laws, tested over the whole table: a prefix of an accepted input is never [`Outcome::No`] (stream dissectors);
+/// no input panics.
+pub trait Dissector: Sync {
+    /// The protocol it recognises (a dissector may answer with another, nearer one).
+    fn protocol(&self) -> Protocol;
+
+    /// The transport it runs on.
+    fn transport(&self) -> Transport;
+
+    /// Looks at the heads, presuming that the client is the side that is called so. When the answer is `No` and no SYN
+    /// told who the client is, the caller asks again with the sides exchanged.
+    fn probe(&self, heads: Heads<'_>) -> Outcome;
+
+    /// What reads on once the protocol is found; `None` when nothing more is wanted.
+    fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
+        None
+    }
+}
+
+/// Where the packet in hand stands, for sessions that need it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Time of the packet, nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// Bytes of this packet's payload on the wire (datagrams).
+    pub wire_len: usize,
+}
+
+/// What a session says after each piece.
+pub enum Step {
+    /// Go on feeding.
+    Continue,
+    /// Nothing more is wanted; the session is finished.
+    Done,
+    /// This datagram (only it) is readable although the flow is encrypted, for example STUN beside SRTP.
+    Readable,
+    /// From here on the flow is another protocol: what was fed up to now, less `rest` bytes at the end of this piece,
+    /// went in clear. `next` reads what follows in both directions, starting with those `rest` bytes.
+    Upgrade {
+        /// The protocol that follows.
+        found: Found,
+        /// Bytes at the end of this piece that belong to it already.
+        rest: usize,
+        /// What reads on.
+        next: Box<dyn Session>,
+    },
+}
+
+/// Reads a recognised flow on: ordered stream bytes (first the heads, then as they arrive), or whole datagrams.
+pub trait Session: Send {
+    /// The next bytes of one side.
+    fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step;
+
+    /// Stream bytes of one side are missing (never captured) or this session was fed the last there is of them.
+    /// Returns whether it wants to go on.
+    fn gap(&mut self, _from_client: bool) -> bool {
+        false
+    }
+
+    /// Ends the session: writes what it knows into `facts`, and may correct class and evidence in `found` (a NULL
+    /// suite is plaintext; both hellos are stronger than one).
+    fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts);
+
+    /// Heap bytes held, roughly; counted against `--max-memory`.
+    fn memory(&self) -> usize;
+}

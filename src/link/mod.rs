@@ -1,0 +1,1 @@
+//! From a captured frame to the network packet inside: link-layer headers.

@@ -1,0 +1,170 @@
+//! What a flow says about itself in clear: the input of grading and of the distributions in the report.
+//!
+//! A value that was not seen is `None` or empty, never a likely guess.
+
+use super::Protocol;
+
+/// Facts of one flow. At most one of `tls` and `ssh` is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// TLS, DTLS, or the TLS inside QUIC.
+    pub tls: Option<TlsFacts>,
+    /// SSH algorithms.
+    pub ssh: Option<SshFacts>,
+    /// A plaintext protocol that could have switched to TLS, and what came of it.
+    pub upgrade: Option<(Protocol, UpgradeOutcome)>,
+    /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
+    pub announced: Vec<(super::Endpoint, Protocol)>,
+    /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's.
+    pub carrier_version: Option<u32>,
+}
+
+/// What became of an upgrade from plaintext to encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpgradeOutcome {
+    /// The server offered it; the client did not ask.
+    Offered,
+    /// The client asked for it and the server refused.
+    Refused,
+    /// The client asked, the server agreed, and encryption followed.
+    Used,
+    /// The client asked, the server agreed, and what followed was not encryption.
+    Failed,
+}
+
+impl UpgradeOutcome {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offered => "offered",
+            Self::Refused => "refused",
+            Self::Used => "used",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How far a handshake was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Handshake {
+    /// No handshake message was seen (mid-stream).
+    #[default]
+    NotSeen,
+    /// Only messages of one side.
+    OneSided,
+    /// Both hellos, and nothing that proves completion.
+    Opened,
+    /// Both hellos, and protected data or both ChangeCipherSpecs after them.
+    Completed,
+    /// Ended by an alert, a reset or a close before completion.
+    Failed,
+}
+
+/// TLS facts. All numbers are code points of the IANA TLS registries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// Negotiated version: 0x0002 (SSL 2), 0x0300 to 0x0304, or a DTLS version (0xfeff, 0xfefd, 0xfefc).
+    /// TLS 1.3 drafts are reported as 0x0304, with `draft` set. Never taken from a HelloRetryRequest alone.
+    pub version: Option<u16>,
+    /// Draft number of TLS 1.3 (0x7fxx), when a draft was negotiated.
+    pub draft: Option<u8>,
+    /// Versions that the client offered: supported_versions if present, else its legacy version. GREASE left out.
+    pub offered_versions: Vec<u16>,
+    /// Negotiated cipher suite.
+    pub cipher: Option<u16>,
+    /// Suites that the client offered, in its order, GREASE left out.
+    pub offered_ciphers: Vec<u16>,
+    /// Negotiated named group: ServerHello key_share (1.3), ServerKeyExchange named_curve (1.2 and earlier).
+    pub group: Option<u16>,
+    /// Groups that the client offered, GREASE left out.
+    pub offered_groups: Vec<u16>,
+    /// Groups for which the client sent a key share, GREASE left out.
+    pub key_shares: Vec<u16>,
+    /// Size of the finite-field DH prime in ServerKeyExchange. Unit: bits.
+    pub dh_bits: Option<u16>,
+    /// Signature scheme of ServerKeyExchange (TLS 1.2).
+    pub signature: Option<u16>,
+    /// Signature schemes that the client offered.
+    pub offered_signatures: Vec<u16>,
+    /// server_name of the ClientHello, as sent (lossy UTF-8).
+    pub server_name: Option<String>,
+    /// Negotiated ALPN; for TLS 1.3 it is encrypted and stays `None`.
+    pub next_protocol: Option<String>,
+    /// ALPN list of the ClientHello.
+    pub offered_protocols: Vec<String>,
+    /// JA3 (MD5, 32 hex digits) of the ClientHello.
+    pub ja3: Option<String>,
+    /// JA3S (MD5, 32 hex digits) of the ServerHello.
+    pub ja3s: Option<String>,
+    /// JA4 of the ClientHello.
+    pub ja4: Option<String>,
+    /// The session was resumed (PSK accepted, or abbreviated handshake).
+    pub resumed: bool,
+    /// TLS 1.3: the server selected a PSK and sent no key share (psk_ke).
+    pub psk_only: bool,
+    /// The server answered with a HelloRetryRequest first.
+    pub hello_retry: bool,
+    /// How far the handshake was seen.
+    pub handshake: Handshake,
+    /// The server negotiated encrypt_then_mac (RFC 7366).
+    pub encrypt_then_mac: bool,
+    /// The server negotiated extended_master_secret (RFC 7627).
+    pub extended_master_secret: bool,
+    /// The server negotiated renegotiation_info (RFC 5746).
+    pub secure_renegotiation: bool,
+    /// The server negotiated truncated_hmac (RFC 6066).
+    pub truncated_hmac: bool,
+    /// The server negotiated heartbeat (RFC 6520).
+    pub heartbeat: bool,
+    /// Compression method that the server selected; 0 is none.
+    pub compression: Option<u8>,
+    /// The ClientHello carries an ECH extension (real or GREASE: that cannot be told from outside).
+    pub ech_offered: bool,
+    /// The ClientHello carries TLS_FALLBACK_SCSV (RFC 7507).
+    pub fallback_scsv: bool,
+    /// The server random ends in a downgrade sentinel (RFC 8446 section 4.1.3).
+    pub downgrade_sentinel: bool,
+    /// use_srtp profile selected by the server (RFC 5764).
+    pub srtp_profile: Option<u16>,
+    /// A client certificate was asked for.
+    pub client_certificate_requested: bool,
+    /// A fixed 64-bit digest of the server's key share or (EC)DHE public value; to see values that repeat.
+    pub server_share_digest: Option<u64>,
+    /// The server's leaf certificate, where it is visible (TLS 1.2 and earlier).
+    pub certificate: Option<CertificateFacts>,
+}
+
+/// What is public and not personal in a leaf certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// `rsa-2048`, `ec-p256`, `ed25519`, `dsa-1024` ...
+    pub key: String,
+    /// `rsa-sha256`, `ecdsa-sha256`, `rsa-pss-sha256`, `ed25519` ...
+    pub signature: String,
+    /// Start of validity, seconds since 1970 UTC.
+    pub not_before: i64,
+    /// End of validity, seconds since 1970 UTC.
+    pub not_after: i64,
+    /// Issuer and subject are the same.
+    pub self_signed: bool,
+    /// Whether a subject name matches the server_name; `None` when no server_name was sent.
+    pub name_matches: Option<bool>,
+}
+
+/// SSH algorithms, by the negotiation rule of RFC 4253 section 7.1 over both KEXINITs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SshFacts {
+    /// Key exchange.
+    pub kex: Option<String>,
+    /// Host key algorithm.
+    pub host_key: Option<String>,
+    /// Cipher, client to server and server to client.
+    pub cipher: [Option<String>; 2],
+    /// MAC, client to server and server to client; `None` also when the cipher is an AEAD.
+    pub mac: [Option<String>; 2],
+    /// Both sides offered strict key exchange (the countermeasure to CVE-2023-48795).
+    pub strict_kex: bool,
+    /// How far the handshake was seen: `Completed` after NEWKEYS from both sides.
+    pub handshake: Handshake,
+}

@@ -1,0 +1,13 @@
+//! Words that every stage shares: classes, evidence, units, addresses, facts. No stage logic.
+
+mod counts;
+mod facts;
+mod flow;
+mod loss;
+mod protocol;
+
+pub use counts::{Counts, Units};
+pub use facts::{CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, UpgradeOutcome};
+pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
+pub use loss::Loss;
+pub use protocol::{Class, Evidence, Protocol};

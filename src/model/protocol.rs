@@ -1,0 +1,119 @@
+//! What a flow is (protocol), what that means for a reader of the wire (class), how sure we are (evidence).
+
+use std::fmt;
+
+/// The name of a protocol, lower case as in ECS `network.protocol` (`tls`, `dns`, `smtp` ...).
+///
+/// One pointer wide, because every flow record holds one. Two are equal when their names are.
+#[derive(Clone, Copy)]
+pub struct Protocol(pub &'static &'static str);
+
+impl Protocol {
+    /// TLS over a stream (RFC 8446), with its forerunners SSL 2 and 3.
+    pub const TLS: Self = Self(&"tls");
+    /// TLS over datagrams (RFC 9147).
+    pub const DTLS: Self = Self(&"dtls");
+    /// QUIC (RFC 9000).
+    pub const QUIC: Self = Self(&"quic");
+    /// HTTP/1 in clear (RFC 9112).
+    pub const HTTP: Self = Self(&"http");
+    /// HTTP/2 in clear, prior knowledge (RFC 9113).
+    pub const HTTP2: Self = Self(&"http2");
+    /// No protocol was recognised.
+    pub const UNKNOWN: Self = Self(&"unknown");
+
+    /// The name as it stands in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl PartialEq for Protocol {
+    fn eq(&self, other: &Self) -> bool {
+        *self.0 == *other.0
+    }
+}
+
+impl Eq for Protocol {}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What an on-path observer can read of a packet. Exactly one for each packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Content is confidential to an on-path observer.
+    Encrypted,
+    /// Content is readable, or protected in name only.
+    Plaintext,
+    /// There is payload and no sufficient evidence.
+    Unknown,
+    /// No application payload.
+    Control,
+}
+
+impl Class {
+    /// All classes, in the order of the report.
+    pub const ALL: [Self; 4] = [Self::Encrypted, Self::Plaintext, Self::Unknown, Self::Control];
+
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Plaintext => "plaintext",
+            Self::Unknown => "unknown",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// Why a class was given, weakest first, so that a floor is a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Evidence {
+    /// No evidence: class `unknown` or `control`.
+    None,
+    /// Announced by another flow: FTP data, RTP from SDP, a known QUIC connection ID.
+    Association,
+    /// A payload pattern, on both sides or in several packets.
+    Signature,
+    /// Several consistent records in mid-stream.
+    Framing,
+    /// One side of a handshake.
+    OneSided,
+    /// Both sides of a handshake.
+    Handshake,
+    /// A cryptographic check passed, for example the tag of a QUIC Initial.
+    Verified,
+}
+
+impl Evidence {
+    /// All kinds, strongest first, as in the report.
+    pub const ALL: [Self; 7] = [
+        Self::Verified,
+        Self::Handshake,
+        Self::OneSided,
+        Self::Framing,
+        Self::Signature,
+        Self::Association,
+        Self::None,
+    ];
+
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Handshake => "handshake",
+            Self::OneSided => "one_sided",
+            Self::Framing => "framing",
+            Self::Signature => "signature",
+            Self::Association => "association",
+            Self::None => "none",
+        }
+    }
+}

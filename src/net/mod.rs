@@ -1,0 +1,69 @@
+//! From a network packet to a flow key and a transport payload: IP, extension headers, fragments, tunnels.
+
+use crate::model::{FlowKey, Loss, Side, Tunnel};
+
+/// A frame, taken apart as far as it goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decoded {
+    /// A packet of a conversation.
+    Packet(Packet),
+    /// A frame without application payload that belongs to no conversation: its protocol name (`arp`, `icmp` ...).
+    Control(&'static str, [Tunnel; 6]),
+    /// A fragment of an IP datagram, to be put together in order before it can go on.
+    Fragment(Fragment),
+    /// A frame that carries data in clear at the link layer, without a network packet (for example NetBIOS over LLC,
+    /// CAN): protocol name.
+    Plain(&'static str, [Tunnel; 6]),
+    /// A frame whose content is encrypted at the link layer (802.11 protected, MACsec): protocol name.
+    Sealed(&'static str, [Tunnel; 6]),
+    /// A frame with content that nothing here recognises.
+    Opaque(&'static str, [Tunnel; 6]),
+    /// A frame that could not be read, and why. Outside every share.
+    Undecoded(Loss),
+}
+
+/// A transport packet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packet {
+    /// Conversation.
+    pub key: FlowKey,
+    /// Side of `key` that sent it.
+    pub from: Side,
+    /// TCP header flags (RFC 9293 section 3.1), low byte; 0 for other transports.
+    pub tcp_flags: u8,
+    /// Encapsulations opened, outermost first; unused places are 0.
+    pub tunnels: [Tunnel; 6],
+    /// TCP sequence number.
+    pub seq: u32,
+    /// TCP acknowledgement number.
+    pub ack: u32,
+    /// Offset of the transport payload from the start of the frame (or of the reassembled datagram).
+    pub payload_start: u32,
+    /// Transport payload bytes that were captured.
+    pub payload_captured: u32,
+    /// Transport payload bytes on the wire, from the IP length (never link padding). At least `payload_captured`.
+    pub payload_len: u32,
+}
+
+/// One IP fragment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fragment {
+    /// Source and destination in key form, ports 0; transport is the fragment's protocol.
+    pub key: FlowKey,
+    /// Side of `key` that sent it.
+    pub from: Side,
+    /// Identification (16 bits in IPv4, 32 in IPv6).
+    pub id: u32,
+    /// Offset of this fragment's data in the datagram. Unit: bytes.
+    pub offset: u32,
+    /// More fragments follow.
+    pub more: bool,
+    /// Encapsulations opened, outermost first.
+    pub tunnels: [Tunnel; 6],
+    /// Offset of the fragment's data from the start of the frame.
+    pub data_start: u32,
+    /// Bytes of it that were captured.
+    pub data_captured: u32,
+    /// Bytes of it on the wire.
+    pub data_len: u32,
+}
