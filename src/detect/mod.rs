@@ -3,7 +3,15 @@
 //! A [`Dissector`] is a pure function of [`Heads`]; it may be asked again as more bytes arrive. Once it says
 //! [`Outcome::Found`], a [`Session`] may read on: to collect handshake facts, or to watch for an upgrade to TLS.
 
+pub mod datagram;
+pub mod sealed;
+pub mod stream;
+
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
+
+/// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
+pub static DISSECTORS: &[&[&dyn Dissector]] =
+    &[crate::tls::DISSECTORS, crate::quic::DISSECTORS, sealed::DISSECTORS, stream::DISSECTORS, datagram::DISSECTORS];
 
 /// One UDP datagram (or one message of another packet transport) of a flow whose protocol is being looked for.
 #[derive(Clone, Copy, Debug)]

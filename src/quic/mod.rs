@@ -1,1 +1,6 @@
 //! QUIC.
+
+use crate::detect::Dissector;
+
+/// QUIC.
+pub(crate) static DISSECTORS: &[&dyn Dissector] = &[];

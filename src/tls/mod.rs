@@ -1,1 +1,6 @@
 //! TLS.
+
+use crate::detect::Dissector;
+
+/// TLS and DTLS.
+pub(crate) static DISSECTORS: &[&dyn Dissector] = &[];
