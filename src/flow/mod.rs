@@ -1,1 +1,23 @@
-//! Flows.
+//! Flows: packets of one conversation, in order, from the first to the one that closes it.
+//!
+//! Flows live in [`Shard`]s, chosen by a fixed symmetric hash of the key; a shard sees its packets in capture order, so
+//! what it answers does not depend on how many threads there are. Time-outs and the memory bound are looked at at the
+//! ends of epochs only, which are a property of the capture.
+
+mod order;
+mod probe;
+mod record;
+mod shard;
+mod table;
+
+pub use record::Limits;
+pub use shard::{Announcement, Arrival, Shard};
+
+/// Shards of a capture. Fixed, so that work can be spread without changing any result.
+pub const SHARDS: usize = 64;
+
+/// The shard that packets with this [`crate::model::FlowKey::shard_hash`] belong to.
+#[must_use]
+pub fn shard_of(hash: u64) -> usize {
+    (hash >> 58) as usize
+}

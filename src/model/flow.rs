@@ -205,6 +205,10 @@ pub struct FlowSummary {
     pub facts: Option<Box<Facts>>,
     /// Words for the record's `flags`: `midstream`, `one_sided`, `evicted`, `gap`, `looks_random` ...
     pub flags: Vec<&'static str>,
+    /// Holes in the sequence space that were never filled.
+    pub gaps: u32,
+    /// Segments that repeated sequence numbers with other bytes.
+    pub conflicts: u32,
 }
 
 impl FlowSummary {

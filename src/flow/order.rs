@@ -1,0 +1,251 @@
+//! TCP sequence space: which bytes are new, which repeat, and in which order they are read.
+//!
+//! Source: RFC 9293 section 3.4 (sequence numbers are compared modulo 2^32). Overlap policy: the bytes that were
+//! captured first stay.
+
+use std::collections::VecDeque;
+
+/// Parts of the sequence space that later segments have left open, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Holes {
+    /// `(start, end)` in sequence numbers.
+    open: Vec<(u32, u32)>,
+    /// Holes that were given up, because there were too many at once.
+    pub(super) abandoned: u32,
+}
+
+/// Holes kept open for each side of a flow; more are given up, oldest first.
+const MAX_HOLES: usize = 16;
+
+/// What one segment adds to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Advance {
+    /// Bytes never seen before. Unit: bytes.
+    pub(super) fresh: u32,
+    /// Bytes seen before. Unit: bytes.
+    pub(super) repeated: u32,
+    /// Next expected sequence number.
+    pub(super) next: u32,
+    /// The segment begins beyond what was expected.
+    pub(super) opens_hole: bool,
+}
+
+impl Holes {
+    /// Holes that nothing has filled.
+    pub(super) fn unfilled(&self) -> u32 {
+        self.open.len() as u32 + self.abandoned
+    }
+
+    /// Heap bytes held.
+    pub(super) fn memory(&self) -> usize {
+        self.open.capacity() * size_of::<(u32, u32)>()
+    }
+
+    /// Remembers that `start..end` was skipped.
+    pub(super) fn open(&mut self, start: u32, end: u32) {
+        if self.open.len() == MAX_HOLES {
+            self.open.remove(0);
+            self.abandoned += 1;
+        }
+        self.open.push((start, end));
+    }
+
+    /// Fills what `start..end` covers of the holes; gives the number of bytes filled.
+    pub(super) fn fill(&mut self, start: u32, end: u32) -> u32 {
+        let mut filled = 0;
+        let mut index = 0;
+        while let Some(&(open, close)) = self.open.get(index) {
+            let from = if ahead(start, open) { start } else { open };
+            let to = if ahead(close, end) { end } else { close };
+            if !ahead(to, from) {
+                index += 1;
+                continue;
+            }
+            filled += to.wrapping_sub(from);
+            self.open.remove(index);
+            if ahead(from, open) {
+                self.open.insert(index, (open, from));
+                index += 1;
+            }
+            if ahead(close, to) && self.open.len() < MAX_HOLES {
+                self.open.insert(index, (to, close));
+                index += 1;
+            }
+        }
+        filled
+    }
+}
+
+/// Whether sequence number `a` is after `b`.
+pub(super) fn ahead(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+/// Accounts a segment of `len` bytes at `seq` where `next` is expected. `holes` is asked only for old data.
+pub(super) fn advance(next: u32, seq: u32, len: u32, holes: Option<&mut Holes>) -> Advance {
+    let end = seq.wrapping_add(len);
+    let distance = seq.wrapping_sub(next) as i32;
+    if distance >= 0 {
+        return Advance { fresh: len, repeated: 0, next: end, opens_hole: distance > 0 };
+    }
+    let old_end = if ahead(end, next) { next } else { end };
+    let filled = holes.map_or(0, |holes| holes.fill(seq, old_end));
+    let old = old_end.wrapping_sub(seq);
+    Advance {
+        fresh: len - old + filled,
+        repeated: old - filled,
+        next: if ahead(end, next) { end } else { next },
+        opens_hole: false,
+    }
+}
+
+/// Segments that arrived before their turn, for a flow whose bytes are still read.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Next sequence number to be read; meaningful once `started`.
+    pub(super) next: u32,
+    /// Whether `next` is set.
+    pub(super) started: bool,
+    /// `(sequence number, bytes)`, ascending.
+    waiting: VecDeque<(u32, Box<[u8]>)>,
+    held: usize,
+}
+
+/// Bytes held back for one side while a hole may still be filled.
+const MAX_HELD: usize = 128 * 1024;
+
+/// Segments held back for one side.
+const MAX_WAITING: usize = 96;
+
+impl Pending {
+    /// Heap bytes held.
+    pub(super) fn memory(&self) -> usize {
+        self.held + self.waiting.capacity() * 24
+    }
+
+    /// Whether so much waits behind a hole that the hole is taken for a loss.
+    pub(super) fn is_full(&self) -> bool {
+        self.held > MAX_HELD || self.waiting.len() >= MAX_WAITING
+    }
+
+    /// Whether anything waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Keeps a segment for later; one that starts where another does stays out unless it is longer.
+    pub(super) fn hold(&mut self, seq: u32, bytes: &[u8]) {
+        let place = self.waiting.iter().rposition(|(other, _)| !ahead(*other, seq));
+        if let Some((_, held)) = place.and_then(|index| self.waiting.get(index)).filter(|(other, _)| *other == seq)
+            && held.len() >= bytes.len()
+        {
+            return;
+        }
+        self.held += bytes.len();
+        self.waiting.insert(place.map_or(0, |index| index + 1), (seq, bytes.into()));
+    }
+
+    /// The next waiting bytes that are in turn.
+    pub(super) fn release(&mut self) -> Option<Box<[u8]>> {
+        while let Some((seq, _)) = self.waiting.front() {
+            if ahead(*seq, self.next) {
+                return None;
+            }
+            let (seq, bytes) = self.waiting.pop_front()?;
+            self.held -= bytes.len();
+            let known = self.next.wrapping_sub(seq) as usize;
+            if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
+                self.next = self.next.wrapping_add(fresh.len() as u32);
+                return Some(fresh.into());
+            }
+        }
+        None
+    }
+
+    /// Gives up the hole in front of the first waiting segment.
+    pub(super) fn skip_hole(&mut self) {
+        if let Some((seq, _)) = self.waiting.front() {
+            self.next = *seq;
+        }
+    }
+
+    /// Lets go of everything.
+    pub(super) fn clear(&mut self) {
+        self.waiting = VecDeque::new();
+        self.held = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn advances() {
+        let plain = |fresh, repeated, next, opens_hole| Advance { fresh, repeated, next, opens_hole };
+        let cases: &[(&str, u32, u32, u32, Advance)] = &[
+            ("in order", 100, 100, 10, plain(10, 0, 110, false)),
+            ("repeat", 110, 100, 10, plain(0, 10, 110, false)),
+            ("half new", 105, 100, 10, plain(5, 5, 110, false)),
+            ("beyond", 100, 120, 10, plain(10, 0, 130, true)),
+            ("wrap", u32::MAX - 4, u32::MAX - 4, 10, plain(10, 0, 5, false)),
+            ("repeat over the wrap", 5, u32::MAX - 4, 10, plain(0, 10, 5, false)),
+        ];
+        for (name, next, seq, len, want) in cases {
+            assert_eq!(advance(*next, *seq, *len, None), *want, "{name}");
+        }
+    }
+
+    proptest! {
+        /// Against a model that marks every byte: each byte is fresh exactly once, whatever the order and overlaps.
+        #[test]
+        fn every_byte_is_fresh_once(base: u32, segments in prop::collection::vec((0u32..200, 1u32..40), 1..12)) {
+            let mut seen = [false; 256];
+            let (mut next, mut holes, mut started) = (base, Holes::default(), false);
+            for (offset, len) in segments {
+                let seq = base.wrapping_add(offset);
+                if !started {
+                    (next, started) = (base, true);
+                }
+                let step = advance(next, seq, len, Some(&mut holes));
+                if step.opens_hole {
+                    holes.open(next, seq);
+                }
+                let fresh = (offset..offset + len).filter(|i| !std::mem::replace(&mut seen[*i as usize], true)).count();
+                next = step.next;
+                prop_assert_eq!(step.fresh as usize, fresh);
+                prop_assert_eq!(step.fresh + step.repeated, len);
+            }
+        }
+
+        /// Released bytes are the stream, whatever the order in which segments arrive.
+        #[test]
+        fn releases_the_stream(cuts in prop::collection::vec(1usize..20, 1..10), seed: u64, base: u32) {
+            let total: usize = cuts.iter().sum();
+            let stream: Vec<u8> = (0..total).map(|i| i as u8).collect();
+            let mut segments: Vec<(usize, usize)> = Vec::new();
+            let mut at = 0;
+            for cut in &cuts {
+                segments.push((at, at + cut));
+                at += cut;
+            }
+            let mut state = seed | 1;
+            for i in (1..segments.len()).rev() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                segments.swap(i, (state >> 33) as usize % (i + 1));
+            }
+            let mut pending = Pending { next: base, started: true, ..Pending::default() };
+            let mut read = Vec::new();
+            for (from, to) in segments {
+                pending.hold(base.wrapping_add(from as u32), &stream[from..to]);
+                while let Some(bytes) = pending.release() {
+                    read.extend_from_slice(&bytes);
+                }
+            }
+            prop_assert_eq!(read, stream);
+            prop_assert!(pending.is_empty());
+        }
+    }
+}

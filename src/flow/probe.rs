@@ -1,0 +1,195 @@
+//! The first bytes of a flow, and the question put to the dissectors each time there are more of them.
+
+use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
+use crate::model::{Counts, Side, Transport};
+
+/// A flow whose protocol is being looked for.
+#[derive(Default)]
+pub(super) struct Probe {
+    /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
+    heads: [Vec<u8>; 2],
+    /// The pieces in the order in which they came.
+    pieces: Vec<Piece>,
+    /// The heads start at the first byte of the connection.
+    from_start: bool,
+    /// How often the heads were dropped because no dissector wanted them.
+    restarts: u8,
+    /// Head size at which the dissectors are asked again.
+    ask_at: usize,
+    asked: u8,
+}
+
+/// One piece of the heads.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) from: Side,
+    pub(super) len: u32,
+    /// Payload bytes on the wire (datagrams); `len` for streams.
+    pub(super) wire_len: u32,
+    /// Totals of the flow up to and with the packet that brought it.
+    pub(super) total: Counts,
+}
+
+/// What came of asking.
+pub(super) enum Answer {
+    /// Not known yet.
+    NeedMore,
+    /// Nobody knows these bytes.
+    Nobody,
+    /// Recognised, with the side that is the client if the bytes prove it.
+    Found(&'static dyn Dissector, Found, Side),
+}
+
+/// How often heads that nobody knows are dropped to begin again with what comes next.
+const MAX_RESTARTS: u8 = 12;
+
+/// Datagrams kept are cut here; nothing that takes more than the first datagram to be recognised needs more.
+const MAX_DATAGRAM: usize = 2048;
+
+impl Probe {
+    /// A probe without bytes; `from_start` when what comes is the beginning of the connection.
+    pub(super) fn new(from_start: bool) -> Self {
+        Self { from_start, ..Self::default() }
+    }
+
+    /// Heap bytes held.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.heads.iter().map(Vec::capacity).sum::<usize>()
+            + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// Keeps one more piece of a stream; `false` when there is no more room.
+    pub(super) fn push_stream(&mut self, from: Side, bytes: &[u8], total: Counts) -> bool {
+        let head = &mut self.heads[from as usize];
+        let room = MAX_HEAD - head.len();
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        head.extend_from_slice(kept);
+        self.pieces.push(Piece { from, len: kept.len() as u32, wire_len: kept.len() as u32, total });
+        kept.len() == bytes.len() && head.len() < MAX_HEAD
+    }
+
+    /// Keeps one more datagram; `false` when there is no more room.
+    pub(super) fn push_datagram(&mut self, from: Side, bytes: &[u8], wire_len: u32, total: Counts) -> bool {
+        let kept = bytes.get(..MAX_DATAGRAM).unwrap_or(bytes);
+        self.heads[0].extend_from_slice(kept);
+        self.pieces.push(Piece { from, len: kept.len() as u32, wire_len, total });
+        self.pieces.len() < MAX_DATAGRAMS
+    }
+
+    /// Whether asking again is worth it: always for the first pieces, then when the heads have grown by a quarter.
+    pub(super) fn is_due(&self) -> bool {
+        self.asked < 12 || self.held() >= self.ask_at
+    }
+
+    fn held(&self) -> usize {
+        self.heads[0].len() + self.heads[1].len()
+    }
+
+    /// The bytes kept, in order of arrival.
+    pub(super) fn pieces(&self, transport: Transport) -> impl Iterator<Item = (Piece, &[u8])> {
+        let stream = transport == Transport::TCP;
+        let mut at = [0usize; 2];
+        self.pieces.iter().map(move |piece| {
+            let head = if stream { piece.from as usize } else { 0 };
+            let start = at[head];
+            at[head] += piece.len as usize;
+            (*piece, self.heads[head].get(start..at[head]).unwrap_or_default())
+        })
+    }
+
+    /// Some bytes kept, to look at what unknown content is like.
+    pub(super) fn sample(&self) -> &[u8] {
+        if self.heads[1].len() > self.heads[0].len() { &self.heads[1] } else { &self.heads[0] }
+    }
+
+    /// Whether bytes kept of `from` differ from `bytes`, which lie `back` bytes before the end of what is kept.
+    pub(super) fn contradicts(&self, from: Side, back: usize, bytes: &[u8]) -> bool {
+        let head = &self.heads[from as usize];
+        let Some(start) = head.len().checked_sub(back) else { return false };
+        head.get(start..).is_some_and(|kept| kept.iter().zip(bytes).any(|(kept, new)| kept != new))
+    }
+
+    /// Begins again with what comes next; `false` when that was done often enough.
+    pub(super) fn restart(&mut self) -> bool {
+        self.heads = Default::default();
+        self.pieces.clear();
+        self.from_start = false;
+        self.ask_at = 0;
+        self.restarts += 1;
+        self.restarts <= MAX_RESTARTS
+    }
+
+    /// Asks the dissectors. `known` is the client when a SYN told, `likely` who it is else; at the end of a flow, or
+    /// when there is no more room, `last` takes what is good enough.
+    pub(super) fn ask(&mut self, transport: Transport, known: Option<Side>, likely: Side, last: bool) -> Answer {
+        self.asked = self.asked.saturating_add(1);
+        self.ask_at = self.held() + self.held() / 4;
+        if transport == Transport::TCP {
+            let heads = |client: Side| Heads {
+                client: &self.heads[client as usize],
+                server: &self.heads[client.other() as usize],
+                datagrams: &[],
+                from_start: self.from_start,
+            };
+            return ask(transport, known, likely, last, |client, put| put(heads(client)));
+        }
+        let pieces: Vec<(Piece, &[u8])> = self.pieces(transport).collect();
+        ask(transport, known, likely, last, |client, put| {
+            let mut list = [Datagram { from_client: true, bytes: &[], wire_len: 0 }; MAX_DATAGRAMS];
+            let count = pieces.len().min(MAX_DATAGRAMS);
+            for (datagram, (piece, bytes)) in list.iter_mut().zip(&pieces) {
+                *datagram = Datagram { from_client: piece.from == client, bytes, wire_len: piece.wire_len as usize };
+            }
+            put(Heads { datagrams: &list[..count], from_start: true, ..Heads::default() })
+        })
+    }
+}
+
+/// Asks about the first datagram of a flow, before anything is kept of it.
+pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_len: u32) -> Answer {
+    ask(transport, None, from, false, |client, put| {
+        let datagrams = [Datagram { from_client: from == client, bytes, wire_len: wire_len as usize }];
+        put(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+    })
+}
+
+/// Puts the question to each dissector of the transport, with the sides as presumed and, unless the client is known,
+/// exchanged. The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
+fn ask(
+    transport: Transport,
+    known: Option<Side>,
+    likely: Side,
+    last: bool,
+    with_heads: impl Fn(Side, &mut dyn FnMut(Heads<'_>)),
+) -> Answer {
+    let sides: &[Side] = match known {
+        Some(client) => &[client],
+        None => &[likely, likely.other()],
+    };
+    let mut wait = false;
+    let mut nearly: Option<Answer> = None;
+    for &dissector in DISSECTORS.iter().copied().flatten() {
+        if dissector.transport() != transport {
+            continue;
+        }
+        for &client in sides {
+            let mut outcome = Outcome::No;
+            with_heads(client, &mut |heads| outcome = dissector.probe(heads));
+            match outcome {
+                Outcome::No => {}
+                Outcome::NeedMore => wait = true,
+                Outcome::Likely(found) => {
+                    wait = true;
+                    nearly.get_or_insert(Answer::Found(dissector, found, client));
+                }
+                Outcome::Found(found) => return Answer::Found(dissector, found, client),
+            }
+        }
+    }
+    match nearly {
+        Some(answer) if last => answer,
+        _ if wait && !last => Answer::NeedMore,
+        _ => Answer::Nobody,
+    }
+}

@@ -1,0 +1,214 @@
+//! What is kept of a flow: a small record for every flow, and a box for those that still need more.
+
+use super::order::{Holes, Pending};
+use super::probe::Probe;
+use crate::detect::{Found, Session};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Protocol, Side, Tunnel};
+
+/// Capture times after which a silent flow is closed. Unit: nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A TCP connection without a close.
+    pub tcp_ns: i64,
+    /// A TCP connection after a FIN of both sides or a reset.
+    pub tcp_closed_ns: i64,
+    /// Everything else.
+    pub other_ns: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const SECOND: i64 = 1_000_000_000;
+        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND }
+    }
+}
+
+/// One flow. Everything that a packet of a settled flow touches, and nothing else.
+pub(super) struct Flow {
+    pub(super) key: FlowKey,
+    pub(super) class: Class,
+    pub(super) evidence: Evidence,
+    pub(super) marks: u16,
+    pub(super) tunnels: [Tunnel; 6],
+    pub(super) packets: [u32; 2],
+    pub(super) next_seq: [u32; 2],
+    pub(super) wire_bytes: [u64; 2],
+    pub(super) payload_bytes: [u64; 2],
+    pub(super) last_ns: i64,
+    pub(super) first_ns: i64,
+    pub(super) first_frame: u64,
+    pub(super) protocol: Protocol,
+    pub(super) cold: Option<Box<Cold>>,
+}
+
+/// Marks of a flow, as bits.
+pub(super) mod mark {
+    /// The record is in use.
+    pub const LIVE: u16 = 1;
+    /// The client is known, and it is the high side.
+    pub const CLIENT_HIGH: u16 = 1 << 1;
+    /// Who the client is was proven, by a SYN or by a client handshake.
+    pub const CLIENT_KNOWN: u16 = 1 << 2;
+    /// The first packet came from the high side.
+    pub const FIRST_HIGH: u16 = 1 << 3;
+    /// TCP sequence numbers of the low side are known.
+    pub const SEQ_LOW: u16 = 1 << 4;
+    /// TCP sequence numbers of the high side are known.
+    pub const SEQ_HIGH: u16 = 1 << 5;
+    /// FIN from the low side.
+    pub const FIN_LOW: u16 = 1 << 6;
+    /// FIN from the high side.
+    pub const FIN_HIGH: u16 = 1 << 7;
+    /// A reset was seen.
+    pub const RST: u16 = 1 << 8;
+    /// A SYN of the flow was seen.
+    pub const SYN: u16 = 1 << 9;
+    /// Detection has ended.
+    pub const SETTLED: u16 = 1 << 10;
+    /// First bytes were cut by the snap length while they were still needed.
+    pub const CUT_SHORT: u16 = 1 << 11;
+    /// Bytes of the stream were never captured.
+    pub const GAP: u16 = 1 << 12;
+    /// Closed early to stay below the memory bound.
+    pub const EVICTED: u16 = 1 << 13;
+}
+
+/// What only some flows need, and most only for a while.
+#[derive(Default)]
+pub(super) struct Cold {
+    pub(super) stage: Stage,
+    pub(super) pending: [Pending; 2],
+    pub(super) holes: [Holes; 2],
+    pub(super) retransmitted_bytes: u64,
+    pub(super) conflicts: u32,
+    pub(super) readable: Counts,
+    /// Totals of the flow with the latest piece that a session read.
+    pub(super) read_total: Counts,
+    pub(super) upgraded_from: Option<Protocol>,
+    pub(super) content: Option<&'static str>,
+    pub(super) facts: Option<Box<Facts>>,
+}
+
+/// How far the understanding of a flow has come.
+#[derive(Default)]
+pub(super) enum Stage {
+    /// No more bytes are wanted.
+    #[default]
+    Settled,
+    /// The protocol is being looked for.
+    Probing(Box<Probe>),
+    /// The protocol is known and its session reads on.
+    Reading(Box<dyn Session>, Found),
+}
+
+impl Cold {
+    /// Heap bytes held, roughly.
+    pub(super) fn memory(&self) -> usize {
+        let stage = match &self.stage {
+            Stage::Settled => 0,
+            Stage::Probing(probe) => probe.memory(),
+            Stage::Reading(session, _) => session.memory(),
+        };
+        let facts = self.facts.as_deref().map_or(0, facts_memory);
+        let order: usize = self.pending.iter().map(Pending::memory).sum();
+        let holes: usize = self.holes.iter().map(Holes::memory).sum();
+        size_of::<Self>() + stage + facts + order + holes
+    }
+}
+
+/// Heap bytes of facts, roughly: the lists of a ClientHello are most of it.
+fn facts_memory(facts: &Facts) -> usize {
+    let tls = facts.tls.as_ref().map_or(0, |tls| {
+        2 * (tls.offered_ciphers.capacity()
+            + tls.offered_groups.capacity()
+            + tls.offered_signatures.capacity()
+            + tls.offered_versions.capacity()
+            + tls.key_shares.capacity())
+            + tls.server_name.as_ref().map_or(0, String::capacity)
+            + tls.offered_protocols.len() * 32
+            + 128
+    });
+    size_of::<Facts>() + tls + facts.announced.capacity() * 48
+}
+
+impl Flow {
+    /// A flow that starts with frame number `first_frame` at `time_ns`.
+    pub(super) fn new(key: FlowKey, first_frame: u64, time_ns: i64) -> Self {
+        Self {
+            key,
+            class: Class::Unknown,
+            evidence: Evidence::None,
+            marks: mark::LIVE,
+            tunnels: Default::default(),
+            packets: [0; 2],
+            next_seq: [0; 2],
+            wire_bytes: [0; 2],
+            payload_bytes: [0; 2],
+            last_ns: time_ns,
+            first_ns: time_ns,
+            first_frame,
+            protocol: Protocol::UNKNOWN,
+            cold: None,
+        }
+    }
+
+    /// A place without a flow.
+    pub(super) fn vacant() -> Self {
+        let nowhere = FlowKey::from_octets(crate::model::Transport(0), false, [0; 16], 0, [0; 16], 0).0;
+        Self { marks: 0, ..Self::new(nowhere, 0, 0) }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.has(mark::LIVE)
+    }
+
+    pub(super) fn has(&self, marks: u16) -> bool {
+        self.marks & marks != 0
+    }
+
+    pub(super) fn set(&mut self, marks: u16) {
+        self.marks |= marks;
+    }
+
+    /// Both sides said that they are done, or one broke off.
+    pub(super) fn is_closed(&self) -> bool {
+        self.has(mark::RST) || self.marks & (mark::FIN_LOW | mark::FIN_HIGH) == mark::FIN_LOW | mark::FIN_HIGH
+    }
+
+    /// Presumes or knows the client: the sender of the SYN or of a client handshake; else the side with the higher
+    /// port; else the side that spoke first.
+    pub(super) fn client(&self) -> Side {
+        if self.has(mark::CLIENT_KNOWN) {
+            return if self.has(mark::CLIENT_HIGH) { Side::High } else { Side::Low };
+        }
+        let [low, high] = [Side::Low, Side::High].map(|side| self.key.endpoint(side).port);
+        let high_is_client = if low == high { self.has(mark::FIRST_HIGH) } else { high > low };
+        if high_is_client { Side::High } else { Side::Low }
+    }
+
+    pub(super) fn set_client(&mut self, side: Side) {
+        self.marks &= !mark::CLIENT_HIGH;
+        self.marks |= mark::CLIENT_KNOWN | if side == Side::High { mark::CLIENT_HIGH } else { 0 };
+    }
+
+    /// Totals of one side so far.
+    pub(super) fn counts(&self, side: Side) -> Counts {
+        let i = side as usize;
+        Counts {
+            packets: u64::from(self.packets[i]),
+            wire_bytes: self.wire_bytes[i],
+            payload_bytes: self.payload_bytes[i],
+        }
+    }
+
+    /// Totals of both sides so far.
+    pub(super) fn total(&self) -> Counts {
+        let mut total = self.counts(Side::Low);
+        total.add(self.counts(Side::High));
+        total
+    }
+
+    pub(super) fn cold(&mut self) -> &mut Cold {
+        self.cold.get_or_insert_default()
+    }
+}

@@ -1,0 +1,659 @@
+//! One shard of a capture: takes packets in order, and gives closed flows.
+
+use super::order::{self, Advance};
+use super::probe::{self, Answer, Probe};
+use super::record::{Cold, Flow, Limits, Stage, mark};
+use super::table::{FLOW_BYTES, Table};
+use crate::detect::{Dissector, Found, Moment, Step, content};
+use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Transport};
+use crate::net::Packet;
+
+/// A packet on its way to its flow.
+#[derive(Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The packet, decoded.
+    pub packet: &'a Packet,
+    /// [`crate::model::FlowKey::shard_hash`] of its key.
+    pub hash: u64,
+    /// Number of the frame within the capture.
+    pub frame: u64,
+    /// Frames that it stands for: more than one for a datagram that came in fragments.
+    pub frames: u32,
+    /// Time of the frame, nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// Original lengths of its frames. Unit: bytes.
+    pub wire_len: u64,
+    /// Captured transport payload.
+    pub payload: &'a [u8],
+}
+
+/// What a flow announced about another one: who will be met there, and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Where the announced flow has one of its ends.
+    pub endpoint: Endpoint,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// Both ends of the flow that said so; one of them is an end of the announced flow as well.
+    pub said_by: [Endpoint; 2],
+}
+
+/// The flows of one shard.
+pub struct Shard {
+    table: Table,
+    limits: Limits,
+    /// Bytes in boxes beside the table.
+    cold_bytes: usize,
+    /// Flows closed since they were last taken out, in the order of closing.
+    pub closed: Vec<FlowSummary>,
+    /// What closed or settled flows announced.
+    pub announced: Vec<Announcement>,
+    next_sweep_ns: i64,
+}
+
+impl Shard {
+    /// A shard without flows.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            table: Table::default(),
+            limits,
+            cold_bytes: 0,
+            closed: Vec::new(),
+            announced: Vec::new(),
+            next_sweep_ns: i64::MIN,
+        }
+    }
+
+    /// Flows open now.
+    #[must_use]
+    pub fn open_flows(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes held for open flows, roughly.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.table.len() * FLOW_BYTES + self.cold_bytes
+    }
+
+    /// Brings the index and the records of packets that come next into cache, all at once.
+    pub fn warm(&self, hashes: impl Iterator<Item = u64>) -> u64 {
+        self.table.warm(hashes)
+    }
+
+    /// Accounts one packet.
+    pub fn take(&mut self, arrival: Arrival<'_>) {
+        let found = self.table.find(arrival.hash, &arrival.packet.key);
+        let record = match found {
+            Some(record) if !self.starts_anew(record, &arrival) => record,
+            Some(record) => {
+                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let old = std::mem::replace(self.table.record_mut(record), fresh);
+                self.cold_bytes -= cold_memory(&old);
+                self.close(old);
+                self.begin(record, &arrival);
+                record
+            }
+            None => {
+                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let record = self.table.insert(arrival.hash, fresh);
+                self.begin(record, &arrival);
+                record
+            }
+        };
+        let flow = self.table.record_mut(record);
+        let side = arrival.packet.from as usize;
+        flow.packets[side] += arrival.frames;
+        flow.wire_bytes[side] += arrival.wire_len;
+        flow.last_ns = flow.last_ns.max(arrival.time_ns);
+        if flow.key.transport() == Transport::TCP {
+            take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
+        } else {
+            flow.payload_bytes[side] += u64::from(arrival.packet.payload_len);
+            if !flow.has(mark::SETTLED) && arrival.packet.payload_len > 0 {
+                let before = cold_memory(flow);
+                take_datagram(flow, &arrival, &mut self.announced);
+                self.cold_bytes = self.cold_bytes + cold_memory(flow) - before;
+            }
+        }
+    }
+
+    /// Whether the packet belongs to a new conversation between the same ends.
+    fn starts_anew(&self, record: u32, arrival: &Arrival<'_>) -> bool {
+        let flow = self.table.record(record);
+        let packet = arrival.packet;
+        if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
+            return true;
+        }
+        let silence = arrival.time_ns.saturating_sub(flow.last_ns);
+        if flow.key.transport() != Transport::TCP {
+            return silence > self.limits.other_ns;
+        }
+        if silence > self.limits.tcp_ns {
+            return true;
+        }
+        if packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) != tcp::SYN {
+            return false;
+        }
+        // A SYN: the same connection only if it repeats the first one.
+        if flow.is_closed() {
+            return true;
+        }
+        let known = if packet.from == Side::Low { mark::SEQ_LOW } else { mark::SEQ_HIGH };
+        if !flow.has(known) {
+            return flow.total().payload_bytes > 0;
+        }
+        let side = packet.from as usize;
+        let sent = flow.next_seq[side].wrapping_sub(packet.seq.wrapping_add(1));
+        !(flow.has(mark::SYN) && u64::from(sent) == flow.payload_bytes[side])
+    }
+
+    fn begin(&mut self, record: u32, arrival: &Arrival<'_>) {
+        let flow = self.table.record_mut(record);
+        flow.tunnels = arrival.packet.tunnels;
+        if arrival.packet.from == Side::High {
+            flow.set(mark::FIRST_HIGH);
+        }
+    }
+
+    /// Closes flows that have been silent for too long at capture time `now_ns`.
+    pub fn sweep(&mut self, now_ns: i64) {
+        if now_ns < self.next_sweep_ns {
+            return;
+        }
+        let limits = self.limits;
+        self.next_sweep_ns = now_ns.saturating_add(limits.tcp_closed_ns / 4);
+        self.remove_if(0, |flow| {
+            let silence = now_ns.saturating_sub(flow.last_ns);
+            silence
+                > match (flow.key.transport(), flow.is_closed()) {
+                    (Transport::TCP, true) => limits.tcp_closed_ns,
+                    (Transport::TCP, false) => limits.tcp_ns,
+                    _ => limits.other_ns,
+                }
+        });
+    }
+
+    /// Last times and bytes held of all open flows, to decide which are the oldest.
+    pub fn ages(&self) -> impl Iterator<Item = (i64, u64, usize)> {
+        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame, FLOW_BYTES + cold_memory(flow)))
+    }
+
+    /// Closes early every flow up to the age `(last time, first frame)`.
+    pub fn evict(&mut self, upto: (i64, u64)) {
+        self.remove_if(mark::EVICTED, |flow| (flow.last_ns, flow.first_frame) <= upto);
+    }
+
+    /// Closes all flows.
+    pub fn finish(&mut self) {
+        self.remove_if(0, |_| true);
+    }
+
+    fn remove_if(&mut self, marks: u16, goes: impl FnMut(&Flow) -> bool) {
+        let mut gone = Vec::new();
+        self.table.remove_if(goes, |flow| gone.push(flow));
+        gone.sort_unstable_by_key(|flow| flow.first_frame);
+        self.closed.reserve(gone.len());
+        for mut flow in gone {
+            flow.set(marks);
+            self.cold_bytes -= cold_memory(&flow);
+            self.close(flow);
+        }
+    }
+
+    fn close(&mut self, mut flow: Flow) {
+        end(&mut flow, &mut self.announced);
+        self.closed.push(summary(flow));
+    }
+}
+
+/// TCP header flags (RFC 9293 section 3.1).
+mod tcp {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}
+
+fn cold_memory(flow: &Flow) -> usize {
+    flow.cold.as_deref().map_or(0, Cold::memory)
+}
+
+/// Accounts a TCP segment: flags, sequence space, and the bytes if they are still wanted.
+fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, announced: &mut Vec<Announcement>) {
+    let packet = arrival.packet;
+    let (side, from) = (packet.from as usize, packet.from);
+    let (known, fin) = match from {
+        Side::Low => (mark::SEQ_LOW, mark::FIN_LOW),
+        Side::High => (mark::SEQ_HIGH, mark::FIN_HIGH),
+    };
+    let mut seq = packet.seq;
+    if packet.tcp_flags & (tcp::FIN | tcp::SYN | tcp::RST) != 0 {
+        if packet.tcp_flags & tcp::SYN != 0 {
+            seq = seq.wrapping_add(1);
+            flow.set(mark::SYN);
+            flow.set_client(if packet.tcp_flags & tcp::ACK == 0 { from } else { from.other() });
+            if !flow.has(known) || flow.payload_bytes[side] == 0 {
+                flow.next_seq[side] = seq;
+                flow.set(known);
+            }
+        }
+        if packet.tcp_flags & tcp::RST != 0 {
+            flow.set(mark::RST);
+            // Bytes of a reset are a diagnostic text, not stream data (RFC 9293 section 3.5.3).
+            return;
+        }
+        if packet.tcp_flags & tcp::FIN != 0 {
+            flow.set(fin);
+        }
+    }
+    let len = packet.payload_len;
+    if len == 0 {
+        return;
+    }
+    if !flow.has(known) {
+        flow.next_seq[side] = seq;
+        flow.set(known);
+    }
+    let next = flow.next_seq[side];
+    let settled = flow.has(mark::SETTLED);
+    if settled && seq == next {
+        flow.next_seq[side] = next.wrapping_add(len);
+        flow.payload_bytes[side] += u64::from(len);
+        return;
+    }
+    let before = cold_memory(flow);
+    let holes = flow.cold.as_deref_mut().map(|cold| &mut cold.holes[side]);
+    let step = order::advance(next, seq, len, holes);
+    account(flow, from, step, seq);
+    if !settled {
+        read_segment(flow, arrival, seq, announced);
+    }
+    *cold_bytes = *cold_bytes + cold_memory(flow) - before;
+}
+
+/// Adds what a segment brought, and remembers the hole in front of it.
+fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
+    let side = from as usize;
+    let expected = flow.next_seq[side];
+    flow.next_seq[side] = step.next;
+    flow.payload_bytes[side] += u64::from(step.fresh);
+    if step.repeated > 0 {
+        flow.cold().retransmitted_bytes += u64::from(step.repeated);
+    }
+    if step.opens_hole {
+        flow.cold().holes[side].open(expected, seq);
+    }
+}
+
+/// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
+fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, announced: &mut Vec<Announcement>) {
+    let from = arrival.packet.from;
+    let side = from as usize;
+    let fresh_probe = flow.cold.is_none() || matches!(flow.cold().stage, Stage::Settled);
+    if fresh_probe {
+        let from_start = flow.has(mark::SYN);
+        flow.cold().stage = Stage::Probing(Box::new(Probe::new(from_start)));
+    }
+    if (arrival.payload.len() as u64) < u64::from(arrival.packet.payload_len) {
+        flow.set(mark::CUT_SHORT);
+    }
+    let cold = flow.cold();
+    let pending = &mut cold.pending[side];
+    if !pending.started {
+        (pending.next, pending.started) = (seq, true);
+    }
+    let distance = seq.wrapping_sub(pending.next) as i32;
+    if distance > 0 {
+        pending.hold(seq, arrival.payload);
+        if !pending.is_full() {
+            return;
+        }
+        lose(flow, from, announced);
+        if !flow.has(mark::SETTLED) {
+            flow.cold().pending[side].skip_hole();
+        }
+    } else {
+        let known = distance.unsigned_abs() as usize;
+        if known > 0 && arrival.payload.len() > 1 {
+            note_conflict(cold, from, known, arrival.payload);
+        }
+        let Some(fresh) = arrival.payload.get(known..).filter(|fresh| !fresh.is_empty()) else {
+            return;
+        };
+        let pending = &mut cold.pending[side];
+        pending.next = pending.next.wrapping_add(fresh.len() as u32);
+        let cut = arrival.packet.payload_len as usize > arrival.payload.len();
+        read(flow, from, fresh, arrival, announced);
+        if cut && !flow.has(mark::SETTLED) {
+            lose(flow, from, announced);
+            let end = seq.wrapping_add(arrival.packet.payload_len);
+            flow.cold().pending[side].next = end;
+        }
+    }
+    while !flow.has(mark::SETTLED)
+        && let Some(bytes) = flow.cold().pending[side].release()
+    {
+        read(flow, from, &bytes, arrival, announced);
+    }
+}
+
+/// Compares bytes that repeat sequence numbers with those kept; an overlap that says something else is an attempt to
+/// be read differently by different readers.
+fn note_conflict(cold: &mut Cold, from: Side, back: usize, bytes: &[u8]) {
+    if let Stage::Probing(probe) = &cold.stage
+        && probe.contradicts(from, back, bytes)
+    {
+        cold.conflicts += 1;
+    }
+}
+
+/// Bytes of one side were never captured: what is known so far must do, or detection begins again behind the hole.
+fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
+    flow.set(mark::GAP);
+    let is_client = from == flow.client();
+    match &mut flow.cold().stage {
+        Stage::Settled => {}
+        Stage::Probing(_) => {
+            decide(flow, true, announced);
+            if matches!(flow.cold().stage, Stage::Reading(..)) {
+                lose(flow, from, announced);
+            }
+        }
+        Stage::Reading(session, _) => {
+            if !session.gap(is_client) {
+                end_session(flow, announced);
+            }
+        }
+    }
+}
+
+/// Stream bytes in order: to the probe, or to the session.
+fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    let total = flow.total();
+    match &mut flow.cold().stage {
+        Stage::Settled => {}
+        Stage::Probing(probe) => {
+            let room = probe.push_stream(from, bytes, total);
+            if !room || probe.is_due() {
+                decide(flow, !room, announced);
+            }
+        }
+        Stage::Reading(..) => {
+            let moment = Moment { time_ns: arrival.time_ns, wire_len: bytes.len() };
+            feed(flow, from, bytes, moment, total, announced);
+        }
+    }
+}
+
+/// A datagram of a flow that is not settled.
+fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    let packet = arrival.packet;
+    let total = flow.total();
+    if arrival.payload.len() < packet.payload_len as usize {
+        flow.set(mark::CUT_SHORT);
+    }
+    let transport = flow.key.transport();
+    let moment = Moment { time_ns: arrival.time_ns, wire_len: packet.payload_len as usize };
+    let cold = flow.cold.as_deref_mut();
+    match cold.map(|cold| &mut cold.stage) {
+        Some(Stage::Reading(..)) => feed(flow, packet.from, arrival.payload, moment, total, announced),
+        Some(Stage::Probing(probe)) => {
+            let room = probe.push_datagram(packet.from, arrival.payload, packet.payload_len, total);
+            decide(flow, !room, announced);
+        }
+        Some(Stage::Settled) | None => {
+            let answer = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
+            if let Answer::Found(dissector, found, client) = answer {
+                adopt(flow, found, client);
+                if let Some(session) = dissector.session(found) {
+                    flow.set_client(client);
+                    flow.cold().stage = Stage::Reading(session, found);
+                    feed(flow, packet.from, arrival.payload, moment, total, announced);
+                } else {
+                    flow.set(mark::SETTLED);
+                }
+                return;
+            }
+            let mut probe = Probe::new(true);
+            probe.push_datagram(packet.from, arrival.payload, packet.payload_len, total);
+            flow.cold().stage = Stage::Probing(Box::new(probe));
+            if matches!(answer, Answer::Nobody) {
+                nobody_knows(flow);
+            }
+        }
+    }
+}
+
+/// Asks the dissectors and acts on the answer.
+fn decide(flow: &mut Flow, last: bool, announced: &mut Vec<Announcement>) {
+    let transport = flow.key.transport();
+    let likely = flow.client();
+    let known = (flow.has(mark::CLIENT_KNOWN)).then_some(likely);
+    let Stage::Probing(probe) = &mut flow.cold().stage else { return };
+    match probe.ask(transport, known, likely, last) {
+        Answer::NeedMore => {}
+        Answer::Nobody => nobody_knows(flow),
+        Answer::Found(dissector, found, client) => begin_session(flow, dissector, found, client, announced),
+    }
+}
+
+/// No dissector knows the bytes kept: look at what follows, and settle as unknown when that was done often enough.
+fn nobody_knows(flow: &mut Flow) {
+    let cold = flow.cold();
+    let Stage::Probing(probe) = &mut cold.stage else { return };
+    if cold.content.is_none() {
+        cold.content = Some(content::look(probe.sample()).unwrap_or("undetermined"));
+    }
+    if !probe.restart() {
+        cold.stage = Stage::Settled;
+        cold.pending.iter_mut().for_each(order::Pending::clear);
+        flow.set(mark::SETTLED);
+    }
+}
+
+fn adopt(flow: &mut Flow, found: Found, client: Side) {
+    flow.protocol = found.protocol;
+    flow.class = found.class;
+    flow.evidence = found.evidence;
+    if found.client_proven && !flow.has(mark::CLIENT_KNOWN) {
+        flow.set_client(client);
+    }
+}
+
+/// The protocol is known: what was kept goes to its session, piece by piece in the order of arrival.
+fn begin_session(
+    flow: &mut Flow,
+    dissector: &'static dyn Dissector,
+    found: Found,
+    client: Side,
+    announced: &mut Vec<Announcement>,
+) {
+    adopt(flow, found, client);
+    let transport = flow.key.transport();
+    let Some(session) = dissector.session(found) else {
+        settle(flow);
+        return;
+    };
+    if !flow.has(mark::CLIENT_KNOWN) {
+        flow.set_client(client);
+    }
+    let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(session, found));
+    let Stage::Probing(probe) = stage else { return };
+    let time_ns = flow.last_ns;
+    for (piece, bytes) in probe.pieces(transport) {
+        if flow.has(mark::SETTLED) {
+            return;
+        }
+        let moment = Moment { time_ns, wire_len: piece.wire_len as usize };
+        feed(flow, piece.from, bytes, moment, piece.total, announced);
+    }
+}
+
+/// Feeds the session; `total` is what the flow amounted to with the packet that brought the bytes.
+fn feed(
+    flow: &mut Flow,
+    from: Side,
+    bytes: &[u8],
+    moment: Moment,
+    total: Counts,
+    announced: &mut Vec<Announcement>,
+) {
+    let mut rest = bytes;
+    let before_piece = std::mem::replace(&mut flow.cold().read_total, total);
+    // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
+    // hand over without reading are bounded here.
+    for _ in 0..8 {
+        let is_client = from == flow.client();
+        let cold = flow.cold();
+        let Stage::Reading(session, found) = &mut cold.stage else { return };
+        match session.feed(is_client, rest, moment) {
+            Step::Continue => return,
+            Step::Done => return end_session(flow, announced),
+            Step::Readable => {
+                cold.readable.add(total.without(before_piece));
+                return;
+            }
+            Step::Upgrade { found: next_found, rest: left, next } => {
+                let before = std::mem::replace(found, next_found);
+                let session = std::mem::replace(session, next);
+                let mut old = before;
+                session.finish(&mut old, cold.facts.get_or_insert_default());
+                cold.upgraded_from.get_or_insert(before.protocol);
+                cold.readable = if left >= rest.len() && left > 0 { before_piece } else { total };
+                flow.protocol = next_found.protocol;
+                flow.class = next_found.class;
+                flow.evidence = next_found.evidence;
+                rest = rest.len().checked_sub(left).and_then(|start| rest.get(start..)).unwrap_or_default();
+                if rest.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+    end_session(flow, announced);
+}
+
+/// Takes the facts of the session over and settles the flow.
+fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
+    let Some(cold) = flow.cold.as_deref_mut() else { return };
+    if let Stage::Reading(session, mut found) = std::mem::take(&mut cold.stage) {
+        let mut facts = cold.facts.take().unwrap_or_default();
+        session.finish(&mut found, &mut facts);
+        let said_by = [Side::Low, Side::High].map(|side| flow.key.endpoint(side));
+        let list = std::mem::take(&mut facts.announced);
+        announced.extend(list.into_iter().map(|(endpoint, protocol)| Announcement { endpoint, protocol, said_by }));
+        if *facts != Facts::default() {
+            cold.facts = Some(facts);
+        }
+        flow.protocol = found.protocol;
+        flow.class = found.class;
+        flow.evidence = found.evidence;
+    }
+    settle(flow);
+}
+
+/// Detection is over: lets go of all that only it needed.
+fn settle(flow: &mut Flow) {
+    flow.set(mark::SETTLED);
+    let Some(cold) = flow.cold.as_deref_mut() else { return };
+    cold.stage = Stage::Settled;
+    cold.pending.iter_mut().for_each(order::Pending::clear);
+    let worth_keeping = cold.facts.is_some()
+        || cold.upgraded_from.is_some()
+        || cold.retransmitted_bytes > 0
+        || cold.holes.iter().any(|holes| holes.unfilled() > 0)
+        || cold.readable != Counts::default()
+        || cold.conflicts > 0
+        || cold.content.is_some();
+    if !worth_keeping {
+        flow.cold = None;
+    }
+}
+
+/// The flow ends: whatever waits is read, and the best answer so far is taken.
+fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
+    if flow.has(mark::SETTLED) {
+        return;
+    }
+    let time_ns = flow.last_ns;
+    for from in [Side::Low, Side::High] {
+        while flow.cold.as_ref().is_some_and(|cold| !cold.pending[from as usize].is_empty())
+            && !flow.has(mark::SETTLED)
+        {
+            lose(flow, from, announced);
+            flow.cold().pending[from as usize].skip_hole();
+            while let Some(bytes) = flow.cold().pending[from as usize].release() {
+                let total = flow.total();
+                match &mut flow.cold().stage {
+                    Stage::Settled => {}
+                    Stage::Probing(probe) => {
+                        probe.push_stream(from, &bytes, total);
+                    }
+                    Stage::Reading(..) => {
+                        feed(flow, from, &bytes, Moment { time_ns, wire_len: bytes.len() }, total, announced);
+                    }
+                }
+            }
+        }
+    }
+    if let Some(Stage::Probing(_)) = flow.cold.as_deref().map(|cold| &cold.stage) {
+        decide(flow, true, announced);
+    }
+    if let Some(Stage::Reading(..)) = flow.cold.as_deref().map(|cold| &cold.stage) {
+        end_session(flow, announced);
+    }
+}
+
+/// The flow as it leaves this stage.
+fn summary(mut flow: Flow) -> FlowSummary {
+    let client = flow.client();
+    let cold = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
+    let total = flow.total();
+    let unfilled: u32 = cold.holes.iter().map(order::Holes::unfilled).sum::<u32>();
+    if total.payload_bytes == 0 {
+        flow.class = Class::Control;
+        flow.evidence = Evidence::None;
+    } else if cold.conflicts > 0 && flow.class == Class::Encrypted {
+        flow.class = Class::Unknown;
+        flow.evidence = Evidence::None;
+    }
+    let mut flags = Vec::new();
+    let mut flag = |set: bool, word| {
+        if set {
+            flags.push(word);
+        }
+    };
+    let tcp = flow.key.transport() == Transport::TCP;
+    flag(tcp && !flow.has(mark::SYN) && total.payload_bytes > 0, "midstream");
+    flag(tcp && flow.packets.contains(&0) && total.payload_bytes > 0, "one_sided");
+    flag(unfilled > 0, "gap");
+    flag(flow.has(mark::CUT_SHORT), "cut_short");
+    flag(cold.conflicts > 0, "conflict");
+    flag(flow.has(mark::EVICTED), "evicted");
+    flag(flow.has(mark::RST), "reset");
+    if flow.class == Class::Unknown {
+        flag(true, cold.content.unwrap_or("undetermined"));
+    }
+    FlowSummary {
+        key: flow.key,
+        client,
+        first_frame: flow.first_frame,
+        first_ns: flow.first_ns,
+        last_ns: flow.last_ns,
+        from_client: flow.counts(client),
+        from_server: flow.counts(client.other()),
+        retransmitted_bytes: cold.retransmitted_bytes,
+        class: flow.class,
+        readable: if flow.class == Class::Encrypted { cold.readable } else { Counts::default() },
+        evidence: flow.evidence,
+        protocol: flow.protocol,
+        upgraded_from: cold.upgraded_from,
+        tunnels: flow.tunnels,
+        facts: cold.facts,
+        flags,
+        gaps: unfilled,
+        conflicts: cold.conflicts,
+    }
+}

@@ -1,0 +1,183 @@
+//! The flow table of one shard: an index of small slots apart from the records.
+//!
+//! A slot is 8 bytes: 32 bits of the hash and the number of the record, so that a look-up touches one cache line of the
+//! index and one record. Records live in chunks and never move, so growing copies nothing and wastes little.
+
+use super::record::Flow;
+use crate::model::FlowKey;
+
+/// Open addressing over records in chunks.
+#[derive(Default)]
+pub(super) struct Table {
+    /// `tag << 32 | record + 1`; 0 is empty. The length is a power of two, or zero.
+    slots: Vec<u64>,
+    chunks: Vec<Vec<Flow>>,
+    free: Vec<u32>,
+    live: usize,
+}
+
+/// Records in one chunk: small enough that 64 shards of a small capture stay small.
+const CHUNK: usize = 64;
+
+/// Bytes a flow takes here, its share of the index at usual load included.
+pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 12;
+
+impl Table {
+    /// Flows held.
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Reads the slots of several hashes at once, so that their cache misses overlap. The sum keeps the reads alive.
+    pub(super) fn warm(&self, hashes: impl Iterator<Item = u64>) -> u64 {
+        if self.slots.is_empty() {
+            return 0;
+        }
+        let mask = self.slots.len() - 1;
+        let mut sum = 0;
+        for hash in hashes {
+            let slot = self.slots[hash as usize & mask];
+            if slot != 0 {
+                sum ^= self.record(slot as u32 - 1).packets[0];
+            }
+        }
+        u64::from(sum)
+    }
+
+    /// The record of `key`.
+    pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let tag = tag(hash);
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            if slot >> 32 == tag {
+                let record = slot as u32 - 1;
+                if self.record(record).key == *key {
+                    return Some(record);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Takes in a flow whose key is not there yet.
+    pub(super) fn insert(&mut self, hash: u64, flow: Flow) -> u32 {
+        if (self.live + 1) * 4 > self.slots.len() * 3 {
+            self.resize((self.slots.len() * 2).max(16));
+        }
+        let record = self.place(flow);
+        self.link(hash, record);
+        self.live += 1;
+        record
+    }
+
+    /// The record with this number.
+    pub(super) fn record(&self, record: u32) -> &Flow {
+        &self.chunks[record as usize / CHUNK][record as usize % CHUNK]
+    }
+
+    /// The record with this number.
+    pub(super) fn record_mut(&mut self, record: u32) -> &mut Flow {
+        &mut self.chunks[record as usize / CHUNK][record as usize % CHUNK]
+    }
+
+    /// All flows, in no order that matters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Flow> {
+        self.chunks.iter().flatten().filter(|flow| flow.is_live())
+    }
+
+    /// Takes out every flow that `goes`.
+    pub(super) fn remove_if(&mut self, mut goes: impl FnMut(&Flow) -> bool, mut take: impl FnMut(Flow)) {
+        let before = self.live;
+        for (chunk_number, chunk) in self.chunks.iter_mut().enumerate() {
+            for (place, flow) in chunk.iter_mut().enumerate() {
+                if flow.is_live() && goes(flow) {
+                    take(std::mem::replace(flow, Flow::vacant()));
+                    self.free.push((chunk_number * CHUNK + place) as u32);
+                    self.live -= 1;
+                }
+            }
+        }
+        if self.live == 0 {
+            *self = Self::default();
+        } else if self.live != before {
+            self.resize((self.live * 2).next_power_of_two().max(16));
+        }
+    }
+
+    fn place(&mut self, flow: Flow) -> u32 {
+        if let Some(record) = self.free.pop() {
+            *self.record_mut(record) = flow;
+            return record;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk_number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[chunk_number];
+        chunk.push(flow);
+        (chunk_number * CHUNK + chunk.len() - 1) as u32
+    }
+
+    fn link(&mut self, hash: u64, record: u32) {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.slots[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = tag(hash) << 32 | (u64::from(record) + 1);
+    }
+
+    fn resize(&mut self, slots: usize) {
+        self.slots = vec![0; slots];
+        for record in 0..self.chunks.iter().map(Vec::len).sum::<usize>() as u32 {
+            let flow = self.record(record);
+            if flow.is_live() {
+                let hash = flow.key.shard_hash();
+                self.link(hash, record);
+            }
+        }
+    }
+}
+
+/// Hash bits that the place in the index does not already tell: the middle ones (the top six choose the shard).
+fn tag(hash: u64) -> u64 {
+    hash >> 26 & 0xffff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::{Endpoint, Transport};
+
+    fn key(n: u32) -> FlowKey {
+        let from = Endpoint { ip: IpAddr::V4(Ipv4Addr::from(n)), port: 1 };
+        let to = Endpoint { ip: IpAddr::V4(Ipv4Addr::from(1)), port: 2 };
+        FlowKey::new(Transport::TCP, from, to).0
+    }
+
+    #[test]
+    fn keeps_what_it_was_given_through_growth_and_removal() {
+        let mut table = Table::default();
+        for n in 10..5010 {
+            assert_eq!(table.find(key(n).shard_hash(), &key(n)), None);
+            table.insert(key(n).shard_hash(), Flow::new(key(n), u64::from(n), 0));
+        }
+        assert_eq!(table.len(), 5000);
+        let mut gone = 0;
+        table.remove_if(|flow| flow.first_frame % 3 == 0, |_| gone += 1);
+        assert_eq!(gone + table.len(), 5000);
+        for n in 10..5010 {
+            let found = table.find(key(n).shard_hash(), &key(n)).map(|record| table.record(record).first_frame);
+            assert_eq!(found, (n % 3 != 0).then_some(u64::from(n)), "{n}");
+        }
+        table.insert(key(12).shard_hash(), Flow::new(key(12), 12, 0));
+        assert_eq!(table.iter().count(), table.len());
+    }
+}
