@@ -1,0 +1,276 @@
+//! What happens to one batch: decoding in pieces, fragments, delivery to the shards.
+
+use rayon::prelude::*;
+
+use crate::capture::{Batch, Frame};
+use crate::flow::{Arrival, SHARDS, Shard, shard_of};
+use crate::model::{Class, Counts, Loss, Tunnel};
+use crate::net::fragments::{Leftover, Pool, Reassembled};
+use crate::net::{self, Decoded, Fragment, Packet};
+use crate::tally::Tally;
+
+/// What the frames of one file amount to.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    pub(super) packets: u64,
+    pub(super) wire_bytes: u64,
+    pub(super) captured_bytes: u64,
+    pub(super) cut_short: u64,
+    pub(super) first_ns: Option<i64>,
+    pub(super) last_ns: Option<i64>,
+}
+
+/// A packet and where its frame is in the batch.
+struct Item {
+    packet: Packet,
+    hash: u64,
+    frame: u32,
+}
+
+/// A run of frames, decoded by one thread.
+pub(super) struct Piece {
+    first_frame: u64,
+    lists: Vec<Vec<Item>>,
+    fragments: Vec<(u32, Fragment)>,
+    loose: Vec<(Class, &'static str, Counts)>,
+    undecoded: Vec<(Loss, Counts)>,
+    tunnels: Vec<(Tunnel, Counts)>,
+    sums: Sums,
+}
+
+/// A packet put together from fragments, or what was left of one.
+pub(super) struct Late {
+    frame: u64,
+    hash: u64,
+    frames: u32,
+    wire_len: u64,
+    time_ns: i64,
+    packet: Packet,
+    data: Vec<u8>,
+}
+
+/// Frames that are decoded in one go: enough to be worth a task, few enough to spread a batch over many cores.
+const PIECE: usize = 512;
+
+/// Packets whose table entries are fetched together.
+const WARM: usize = 32;
+
+impl Piece {
+    fn new() -> Self {
+        Self {
+            first_frame: 0,
+            lists: std::iter::repeat_with(Vec::new).take(SHARDS).collect(),
+            fragments: Vec::new(),
+            loose: Vec::new(),
+            undecoded: Vec::new(),
+            tunnels: Vec::new(),
+            sums: Sums::default(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.lists.iter_mut().for_each(Vec::clear);
+        self.fragments.clear();
+        self.loose.clear();
+        self.undecoded.clear();
+        self.tunnels.clear();
+        self.sums = Sums::default();
+    }
+
+    /// Adds what stands outside flows to the sums.
+    pub(super) fn add_to(&mut self, tally: &mut Tally, sums: &mut Sums) {
+        for (class, name, counts) in self.loose.drain(..) {
+            tally.add_frames(class, name, counts);
+        }
+        for (loss, counts) in self.undecoded.drain(..) {
+            tally.add_undecoded(loss, counts);
+        }
+        for (tunnel, counts) in self.tunnels.drain(..) {
+            tally.add_tunnel(net::tunnel_name(tunnel), counts);
+        }
+        sums.packets += self.sums.packets;
+        sums.wire_bytes += self.sums.wire_bytes;
+        sums.captured_bytes += self.sums.captured_bytes;
+        sums.cut_short += self.sums.cut_short;
+        sums.first_ns = [sums.first_ns, self.sums.first_ns].into_iter().flatten().min();
+        sums.last_ns = sums.last_ns.max(self.sums.last_ns);
+    }
+
+    fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32) {
+        self.clear();
+        for (frame, number) in frames.iter().zip(first..) {
+            let data = captured(batch, frame);
+            let counts = Counts { packets: 1, wire_bytes: u64::from(frame.wire_len), payload_bytes: 0 };
+            self.sums.packets += 1;
+            self.sums.wire_bytes += u64::from(frame.wire_len);
+            self.sums.captured_bytes += u64::from(frame.captured_len);
+            self.sums.cut_short += u64::from(frame.captured_len < frame.wire_len);
+            self.sums.first_ns = Some(self.sums.first_ns.map_or(frame.time_ns, |time| time.min(frame.time_ns)));
+            self.sums.last_ns = self.sums.last_ns.max(Some(frame.time_ns));
+            let (class, name, tunnels) = match net::decode(frame.link_type, data, frame.wire_len) {
+                Decoded::Packet(packet) => {
+                    if packet.tunnels[0] != Tunnel::default() {
+                        self.count_tunnels(packet.tunnels, counts);
+                    }
+                    let hash = packet.key.shard_hash();
+                    self.lists[shard_of(hash)].push(Item { packet, hash, frame: number });
+                    continue;
+                }
+                Decoded::Fragment(fragment) => {
+                    self.count_tunnels(fragment.tunnels, counts);
+                    self.fragments.push((number, fragment));
+                    continue;
+                }
+                Decoded::Undecoded(loss) => {
+                    add(&mut self.undecoded, loss, counts);
+                    continue;
+                }
+                Decoded::Control(name, tunnels) => (Class::Control, name, tunnels),
+                Decoded::Plain(name, tunnels) => (Class::Plaintext, name, tunnels),
+                Decoded::Sealed(name, tunnels) => (Class::Encrypted, name, tunnels),
+                Decoded::Opaque(name, tunnels) => (Class::Unknown, name, tunnels),
+            };
+            self.count_tunnels(tunnels, counts);
+            match self.loose.iter_mut().find(|(other, same, _)| *other == class && *same == name) {
+                Some((_, _, sum)) => sum.add(counts),
+                None => self.loose.push((class, name, counts)),
+            }
+        }
+    }
+
+    fn count_tunnels(&mut self, tunnels: [Tunnel; 6], counts: Counts) {
+        for (i, tunnel) in tunnels.iter().enumerate() {
+            // A frame in two layers of one kind counts once under it.
+            if *tunnel != Tunnel::default() && !tunnels[..i].contains(tunnel) {
+                add(&mut self.tunnels, *tunnel, counts);
+            }
+        }
+    }
+}
+
+fn add<K: PartialEq>(list: &mut Vec<(K, Counts)>, key: K, counts: Counts) {
+    match list.iter_mut().find(|(other, _)| *other == key) {
+        Some((_, sum)) => sum.add(counts),
+        None => list.push((key, counts)),
+    }
+}
+
+fn captured<'a>(batch: &'a Batch, frame: &Frame) -> &'a [u8] {
+    let start = frame.start as usize;
+    batch.data.get(start..start + frame.captured_len as usize).unwrap_or_default()
+}
+
+/// Decodes a batch into as many of `pieces` as it takes; gives their number.
+pub(super) fn decode(batch: &Batch, first_frame: u64, pieces: &mut Vec<Piece>) -> usize {
+    let used = batch.frames.len().div_ceil(PIECE);
+    while pieces.len() < used {
+        pieces.push(Piece::new());
+    }
+    let run = |(i, (frames, piece)): (usize, (&[Frame], &mut Piece))| {
+        piece.first_frame = first_frame;
+        piece.decode(batch, frames, (i * PIECE) as u32);
+    };
+    if used == 1 {
+        batch.frames.chunks(PIECE).zip(pieces.iter_mut()).enumerate().for_each(run);
+    } else {
+        batch.frames.par_chunks(PIECE).zip(pieces.par_iter_mut()).enumerate().for_each(run);
+    }
+    used
+}
+
+/// Puts fragments together, in capture order.
+pub(super) fn put_together(batch: &Batch, pieces: &[Piece], pool: &mut Pool) -> Vec<Late> {
+    let mut late = Vec::new();
+    for piece in pieces {
+        for (number, fragment) in &piece.fragments {
+            let Some(frame) = batch.frames.get(*number as usize) else { continue };
+            let start = fragment.data_start as usize;
+            let data = captured(batch, frame)
+                .get(start..start.saturating_add(fragment.data_captured as usize))
+                .unwrap_or_default();
+            let frame_number = piece.first_frame + u64::from(*number);
+            let whole = pool.take(fragment, data, frame_number, frame.time_ns, frame.wire_len);
+            late.extend(whole.map(|whole| Late::new(whole, frame_number)));
+            late.extend(pool.leftovers().map(|left| Late::left(left, frame_number)));
+        }
+    }
+    late
+}
+
+/// Hands the packets of one shard over, in capture order. `false` when there were none.
+pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[Piece], late: &[Late]) -> bool {
+    let mut late = late.iter().filter(|late| shard_of(late.hash) == number).peekable();
+    let mut any = late.peek().is_some();
+    for piece in pieces {
+        for run in piece.lists[number].chunks(WARM) {
+            any = true;
+            std::hint::black_box(shard.warm(run.iter().map(|item| item.hash)));
+            for item in run {
+                let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
+                let frame_number = piece.first_frame + u64::from(item.frame);
+                while let Some(late) = late.next_if(|late| late.frame < frame_number) {
+                    shard.take(late.arrival());
+                }
+                let start = (frame.start + item.packet.payload_start) as usize;
+                let end = start + item.packet.payload_captured as usize;
+                shard.take(Arrival {
+                    packet: &item.packet,
+                    hash: item.hash,
+                    frame: frame_number,
+                    frames: 1,
+                    time_ns: frame.time_ns,
+                    wire_len: u64::from(frame.wire_len),
+                    payload: batch.data.get(start..end).unwrap_or_default(),
+                });
+            }
+        }
+    }
+    late.for_each(|late| shard.take(late.arrival()));
+    any
+}
+
+/// Hands over what was left of fragments when the capture ended.
+pub(super) fn serve_late(shard: &mut Shard, number: usize, late: &[Late]) {
+    late.iter().filter(|late| shard_of(late.hash) == number).for_each(|late| shard.take(late.arrival()));
+}
+
+impl Late {
+    fn arrival(&self) -> Arrival<'_> {
+        let start = self.packet.payload_start as usize;
+        let end = start + self.packet.payload_captured as usize;
+        Arrival {
+            packet: &self.packet,
+            hash: self.hash,
+            frame: self.frame,
+            frames: self.frames,
+            time_ns: self.time_ns,
+            wire_len: self.wire_len,
+            payload: self.data.get(start..end).unwrap_or_default(),
+        }
+    }
+}
+
+/// The age up to which the oldest flows have to go so that `excess` bytes become free.
+///
+/// Ages are spread over buckets between the oldest and the youngest; whole buckets go.
+pub(super) fn oldest<'a>(shards: impl Iterator<Item = &'a Shard> + Clone, excess: usize) -> (i64, u64) {
+    const BUCKETS: usize = 4096;
+    let ages = || shards.clone().flat_map(Shard::ages);
+    let (oldest, youngest) =
+        ages().fold((i64::MAX, i64::MIN), |(low, high), (time, ..)| (low.min(time), high.max(time)));
+    let by_time = oldest < youngest;
+    let key = |time: i64, frame: u64| if by_time { time.wrapping_sub(oldest) as u64 } else { frame };
+    let (low, high) =
+        ages().fold((u64::MAX, 0), |(low, high), (time, frame, _)| (low.min(key(time, frame)), high.max(key(time, frame))));
+    let width = (high.saturating_sub(low) / BUCKETS as u64).saturating_add(1);
+    let mut buckets = vec![0usize; BUCKETS];
+    for (time, frame, bytes) in ages() {
+        if let Some(bucket) = buckets.get_mut((key(time, frame).saturating_sub(low) / width) as usize) {
+            *bucket += bytes;
+        }
+    }
+    let mut freed = 0;
+    let last = buckets.iter().take_while(|bytes| std::mem::replace(&mut freed, freed + **bytes) < excess).count() as u64;
+    let upto = low.saturating_add(width.saturating_mul(last).saturating_sub(1));
+    if by_time { (oldest.wrapping_add(upto as i64), u64::MAX) } else { (oldest, upto) }
+}
