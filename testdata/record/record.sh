@@ -1,0 +1,264 @@
+#!/usr/bin/env bash
+# Records the captures of this folder: real programs that talk between two network namespaces of this machine.
+#
+#   testdata/record/record.sh [NAME...]      (root; Debian packages and Python packages: see README.md)
+#
+# Each scenario leaves NAME.pcap and NAME.said.json: what the endpoints themselves said that they negotiated.
+# Addresses are those for documentation (RFC 5737, RFC 3849); nothing leaves the two namespaces.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+out=${OUT:-$(dirname "$here")}
+python=${PYTHON:-python3}
+work=$(mktemp -d)
+client_ns=tlscov-client-$$ server_ns=tlscov-server-$$
+server=192.0.2.2 client=192.0.2.1
+
+cleanup() {
+    local pid
+    for pid in $(ip netns pids "$client_ns" 2>/dev/null; ip netns pids "$server_ns" 2>/dev/null); do
+        kill "$pid" 2>/dev/null || true
+    done
+    ip netns del "$client_ns" 2>/dev/null || true
+    ip netns del "$server_ns" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+ip netns add "$client_ns"
+ip netns add "$server_ns"
+ip link add tlsc netns "$client_ns" type veth peer name tlss netns "$server_ns"
+for side in "$client_ns tlsc $client 2001:db8::1" "$server_ns tlss $server 2001:db8::2"; do
+    read -r ns link v4 v6 <<<"$side"
+    ip -n "$ns" addr add "$v4/24" dev "$link"
+    ip -n "$ns" addr add "$v6/64" dev "$link" nodad
+    ip -n "$ns" link set "$link" up
+    ip -n "$ns" link set lo up
+    # Frames as a network card sends them, not as the kernel hands them over: no segments larger than the MTU.
+    ip netns exec "$ns" ethtool -K "$link" tso off gso off gro off tx off >/dev/null 2>&1 || true
+done
+
+C() { ip netns exec "$client_ns" timeout 30 "$@"; }
+S() { ip netns exec "$server_ns" "$@" & sleep "${WARM:-0.6}"; }
+
+# record NAME: from here on into NAME.pcap; stop: ends it and the server programs.
+record() {
+    name=$1
+    echo "recording $name" >&2
+    ip netns exec "$client_ns" tcpdump -i tlsc -s 0 --immediate-mode -U -w "$work/$name.pcap" 'not icmp6' >/dev/null 2>&1 &
+    dump=$!
+    sleep 0.7
+}
+stop() {
+    sleep 0.6
+    kill -INT "$dump"
+    wait "$dump" 2>/dev/null || true
+    for pid in $(ip netns pids "$server_ns"); do kill "$pid" 2>/dev/null || true; done
+    wait 2>/dev/null || true
+    cp "$work/$name.pcap" "$out/$name.pcap"
+}
+said() { "$python" "$here/said.py" "$@" >"$out/$name.said.json"; }
+
+cd "$work"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.crt -days 3650 -subj /CN=office.example -addext 'subjectAltName=DNS:office.example' 2>/dev/null
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ec.key -out ec.crt -days 3650 -subj /CN=office.example -addext 'subjectAltName=DNS:office.example' 2>/dev/null
+mkdir -p www && head -c 60000 /dev/urandom | base64 >www/page.html
+
+# tls NAME SERVER_OPTIONS -- CLIENT_OPTIONS: openssl on both ends, one page over HTTP inside.
+tls() {
+    local name_=$1; shift
+    local server_options=()
+    while [ "$1" != -- ]; do server_options+=("$1"); shift; done
+    shift
+    record "$name_"
+    (cd www && S openssl s_server -accept 4433 -cert ../rsa.crt -key ../rsa.key -WWW "${server_options[@]}" >/dev/null 2>&1)
+    (printf 'GET /page.html HTTP/1.0\r\n\r\n'; sleep 1) |
+        C openssl s_client -connect "$server:4433" -servername office.example -ign_eof "$@" >client.txt 2>&1 || true
+    stop
+    said openssl client.txt
+}
+
+tls_scenarios() {
+    tls tls13 -tls1_3 -- -tls1_3 -groups X25519
+    tls tls13-retry -tls1_3 -groups P-384 -- -tls1_3 -groups X25519:P-384
+    tls tls13-chacha -tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256 -- -tls1_3
+    tls tls12-ecdhe -tls1_2 -- -tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256
+    tls tls12-dhe -tls1_2 -cipher DHE-RSA-AES256-GCM-SHA384 -- -tls1_2 -cipher DHE-RSA-AES256-GCM-SHA384
+    tls tls12-static-rsa -tls1_2 -cipher AES128-SHA -- -tls1_2 -cipher AES128-SHA
+    tls tls12-cbc-etm -tls1_2 -- -tls1_2 -cipher ECDHE-RSA-AES128-SHA256
+    tls tls11 -cipher ALL:@SECLEVEL=0 -- -tls1_1 -cipher ALL:@SECLEVEL=0
+    tls tls10 -cipher ALL:@SECLEVEL=0 -- -tls1 -cipher ALL:@SECLEVEL=0
+    tls tls12-null -tls1_2 -cipher NULL:@SECLEVEL=0 -- -tls1_2 -cipher NULL-SHA256:@SECLEVEL=0
+    tls tls-refused -tls1_3 -- -tls1_2
+}
+
+resumption() {
+    local v
+    for v in 2 3; do
+        record "tls1$v-resumed"
+        (cd www && S openssl s_server -accept 4433 -cert ../ec.crt -key ../ec.key -WWW "-tls1_$v" >/dev/null 2>&1)
+        for step in -sess_out -sess_in; do
+            (printf 'GET /page.html HTTP/1.0\r\n\r\n'; sleep 1) | C openssl s_client -connect "$server:4433" \
+                -servername office.example -ign_eof "-tls1_$v" "$step" session.pem >client.txt 2>&1 || true
+        done
+        stop
+        said openssl client.txt
+    done
+}
+
+gnutls() {
+    record gnutls
+    S gnutls-serv --http --port 4433 --x509certfile ec.crt --x509keyfile ec.key --quiet >/dev/null 2>&1
+    for priority in NORMAL:-VERS-ALL:+VERS-TLS1.3 NORMAL:-VERS-ALL:+VERS-TLS1.2; do
+        (printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1) |
+            C gnutls-cli --no-ca-verification --priority "$priority" -p 4433 "$server" >>client-gnutls.txt 2>&1 || true
+    done
+    stop
+    said gnutls client-gnutls.txt
+}
+
+old_suites() {
+    record tls-old-suites
+    S "$python" "$here/old_suites.py" server "$server" rsa.crt rsa.key
+    C "$python" "$here/old_suites.py" client "$server" >old.json
+    stop
+    cp old.json "$out/$name.said.json"
+}
+
+web() {
+    cat >nginx.conf <<CONF
+daemon off; pid $work/nginx.pid; error_log /dev/null; worker_processes 1; events {}
+http { access_log off; client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4; scgi_temp_path $work/t5;
+ server { listen 80; listen [::]:80; root $work/www; }
+ server { listen 81 http2; root $work/www; }
+ server { listen 443 ssl http2; listen [::]:443 ssl http2; server_name office.example; root $work/www;
+  ssl_certificate $work/ec.crt; ssl_certificate_key $work/ec.key; ssl_protocols TLSv1.2 TLSv1.3; } }
+CONF
+    chmod 755 "$work" && chmod -R a+rX www
+    record http
+    S nginx -c "$work/nginx.conf"
+    C curl -s "http://$server/page.html" -o /dev/null
+    C curl -s "http://[2001:db8::2]/page.html" -o /dev/null
+    C curl -s --http2-prior-knowledge "http://$server:81/page.html" -o /dev/null
+    stop
+    said none
+    record https
+    S nginx -c "$work/nginx.conf"
+    for v in 1.2 1.3; do
+        C curl -sk -w '{"version":"%{ssl_version}","http":"%{http_version}"}\n' --tlsv$v --tls-max $v \
+            --resolve "office.example:443:$server" https://office.example/page.html -o /dev/null
+        C curl -sk -6 --tlsv$v --tls-max $v --resolve "office.example:443:[2001:db8::2]" https://office.example/ -o /dev/null
+    done
+    stop
+    said curl 2
+}
+
+ssh_scenario() {
+    record ssh
+    mkdir -p ssh /run/sshd && ssh-keygen -q -t ed25519 -N '' -f ssh/host && ssh-keygen -q -t ed25519 -N '' -f ssh/user
+    cp ssh/user.pub ssh/authorized && chmod 600 ssh/authorized
+    S /usr/sbin/sshd -D -e -p 2222 -h "$work/ssh/host" -o "AuthorizedKeysFile=$work/ssh/authorized" -o StrictModes=no -o UsePAM=no -o PidFile=none >/dev/null 2>&1
+    C ssh -v -p 2222 -i ssh/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "$server" 'head -c 50000 /dev/zero' >/dev/null 2>client-ssh.txt || true
+    stop
+    said ssh client-ssh.txt
+}
+
+mail() {
+    record mail
+    S "$python" "$here/mail.py" server "$server" rsa.crt rsa.key
+    C "$python" "$here/mail.py" client "$server" >mail.json
+    stop
+    cp mail.json "$out/$name.said.json"
+}
+
+ftp() {
+    record ftp
+    S "$python" "$here/ftp.py" server "$server" rsa.crt rsa.key "$work/www"
+    C "$python" "$here/ftp.py" client "$server" >ftp.json
+    stop
+    cp ftp.json "$out/$name.said.json"
+}
+
+names() {
+    record dns
+    S dnsmasq -k --no-resolv --no-hosts --port=53 --address=/office.example/$server --txt-record=long.example,"$(head -c 200 /dev/zero | tr '\0' x)" --user=root --pid-file="$work/dnsmasq.pid"
+    for i in 1 2 3; do C dig +short "@$server" "office.example" >/dev/null; done
+    C dig +tcp +short "@$server" long.example TXT >/dev/null
+    C dig +short "@2001:db8::2" office.example AAAA >/dev/null
+    stop
+    said none
+}
+
+quic() {
+    record quic
+    S "$python" "$here/quic.py" server "$server" rsa.crt rsa.key
+    C "$python" "$here/quic.py" client "$server" >quic.json
+    stop
+    cp quic.json "$out/$name.said.json"
+}
+
+dtls() {
+    record dtls12
+    S openssl s_server -dtls1_2 -accept 4433 -cert rsa.crt -key rsa.key -quiet >/dev/null 2>&1
+    (echo hello; sleep 0.3; head -c 3000 /dev/zero | tr '\0' y; sleep 0.5) | C openssl s_client -dtls1_2 -connect "$server:4433" >client.txt 2>&1 || true
+    stop
+    said openssl client.txt
+}
+
+management() {
+    record snmp
+    cat >snmpd.conf <<CONF
+agentaddress udp:$server:161
+rocommunity public
+createUser reader SHA authpass123 AES privpass123
+rouser reader authPriv
+CONF
+    mkdir -p snmp-state
+    S env SNMP_PERSISTENT_DIR="$work/snmp-state" snmpd -f -C -c "$work/snmpd.conf" -Lf /dev/null
+    C snmpget -v2c -c public "$server" 1.3.6.1.2.1.1.1.0 >/dev/null || true
+    C snmpget -v3 -l authPriv -u reader -a SHA -A authpass123 -x AES -X privpass123 "$server" 1.3.6.1.2.1.1.1.0 >/dev/null || true
+    C logger -n "$server" -d -P 514 'office printer is out of paper' || true
+    stop
+    said none
+}
+
+vpn() {
+    record openvpn
+    openssl dhparam -out dh.pem 2048 2>/dev/null &
+    local dh=$!
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -subj /CN=ca 2>/dev/null
+    for who in server client; do
+        openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who 2>/dev/null
+        openssl x509 -req -in $who.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out $who.crt -days 3650 2>/dev/null
+    done
+    wait $dh
+    WARM=3 S openvpn --dev tun --ifconfig 198.51.100.1 198.51.100.2 --tls-server --dh dh.pem --ca ca.crt --cert server.crt --key server.key --local "$server" --port 1194 --data-ciphers AES-256-GCM
+    ip netns exec "$client_ns" openvpn --dev tun --ifconfig 198.51.100.2 198.51.100.1 --tls-client --ca ca.crt --cert client.crt --key client.key --remote "$server" 1194 --data-ciphers AES-256-GCM >openvpn.txt 2>&1 &
+    sleep 8
+    C ping -c 4 -i 0.3 198.51.100.1 >/dev/null || true
+    for pid in $(ip netns pids "$client_ns"); do [ "$pid" = "$dump" ] || kill "$pid" 2>/dev/null || true; done
+    stop
+    said none
+    record wireguard
+    for side in "$client_ns wgc 198.51.100.2" "$server_ns wgs 198.51.100.1"; do
+        read -r ns dev address <<<"$side"
+        wg genkey >"$dev.key" && wg pubkey <"$dev.key" >"$dev.pub"
+        ip netns exec "$ns" wireguard-go "$dev" >/dev/null 2>&1
+        ip -n "$ns" addr add "$address/24" dev "$dev"
+    done
+    ip netns exec "$server_ns" wg set wgs listen-port 51820 private-key wgs.key peer "$(cat wgc.pub)" allowed-ips 198.51.100.2/32
+    ip netns exec "$client_ns" wg set wgc private-key wgc.key peer "$(cat wgs.pub)" allowed-ips 198.51.100.1/32 endpoint "$server:51820"
+    ip -n "$server_ns" link set wgs up; ip -n "$client_ns" link set wgc up
+    C ping -c 6 -i 0.3 198.51.100.1 >/dev/null || true
+    stop
+    for pid in $(pgrep -x wireguard-go || true); do kill "$pid" 2>/dev/null || true; done
+    said none
+}
+
+# Everything that was recorded, one after another, as one pcapng file.
+office() {
+    (cd "$out" && mergecap -F pcapng -w office.pcapng ./*.pcap)
+}
+
+scenarios=(tls_scenarios resumption gnutls old_suites web ssh_scenario mail ftp names quic dtls management vpn office)
+[ $# -gt 0 ] && scenarios=("$@")
+for scenario in "${scenarios[@]}"; do "$scenario"; done
