@@ -1,4 +1,8 @@
-//! TLS.
+//! TLS and DTLS: recognition, record layers, and the facts that handshakes show.
+
+mod fingerprint;
+pub mod hello;
+pub(crate) mod read;
 
 use crate::detect::Dissector;
 
