@@ -5,6 +5,7 @@
 
 use super::Dissector;
 
+mod databases;
 mod framed;
 mod lines;
 mod mail;
@@ -30,6 +31,10 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mail::NNTP,
     &shells::IRC,
     &shells::XMPP,
+    &databases::Postgres,
+    &databases::AMQP_TLS,
+    &databases::LDAP,
+    &databases::MYSQL,
     &tunnel::Socks,
     &shells::TELNET,
 ];
