@@ -61,23 +61,29 @@ mod tests {
     fn version_4() {
         let zeros = |count: usize| "00".repeat(count);
         let fixed = format!("01 01 06 00 12345678 0000 0000 {} 020304050607 {}", zeros(16), zeros(10 + 192));
-        table(&DHCP, &[
-            ("discover", &format!("{fixed} 63825363 350101 ff"), 'f'),
-            ("bootp", &format!("{fixed} {}", zeros(64)), 'f'),
-            ("operation 3", &format!("03{} 63825363 350101 ff", &fixed[2..]), 'n'),
-            ("too short", &fixed, 'n'),
-            ("noise after the hardware address", &format!("01 01 06 00 {} {}", "a7".repeat(232), zeros(64)), 'n'),
-        ]);
+        table(
+            &DHCP,
+            &[
+                ("discover", &format!("{fixed} 63825363 350101 ff"), 'f'),
+                ("bootp", &format!("{fixed} {}", zeros(64)), 'f'),
+                ("operation 3", &format!("03{} 63825363 350101 ff", &fixed[2..]), 'n'),
+                ("too short", &fixed, 'n'),
+                ("noise after the hardware address", &format!("01 01 06 00 {} {}", "a7".repeat(232), zeros(64)), 'n'),
+            ],
+        );
     }
 
     #[test]
     fn version_6() {
         let solicit = "01 123456 0001 000a 00030001020304050607 0006 0004 00170018 0008 0002 0000";
-        table(&DHCPV6, &[
-            ("solicit", solicit, 'f'),
-            ("one byte too many", &format!("{solicit} 00"), 'n'),
-            ("option 0", "01 123456 0000 0002 0000", 'n'),
-            ("no options", "01 123456", 'm'),
-        ]);
+        table(
+            &DHCPV6,
+            &[
+                ("solicit", solicit, 'f'),
+                ("one byte too many", &format!("{solicit} 00"), 'n'),
+                ("option 0", "01 123456 0000 0002 0000", 'n'),
+                ("no options", "01 123456", 'm'),
+            ],
+        );
     }
 }

@@ -165,7 +165,10 @@ impl Message {
                 }
                 0xc0.. => {
                     let target = usize::from(size & 0x3f) << 8 | usize::from(reader.u8()?);
-                    reader.holds((12..start.max(12)).contains(&target) || (12..reader.position() - 2).contains(&target), 4)?;
+                    reader.holds(
+                        (12..start.max(12)).contains(&target) || (12..reader.position() - 2).contains(&target),
+                        4,
+                    )?;
                     let begins = reader.whole().get(target).copied();
                     reader.holds(begins.is_none_or(|byte| byte < 64 || byte >= 0xc0), 1)?;
                     break;
@@ -198,7 +201,11 @@ mod tests {
         let cases: &[(&str, &str, &str)] = &[
             ("query", QUERY, "dns"),
             ("query with EDNS", "1234 0120 0001 0000 0000 0001 01 61 00 001c 0001 00 0029 1000 0000 0000 0000", "dns"),
-            ("answer with pointer", "1234 8180 0001 0001 0000 0000 01 61 01 62 00 0001 0001 c00c 0001 0001 0000003c 0004 01020304", "dns"),
+            (
+                "answer with pointer",
+                "1234 8180 0001 0001 0000 0000 01 61 01 62 00 0001 0001 c00c 0001 0001 0000003c 0004 01020304",
+                "dns",
+            ),
             ("padded with zeros", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0001 0000 0000 0000", "dns"),
             ("refused, nothing inside but the question", "1234 8105 0001 0000 0000 0000 01 61 00 0001 0001", "dns"),
             ("mDNS question", "0000 0000 0001 0000 0000 0000 01 61 05 6c6f63616c 00 000c 0001", "mdns"),
@@ -219,7 +226,10 @@ mod tests {
     #[test]
     fn near_misses() {
         let cases: &[(&str, &str)] = &[
-            ("pointer forwards", "1234 8180 0001 0001 0000 0000 01 61 00 0001 0001 c040 0001 0001 0000003c 0004 01020304"),
+            (
+                "pointer forwards",
+                "1234 8180 0001 0001 0000 0000 01 61 00 0001 0001 c040 0001 0001 0000003c 0004 01020304",
+            ),
             ("pointer to itself", "1234 0100 0001 0000 0000 0000 c00c 0001 0001"),
             ("pointer into the header", "1234 0100 0001 0000 0000 0000 c004 0001 0001"),
             ("class 2", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0002"),

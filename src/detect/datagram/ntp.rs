@@ -28,7 +28,8 @@ fn time(reader: &mut Reader<'_>, version: u8) -> Check {
     let poll = reader.u8()? as i8;
     reader.holds((-7..=24).contains(&poll), 3)?;
     let precision = reader.u8()? as i8;
-    reader.holds((-40..=6).contains(&precision), 2)?;
+    // 32 is what clients send that tell nothing of themselves (draft-ietf-ntp-data-minimization).
+    reader.holds((-40..=6).contains(&precision) || precision == 32, 2)?;
     for _ in ["root delay", "root dispersion"] {
         let seconds = (reader.u32()? as i32) >> 16;
         reader.favours((-16..=16).contains(&seconds), 10);
@@ -118,22 +119,27 @@ mod tests {
         let zeros = |count: usize| "00".repeat(count);
         let sntp = format!("23{}", zeros(47));
         let hidden = format!("23 00 06 20 {} 1122334455667788", zeros(36));
-        let server = format!("24 01 06 ec 00000000 00000010 47505300 {} {} {} {}",
-            "e3a1b2c300000000", "1122334455667788", "e3a1b2d000000001", "e3a1b2d000000002");
+        let server = format!(
+            "24 01 06 ec 00000000 00000010 47505300 {} {} {} {}",
+            "e3a1b2c300000000", "1122334455667788", "e3a1b2d000000001", "e3a1b2d000000002"
+        );
         let nts = format!("{hidden} 0104 0024 {} 0204 0068 {}", "aa".repeat(32), "bb".repeat(100));
         let monlist = format!("17 00 03 2a 0000 0000 {}", zeros(0));
-        table(&NTP, &[
-            ("sntp of zeros", &sntp, 'f'),
-            ("client that hides its clock", &hidden, 'f'),
-            ("server", &server, 'f'),
-            ("NTS fields", &nts, 'f'),
-            ("monlist", &monlist, 'l'),
-            ("control, read variables", "16 02 0001 0000 0000 0000 0000", 'l'),
-            ("version 7", &sntp.replacen("23", "3b", 1), 'n'),
-            ("47 bytes", &sntp[2..], 'n'),
-            ("stratum 17", &hidden.replacen("23 00", "23 11", 1), 'n'),
-            ("DTLS handshake", "16 fefd 0000 000000000000 0004 01020304", 'n'),
-            ("DTLS data", "17 fefd 0001 000000000001 0004 01020304", 'n'),
-        ]);
+        table(
+            &NTP,
+            &[
+                ("sntp of zeros", &sntp, 'f'),
+                ("client that hides its clock", &hidden, 'f'),
+                ("server", &server, 'f'),
+                ("NTS fields", &nts, 'f'),
+                ("monlist", &monlist, 'l'),
+                ("control, read variables", "16 02 0001 0000 0000 0000 0000", 'l'),
+                ("version 7", &sntp.replacen("23", "3b", 1), 'n'),
+                ("47 bytes", &sntp[2..], 'n'),
+                ("stratum 17", &hidden.replacen("23 00", "23 11", 1), 'n'),
+                ("DTLS handshake", "16 fefd 0000 000000000000 0004 01020304", 'n'),
+                ("DTLS data", "17 fefd 0001 000000000001 0004 01020304", 'n'),
+            ],
+        );
     }
 }
