@@ -1,0 +1,272 @@
+//! STUN, TURN, and classic STUN; and what follows them on the same ports.
+//!
+//! Sources: RFC 8489 sections 5 and 14 (header, attributes), RFC 3489 section 11 (classic), RFC 8656 section 12.4
+//! (ChannelData), RFC 7983 section 7 (first byte tells STUN, DTLS, TURN channels and RTP apart).
+//! Evidence: the magic cookie with an exact length; classic: type, exact length and a chain of known attributes.
+//! STUN is readable itself, and often only opens the way for something that is not. While a flow holds nothing else the
+//! answer stays `Likely`, so that other dissectors see what follows; after the heads a [`Session`] goes on watching:
+//! DTLS and the like take over, unrecognised content makes the flow unknown, with its STUN messages readable.
+//! Not handled: content relayed inside ChannelData and DATA attributes; it counts as unrecognised.
+
+use super::rtp::is_media;
+use super::shape::{Check, Reader, is_keepalive};
+use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
+use crate::model::{Class, Evidence, Facts, Protocol, Transport};
+
+/// STUN and TURN.
+pub(super) struct Stun;
+
+const STUN: Protocol = Protocol(&"stun");
+
+impl Dissector for Stun {
+    fn protocol(&self) -> Protocol {
+        STUN
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::UDP
+    }
+
+    fn probe(&self, heads: Heads<'_>) -> Outcome {
+        let mut datagrams = heads.datagrams.iter().filter(|datagram| !is_keepalive(datagram.bytes)).peekable();
+        if datagrams.peek().is_none() {
+            return Outcome::NeedMore;
+        }
+        let (mut messages, mut others, mut media) = (0usize, 0usize, 0usize);
+        for datagram in datagrams {
+            match kind(*datagram) {
+                Kind::Message => messages += 1,
+                Kind::Media => media += 1,
+                Kind::Channel | Kind::Other => others += 1,
+            }
+        }
+        let full = heads.datagrams.len() >= MAX_DATAGRAMS;
+        let found = match (messages, others + media) {
+            (0, _) => return Outcome::No,
+            (_, 0) => Found::plaintext(STUN),
+            // Mixed content, to be named by who knows it; failing that this flow is only partly readable.
+            (_, _) => Found { class: Class::Unknown, ..Found::plaintext(STUN) },
+        };
+        if full { Outcome::Found(found) } else { Outcome::Likely(found) }
+    }
+
+    fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
+        Some(Box::new(Watch::default()))
+    }
+}
+
+/// What one datagram beside STUN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Channel,
+    Media,
+    Other,
+}
+
+fn kind(datagram: Datagram<'_>) -> Kind {
+    if is_message(datagram) {
+        return Kind::Message;
+    }
+    match datagram.bytes {
+        [0x40..=0x4f, _, a, b, ..] => {
+            let length = usize::from(u16::from_be_bytes([*a, *b]));
+            let whole = length.saturating_add(4);
+            if whole == datagram.wire_len || whole.next_multiple_of(4) == datagram.wire_len {
+                return Kind::Channel;
+            }
+            Kind::Other
+        }
+        _ if is_media(datagram) => Kind::Media,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether `datagram` is a STUN message, with cookie or classic.
+pub(super) fn is_message(datagram: Datagram<'_>) -> bool {
+    let mut reader = Reader::new(datagram);
+    message(&mut reader).is_ok() && reader.bits >= 32
+}
+
+fn message(reader: &mut Reader<'_>) -> Check {
+    const COOKIE: u32 = 0x2112_a442;
+    let kind = reader.u16()?;
+    reader.holds(kind >> 14 == 0, 2)?;
+    let length = usize::from(reader.u16()?);
+    reader.holds(length % 4 == 0, 2)?;
+    let cookie = reader.u32()?;
+    reader.skip(12)?;
+    reader.covers_rest(length, 14)?;
+    if cookie == COOKIE {
+        return reader.holds(true, 32);
+    }
+    classic(reader, kind)
+}
+
+/// RFC 3489: no cookie, so that every attribute must be a known one, of the length it says.
+fn classic(reader: &mut Reader<'_>, kind: u16) -> Check {
+    reader.holds(
+        matches!(kind, 1 | 2 | 3 | 4 | 0x101 | 0x102 | 0x103 | 0x104 | 0x111 | 0x112 | 0x113 | 0x114 | 0x115),
+        11,
+    )?;
+    // A request without attributes is twenty bytes whose only pattern is its type and a length of zero.
+    reader.favours(reader.left() == 0, 6);
+    while reader.left() > 0 {
+        let attribute = reader.u16()?;
+        let length = usize::from(reader.u16()?);
+        reader.holds(matches!(attribute, 1..=0x30 | 0x8000..=0x8080), 9)?;
+        let fixed = match attribute {
+            1 | 2 | 4 | 5 | 11 | 0x8020 => matches!(length, 8 | 20),
+            3 => length == 4,
+            8 => length == 20,
+            _ => true,
+        };
+        reader.holds(fixed && length <= reader.left(), 8)?;
+        let padded = length.next_multiple_of(4).min(reader.left());
+        reader.skip(padded)?;
+    }
+    Ok(())
+}
+
+/// Watches a flow that began with STUN for what it turns into.
+#[derive(Default)]
+struct Watch {
+    messages: u64,
+    media: u64,
+    others: u64,
+    asked: u8,
+}
+
+/// Datagrams beside STUN that the encrypted protocols are asked about.
+const MAX_ASKED: u8 = 32;
+
+impl Session for Watch {
+    fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
+        let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len.max(bytes.len()) };
+        if is_keepalive(bytes) {
+            return Step::Continue;
+        }
+        match kind(datagram) {
+            Kind::Message => {
+                self.messages += 1;
+                return Step::Readable;
+            }
+            Kind::Media => self.media += 1,
+            Kind::Channel | Kind::Other => self.others += 1,
+        }
+        if self.asked < MAX_ASKED {
+            self.asked += 1;
+            if let Some((found, next)) = recognise(datagram) {
+                return Step::Upgrade { found, rest: bytes.len(), next };
+            }
+        }
+        Step::Continue
+    }
+
+    fn gap(&mut self, _from_client: bool) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>, found: &mut Found, _facts: &mut Facts) {
+        if found.class == Class::Encrypted || self.media + self.others == 0 {
+            return;
+        }
+        found.class = Class::Unknown;
+        found.evidence = Evidence::Signature;
+        if self.media > self.others {
+            found.protocol = super::sdp::RTP;
+        }
+    }
+
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// Asks the other dissectors whether this one datagram proves an encrypted protocol.
+fn recognise(datagram: Datagram<'_>) -> Option<(Found, Box<dyn Session>)> {
+    let datagrams = [datagram];
+    let heads = Heads { datagrams: &datagrams, from_start: true, ..Heads::default() };
+    let all = DISSECTORS.iter().copied().flatten();
+    let (found, dissector) = all
+        .filter(|dissector| dissector.transport() == Transport::UDP && dissector.protocol() != STUN)
+        .find_map(|dissector| match dissector.probe(heads) {
+            Outcome::Found(found) if found.class == Class::Encrypted => Some((found, dissector)),
+            _ => None,
+        })?;
+    Some((found, dissector.session(found).unwrap_or_else(|| Box::new(Idle))))
+}
+
+/// For a protocol that needs no reading on.
+struct Idle;
+
+impl Session for Idle {
+    fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
+        Step::Done
+    }
+
+    fn finish(self: Box<Self>, _found: &mut Found, _facts: &mut Facts) {}
+
+    fn memory(&self) -> usize {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::testing::{datagram, hex, letter, probe, table};
+    use super::*;
+
+    const BINDING: &str = "0001 0000 2112a442 0102030405060708090a0b0c";
+
+    #[test]
+    fn messages() {
+        table(
+            &Stun,
+            &[
+                ("binding request", BINDING, 'l'),
+                ("classic response", "0101 000c 00112233445566778899aabbccddeeff 0001 0008 0001 1f90 c0000201", 'l'),
+                ("length says more", "0001 0004 2112a442 0102030405060708090a0b0c", 'n'),
+                ("bytes behind", "0001 0000 2112a442 0102030405060708090a0b0c 00000000", 'n'),
+                (
+                    "classic, unknown attribute",
+                    "0101 000c 00112233445566778899aabbccddeeff 0771 0008 0001 1f90 c0000201",
+                    'n',
+                ),
+                ("top bits set", "8001 0000 2112a442 0102030405060708090a0b0c", 'n'),
+            ],
+        );
+    }
+
+    #[test]
+    fn waits_for_what_follows() {
+        let stun = hex(BINDING);
+        let eight: Vec<&[u8]> = vec![&stun; MAX_DATAGRAMS];
+        assert_eq!(letter(probe(&Stun, &eight)), 'f');
+        let noise = hex("c1 a9 33 77 01 99 21 fe 73 55 10");
+        let mut mixed = eight.clone();
+        mixed[5] = &noise;
+        match probe(&Stun, &mixed) {
+            Outcome::Found(found) => assert_eq!(found.class, Class::Unknown),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn session_marks_what_is_readable() {
+        let stun = hex(BINDING);
+        let noise = hex("c1 a9 33 77 01 99 21 fe 73 55 10");
+        let cases: &[(&str, &[&[u8]], Class)] =
+            &[("only STUN", &[&stun, &stun], Class::Plaintext), ("and noise", &[&stun, &noise], Class::Unknown)];
+        for (name, pieces, want) in cases {
+            let mut session: Box<dyn Session> = Box::new(Watch::default());
+            for piece in *pieces {
+                let step = session.feed(true, piece, Moment { time_ns: 0, wire_len: piece.len() });
+                assert_eq!(matches!(step, Step::Readable), is_message(datagram(piece)), "{name}");
+            }
+            let mut found = Found::plaintext(STUN);
+            session.finish(&mut found, &mut Facts::default());
+            assert_eq!(found.class, *want, "{name}");
+        }
+    }
+}
