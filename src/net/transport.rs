@@ -42,7 +42,7 @@ pub(super) fn read(
 }
 
 /// Protocols without application payload.
-fn control(protocol: u8) -> Option<&'static str> {
+pub(super) fn control(protocol: u8) -> Option<&'static str> {
     Some(match protocol {
         1 => "icmp",
         2 => "igmp",
