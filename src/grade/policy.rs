@@ -40,6 +40,17 @@ pub struct Rule {
     pub source: String,
 }
 
+impl Rule {
+    /// The word for its level, as in policy files: `note` for a note.
+    #[must_use]
+    pub const fn level_word(&self) -> &'static str {
+        match self.level {
+            Level::Ungraded => "note",
+            level => level.name(),
+        }
+    }
+}
+
 /// A policy, as of a day.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -121,13 +132,13 @@ impl Policy {
     }
 
     fn join(draft: Draft, parent: Option<Self>) -> Self {
-        let (protocols, silent, mut all) = match parent {
-            Some(parent) => (parent.protocols, parent.silent, parent.all),
-            None => (["tls", "dtls", "quic"].map(str::to_owned).to_vec(), Level::Acceptable, Vec::new()),
+        let (protocols, silent, mut all, parent_date) = match parent {
+            Some(parent) => (parent.protocols, parent.silent, parent.all, parent.date),
+            None => (["tls", "dtls", "quic"].map(str::to_owned).to_vec(), Level::Acceptable, Vec::new(), None),
         };
         all.retain(|old| draft.rules.iter().all(|new| new.rule.id != old.rule.id));
         all.extend(draft.rules);
-        let date = draft.editions.last().and_then(|edition| edition.from);
+        let date = draft.editions.last().and_then(|edition| edition.from).max(parent_date);
         let mut policy = Self {
             name: draft.name,
             about: draft.about,
@@ -194,7 +205,8 @@ impl Policy {
         &self.about
     }
 
-    /// The day whose rules are applied; `None` when the latest edition has no date.
+    /// The day whose rules are applied: that of the latest edition of the policy or of one it inherits from, unless
+    /// [`Policy::as_of`] chose another; `None` when no edition has a date.
     #[must_use]
     pub fn date(&self) -> Option<Date> {
         self.date
