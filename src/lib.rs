@@ -20,6 +20,7 @@
 //! threads.
 
 pub mod capture;
+pub mod cli;
 pub mod detect;
 pub mod error;
 pub mod flow;

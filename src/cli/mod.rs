@@ -1,0 +1,4 @@
+//! Arguments in, exit status out.
+
+pub mod grade;
+pub mod policies;
