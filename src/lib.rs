@@ -28,4 +28,5 @@ pub mod link;
 pub mod model;
 pub mod net;
 pub mod quic;
+pub mod tally;
 pub mod tls;
