@@ -57,7 +57,8 @@ impl GroupSums {
 
 /// The group of frames that belong to no flow: FNV-1a over their name, the same on every machine.
 pub(super) fn of_name(name: &str) -> usize {
-    let hash =
-        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     (hash >> 58) as usize
 }

@@ -55,7 +55,8 @@ pub fn web(flow: &FlowSummary) -> Option<Web> {
     let protocol = flow.protocol.name();
     match flow.class {
         Class::Plaintext if matches!(protocol, "http" | "http2") => Some(Web::Cleartext),
-        Class::Encrypted if matches!(flow.upgraded_from.map(|from| from.name()), None | Some("http")) => match protocol {
+        Class::Encrypted if matches!(flow.upgraded_from.map(|from| from.name()), None | Some("http")) => match protocol
+        {
             "tls" if is_web(flow) => Some(Web::Https),
             "quic" | "gquic" if is_web(flow) => Some(Web::Quic),
             _ => None,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::ByLevel;
-use crate::grade::{Level, Policy, Verdict};
+use crate::grade::{Level, Policy, Rule, Verdict};
 use crate::model::{Class, Counts, Units};
 
 /// Verdicts of all policies.
@@ -24,8 +24,10 @@ pub struct Strength {
 pub struct PolicyName {
     /// Its short name.
     pub name: String,
-    /// Its version or date.
+    /// Its edition.
     pub version: String,
+    /// The day whose rules were applied, `YYYY-MM-DD`; `None` when the latest edition has no date.
+    pub date: Option<String>,
 }
 
 /// Sums of one policy.
@@ -85,7 +87,8 @@ impl Strength {
     pub(super) fn name_policies(&mut self, policies: &[Policy]) {
         let mut unnamed = std::mem::take(&mut self.unnamed).into_iter();
         for policy in policies {
-            let name = PolicyName { name: policy.name().to_owned(), version: policy.version().to_owned() };
+            let date = policy.date().map(|date| date.to_string());
+            let name = PolicyName { name: policy.name().to_owned(), version: policy.version().to_owned(), date };
             let graded = self.policies.entry(name).or_default();
             let Some(sums) = unnamed.next() else { continue };
             graded.levels.merge(&sums.levels);
@@ -127,11 +130,6 @@ impl Graded {
     }
 }
 
-fn text(rule: &crate::grade::Rule) -> RuleText {
-    RuleText {
-        id: rule.id.to_string(),
-        level: rule.level,
-        reason: rule.reason.to_string(),
-        source: rule.source.to_string(),
-    }
+fn text(rule: &Rule) -> RuleText {
+    RuleText { id: rule.id.clone(), level: rule.level, reason: rule.reason.clone(), source: rule.source.clone() }
 }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Name;
-use crate::grade::registry;
+use crate::grade::registry::{self, Suite};
 use crate::model::{Handshake, TlsFacts};
 
 /// Flows and their wire bytes.
@@ -156,12 +156,11 @@ impl TlsSums {
         }
         let Some(cipher) = tls.cipher else { return };
         self.cipher_suites.entry(cipher).or_default().count(wire_bytes);
-        let suite = registry::suite_name(cipher);
+        let suite = registry::suite(cipher);
         count_name(&mut self.aead, suite.map_or("unknown", protection), wire_bytes);
-        let exchange = key_exchange(tls, suite);
-        count_name(&mut self.key_exchange, exchange, wire_bytes);
-        self.forward_secrecy.count(forward_secrecy(tls, exchange), wire_bytes);
-        self.post_quantum.count(post_quantum(tls, exchange), wire_bytes);
+        count_name(&mut self.key_exchange, key_exchange(tls, suite), wire_bytes);
+        self.forward_secrecy.count(forward_secrecy(tls, suite), wire_bytes);
+        self.post_quantum.count(post_quantum(tls, suite), wire_bytes);
     }
 
     /// Adds all of `other`.
@@ -217,84 +216,61 @@ fn handshake_name(handshake: Handshake) -> &'static str {
     }
 }
 
-/// How the records of a suite are protected, from its registered name.
-fn protection(suite: &str) -> &'static str {
-    let has = |word: &str| suite.contains(word);
-    // RFC 9150: TLS 1.3 suites that name a hash twice protect integrity only.
-    if has("_NULL_") || matches!(suite, "TLS_SHA256_SHA256" | "TLS_SHA384_SHA384") {
-        "null"
-    } else if has("_GCM") || has("_CCM") || has("POLY1305") || has("_MGM") || has("AEGIS") {
-        "aead"
-    } else if has("_RC4_") {
-        "rc4"
-    } else if has("_CBC") {
-        "cbc"
-    } else {
-        "other"
+/// How the records of a suite are protected.
+fn protection(suite: &Suite) -> &'static str {
+    match (suite.cipher, suite.mode) {
+        ("null" | "none", _) => "null",
+        _ if suite.aead => "aead",
+        ("rc4", _) => "rc4",
+        (_, "cbc") => "cbc",
+        _ => "other",
     }
 }
 
-/// The kind of key exchange: by the suite's name up to TLS 1.2, by group and PSK mode in TLS 1.3.
-fn key_exchange(tls: &TlsFacts, suite: Option<&str>) -> &'static str {
-    let Some(suite) = suite else { return "unknown" };
-    let Some((exchange, _)) = suite.strip_prefix("TLS_").and_then(|rest| rest.split_once("_WITH_")) else {
-        return match tls.group {
-            _ if tls.psk_only => "psk",
-            Some(0x0200..=0x0202) => "mlkem",
-            Some(group) if is_post_quantum(group) => "hybrid",
-            Some(0x0100..=0x01ff) => "dhe",
+/// The kind of key exchange: by the suite up to TLS 1.2, by group and PSK mode in TLS 1.3.
+fn key_exchange(tls: &TlsFacts, suite: Option<&Suite>) -> &'static str {
+    match suite {
+        None => "unknown",
+        Some(suite) if !suite.is_tls13() => suite.kex,
+        Some(_) if tls.psk_only => "psk",
+        Some(_) => match tls.group.and_then(registry::group).map(|group| group.family) {
+            Some("hybrid") => "hybrid",
+            Some("kem") => "kem",
+            Some("ffdhe") => "dhe",
             Some(_) => "ecdhe",
             None => "unknown",
-        };
-    };
-    let (_, word) = EXCHANGES.iter().find(|(start, _)| exchange.starts_with(start)).unwrap_or(&("", "other"));
-    word
+        },
+    }
 }
 
-/// Beginnings of the key exchange in suite names, longer ones first where one begins another.
-const EXCHANGES: [(&str, &str); 15] = [
-    ("ECDHE_PSK", "ecdhe_psk"),
-    ("ECDHE_", "ecdhe"),
-    ("DHE_PSK", "dhe_psk"),
-    ("DHE_", "dhe"),
-    ("RSA_PSK", "rsa_psk"),
-    ("PSK_DHE", "dhe_psk"),
-    ("PSK", "psk"),
-    ("RSA", "rsa"),
-    ("ECDH_anon", "anon"),
-    ("ECDH_", "ecdh"),
-    ("DH_anon", "anon"),
-    ("DH_", "dh"),
-    ("SRP_", "srp"),
-    ("KRB5", "krb5"),
-    ("ECCPWD", "eccpwd"),
-];
-
-/// Whether a long-term key stolen later leaves the session unreadable.
+/// Whether a long-term key stolen later leaves the session unreadable; `None` when that is not visible.
 ///
-/// A TLS 1.2 session that was resumed depends on how it was first set up, which is not visible.
-fn forward_secrecy(tls: &TlsFacts, exchange: &str) -> Option<bool> {
-    match exchange {
-        "unknown" | "other" | "srp" => None,
-        "psk" | "rsa" | "rsa_psk" | "ecdh" | "dh" | "krb5" => Some(false),
-        _ if tls.resumed && tls.group.is_none() => None,
-        _ => Some(true),
+/// A session resumed in TLS 1.2 depends on how it was first set up; one resumed in TLS 1.3 on whether a group was
+/// negotiated again.
+fn forward_secrecy(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
+    let suite = suite?;
+    match (suite.is_tls13(), tls.resumed) {
+        (true, _) if tls.psk_only => Some(false),
+        (true, _) => tls.group.map(|_| true),
+        (false, true) => None,
+        (false, false) => Some(suite.forward_secrecy),
     }
 }
 
-/// Whether the key exchange resists a quantum computer; not known for resumed sessions without a new key exchange.
-fn post_quantum(tls: &TlsFacts, exchange: &str) -> Option<bool> {
-    match (tls.group, exchange) {
-        (Some(group), _) => Some(is_post_quantum(group)),
-        (None, "unknown" | "other" | "psk") => None,
-        (None, _) if tls.resumed => None,
-        (None, _) => Some(false),
+/// Whether a quantum computer alone would not open the key exchange; `None` when none is visible.
+///
+/// A session key from a pre-shared key alone is no matter of quantum computers, so it has no answer either.
+fn post_quantum(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
+    if let Some(group) = tls.group {
+        return registry::group(group).map(registry::Group::is_post_quantum);
     }
-}
-
-/// Groups with an ML-KEM or Kyber part. Source: IANA "TLS Supported Groups"; 0x6399, 0x639a and 0xfe30.. are drafts.
-fn is_post_quantum(group: u16) -> bool {
-    matches!(group, 0x0200..=0x0202 | 0x11eb..=0x11ee | 0x6399 | 0x639a | 0xfe30..=0xfe32)
+    let suite = suite?;
+    // CECPQ1 is the one suite whose key exchange is post-quantum by itself.
+    if suite.kex == "cecpq1" {
+        return Some(true);
+    }
+    let classical = !suite.is_tls13() && !tls.resumed && !matches!(suite.kex, "psk" | "null" | "none");
+    classical.then_some(false)
 }
 
 /// Stands for application protocols that the registry does not know.
