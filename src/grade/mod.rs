@@ -1,4 +1,21 @@
 //! Strength of an encrypted flow under a policy: from what was negotiated, never from what was only offered.
+//!
+//! Rules are data (`policies/*.toml`, or a file of the user's); this code knows how to read them ([`file`]), what they
+//! may ask ([`condition`]) and how they add up ([`policy`]). Names and properties of code points are in [`registry`].
+//!
+//! The level is the worst of the rules that match. A flow that no rule speaks of is `acceptable`, or `ungraded` where
+//! the policy says so. What was not seen matches no rule, and without version and suite there is no verdict at all.
+
+mod builtin;
+mod condition;
+pub mod file;
+mod policy;
+pub mod registry;
+mod suites;
+
+pub use builtin::builtin_names;
+pub use policy::{Policy, Rule, Verdict};
+pub use suites::{Judged, SuiteDifference, diff, find_suite, grade_group, grade_suite};
 
 /// How strong the negotiated encryption is, worst last; `Ungraded` stands apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,316 @@
+//! A policy in force on a day: its rules, and the verdict on a flow.
+//!
+//! Level: the worst of the rules that match. `strong` needs a rule that says so. A flow that no rule matches is
+//! `acceptable`, or `ungraded` where the policy is silent on purpose. There is no verdict (`ungraded`)
+//! - unless the handshake was seen to complete, both sides of it, with version and suite (for SSH, key exchange and
+//!   cipher): mid-stream, one-sided and failed flows;
+//! - on a suite that has no name here, unless some rule is against it anyway;
+//! - on protocols that show nothing (ESP, OpenVPN data, unknown QUIC versions) or that the policy does not speak about.
+//!
+//! A resumed session of TLS 1.2 and earlier shows version and suite; its key exchange took place earlier, and the rules
+//! on group, DH size, signature and certificate find nothing to match.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+use super::condition::{Condition, Seen, SeenSuite};
+use super::file::{self, DatedRule, Draft, Edition};
+use super::{Level, builtin, registry};
+use crate::error::{Error, Result};
+use crate::model::{Facts, Handshake, Protocol};
+
+/// Policies inherit one from another no deeper than this.
+const MAX_DEPTH: usize = 8;
+/// A policy file larger than this is a mistake. Unit: bytes.
+const MAX_FILE_LEN: u64 = 4 << 20;
+
+/// A rule, without its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Identifier, unique within the policy.
+    pub id: String,
+    /// The level that it sets; `Ungraded` for a note, which is listed and changes no level.
+    pub level: Level,
+    /// The word of the source (`MUST NOT`, `SHOULD NOT`, `recommended`); `None` where it has none.
+    pub requirement: Option<String>,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The document and section that says so.
+    pub source: String,
+}
+
+/// A policy, as of a day.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    name: String,
+    about: String,
+    protocols: Vec<String>,
+    silent: Level,
+    editions: Vec<Edition>,
+    /// Rules of all days.
+    all: Vec<DatedRule>,
+    date: Option<Date>,
+    version: String,
+    /// Rules in force, and beside each its condition.
+    rules: Vec<Rule>,
+    conditions: Vec<Condition>,
+    /// For each suite of the registry, the rules that may match; then those for a suite that was not seen or has no name.
+    by_suite: Vec<Box<[u16]>>,
+    others: Box<[u16]>,
+}
+
+/// The level of one flow under one policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The level.
+    pub level: Level,
+    /// The rules that say so, as places in [`Policy::rules`]: all that are against it, or else those that set the
+    /// level; and notes.
+    pub rules: Vec<u16>,
+}
+
+impl Verdict {
+    const UNGRADED: Self = Self { level: Level::Ungraded, rules: Vec::new() };
+}
+
+impl Policy {
+    /// A built-in policy, as of its latest edition; `None` for a name that is none.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let text = builtin::text(name)?;
+        Self::parse(text, Path::new(name), 0).ok()
+    }
+
+    /// A built-in policy by name, or a policy file by path, as of its latest edition.
+    ///
+    /// A word with a path separator or the ending `.toml` is a path; any other is a name.
+    pub fn load(name_or_path: &str) -> Result<Self> {
+        Self::load_within(name_or_path, None, 0)
+    }
+
+    fn load_within(name_or_path: &str, folder: Option<&Path>, depth: usize) -> Result<Self> {
+        if let Some(text) = builtin::text(name_or_path) {
+            return Self::parse(text, Path::new(name_or_path), depth);
+        }
+        let path = folder.map_or_else(|| PathBuf::from(name_or_path), |folder| folder.join(name_or_path));
+        let meant_as_path = name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".toml");
+        if !meant_as_path && !path.is_file() {
+            return Err(Error::usage("--policy", builtin::unknown(name_or_path)));
+        }
+        let problem = |error: std::io::Error| Error::file(&path, format!("cannot read this policy file: {error}"));
+        if std::fs::metadata(&path).map_err(problem)?.len() > MAX_FILE_LEN {
+            return Err(Error::file(&path, format!("larger than {MAX_FILE_LEN} bytes; a policy file was expected")));
+        }
+        let text = std::fs::read_to_string(&path).map_err(problem)?;
+        Self::parse(&text, &path, depth)
+    }
+
+    /// Reads `text`, which came from `path`.
+    pub(super) fn parse(text: &str, path: &Path, depth: usize) -> Result<Self> {
+        let draft = file::read(text).map_err(|mistake| Error::file(path, mistake.locate(text)))?;
+        let parent = match &draft.inherits {
+            Some(_) if depth >= MAX_DEPTH => {
+                let what = format!("inherits: more than {MAX_DEPTH} policies deep; do they inherit in a circle?");
+                return Err(Error::file(path, what));
+            }
+            Some(parent) => Some(Self::load_within(parent, path.parent(), depth + 1)?),
+            None => None,
+        };
+        Ok(Self::join(draft, parent))
+    }
+
+    fn join(draft: Draft, parent: Option<Self>) -> Self {
+        let (protocols, silent, mut all) = match parent {
+            Some(parent) => (parent.protocols, parent.silent, parent.all),
+            None => (["tls", "dtls", "quic"].map(str::to_owned).to_vec(), Level::Acceptable, Vec::new()),
+        };
+        all.retain(|old| draft.rules.iter().all(|new| new.rule.id != old.rule.id));
+        all.extend(draft.rules);
+        let date = draft.editions.last().and_then(|edition| edition.from);
+        let mut policy = Self {
+            name: draft.name,
+            about: draft.about,
+            protocols: draft.protocols.unwrap_or(protocols),
+            silent: draft.silent.unwrap_or(silent),
+            editions: draft.editions,
+            all,
+            date,
+            version: String::new(),
+            rules: Vec::new(),
+            conditions: Vec::new(),
+            by_suite: Vec::new(),
+            others: Box::default(),
+        };
+        policy.compile();
+        policy
+    }
+
+    /// The same policy by the rules of another day.
+    #[must_use]
+    pub fn as_of(mut self, date: Date) -> Self {
+        self.date = Some(date);
+        self.compile();
+        self
+    }
+
+    /// Picks the rules in force and sorts them by the suites that they may match.
+    fn compile(&mut self) {
+        let date = self.date.unwrap_or(Date::MAX);
+        let edition = self.editions.iter().rev().find(|edition| edition.from.is_none_or(|from| from <= date));
+        let in_force = |rule: &&DatedRule| {
+            edition.is_some()
+                && rule.from.is_none_or(|from| from <= date)
+                && rule.until.is_none_or(|until| date < until)
+        };
+        let rules: Vec<&DatedRule> = self.all.iter().filter(in_force).collect();
+        self.version = edition.map_or_else(|| "not yet in force".to_owned(), |edition| edition.version.clone());
+        self.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
+        self.conditions = rules.iter().map(|rule| rule.condition.clone()).collect();
+        let may_match = |suite| -> Box<[u16]> {
+            let seen = Seen { suite, ..Seen::default() };
+            let possible = self.conditions.iter().map(|condition| condition.answer(&seen) != Some(false));
+            (0..).zip(possible).filter(|(_, possible)| *possible).map(|(place, _)| place).collect()
+        };
+        self.by_suite = (0..registry::suites().len()).map(|index| may_match(Some(SeenSuite::At(index)))).collect();
+        self.others = may_match(None);
+    }
+
+    /// Short name, as in reports.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The edition in force.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What the policy is and what it does not cover.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    /// The day whose rules are applied; `None` when the latest edition has no date.
+    #[must_use]
+    pub fn date(&self) -> Option<Date> {
+        self.date
+    }
+
+    /// The protocols that the policy speaks about.
+    #[must_use]
+    pub fn protocols(&self) -> &[String] {
+        &self.protocols
+    }
+
+    /// The rules in force, in the order of the files, inherited ones first.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The verdict on a flow. Meant to be called once for each closed flow.
+    #[must_use]
+    pub fn grade(&self, protocol: Protocol, facts: Option<&Facts>) -> Verdict {
+        let protocol = carrier(protocol, facts);
+        let speaks = self.protocols.iter().any(|name| name == protocol);
+        if speaks && is_visible(protocol, facts) { self.judge(&Seen::new(protocol, facts)) } else { Verdict::UNGRADED }
+    }
+
+    /// The verdict on what was seen, whatever it is.
+    pub(super) fn judge(&self, seen: &Seen<'_>) -> Verdict {
+        if self.rules.is_empty() {
+            return Verdict::UNGRADED;
+        }
+        let candidates = match seen.suite {
+            Some(SeenSuite::At(index)) => self.by_suite.get(index).unwrap_or(&self.others),
+            _ => &self.others,
+        };
+        let mut matching = Vec::new();
+        let mut worst = None;
+        for &place in candidates {
+            let index = usize::from(place);
+            if self.conditions[index].answer(seen) == Some(true) {
+                matching.push(place);
+                worst = worst.max(Some(self.rules[index].level).filter(|level| *level != Level::Ungraded));
+            }
+        }
+        let mut level = worst.unwrap_or(self.silent);
+        if seen.suite == Some(SeenSuite::Unlisted) && level < Level::Weak {
+            level = Level::Ungraded;
+        }
+        matching.retain(|place| speaks_for(self.rules[usize::from(*place)].level, level));
+        Verdict { level, rules: matching }
+    }
+}
+
+/// Whether a rule of `level` is a reason for a verdict: bad marks for a bad one, else the marks that set it; notes always.
+fn speaks_for(level: Level, verdict: Level) -> bool {
+    match level {
+        Level::Ungraded => true,
+        Level::Weak | Level::Broken => verdict != Level::Ungraded,
+        Level::Strong | Level::Acceptable => level == verdict,
+    }
+}
+
+/// The name under which rules know the protocol: TLS is TLS whatever it carries or came from.
+fn carrier(protocol: Protocol, facts: Option<&Facts>) -> &'static str {
+    match protocol.name() {
+        // The TLS of OpenVPN protects its control channel; the cipher of the data is not visible.
+        name @ ("dtls" | "quic" | "ssh" | "wireguard" | "openvpn") => name,
+        _ if facts.is_some_and(|facts| facts.tls.is_some()) => "tls",
+        name => name,
+    }
+}
+
+fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
+    match protocol {
+        "wireguard" => true,
+        "ssh" => facts.and_then(|facts| facts.ssh.as_ref()).is_some_and(|ssh| {
+            ssh.handshake == Handshake::Completed && ssh.kex.is_some() && ssh.cipher.iter().any(Option::is_some)
+        }),
+        _ => facts
+            .and_then(|facts| facts.tls.as_ref())
+            .is_some_and(|tls| tls.handshake == Handshake::Completed && tls.version.is_some() && tls.cipher.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grade::{find_suite, grade_suite};
+
+    fn level(policy: &Policy, suite: &str) -> (Level, Vec<String>) {
+        let verdict = grade_suite(policy, find_suite(suite).unwrap(), None);
+        (verdict.level, verdict.rules.iter().map(|place| policy.rules()[usize::from(*place)].id.clone()).collect())
+    }
+
+    #[test]
+    fn bcp195_by_date() {
+        let policy = || Policy::load("bcp195").unwrap();
+        let suite = "TLS_RSA_WITH_AES_128_GCM_SHA256";
+        let cases = [
+            ("2014-01-01", Level::Ungraded, vec![], "not yet in force"),
+            ("2018-08-01", Level::Weak, vec!["static-rsa-should-not"], "RFC 7525 (2015-05)"),
+            ("2026-06-01", Level::Weak, vec!["static-rsa-should-not"], "RFC 9325 with RFC 8996 (2022-11)"),
+            ("2026-08-01", Level::Weak, vec!["static-rsa"], "RFC 9325 with RFC 8996 and RFC 10015 (2026-07)"),
+        ];
+        for (date, want, rules, version) in cases {
+            let policy = policy().as_of(date.parse().unwrap());
+            assert_eq!(policy.version(), version, "{date}");
+            assert_eq!(level(&policy, suite), (want, rules.into_iter().map(str::to_owned).collect()), "{date}");
+        }
+        let now = policy();
+        let sources = |date: &str| {
+            let policy = policy().as_of(date.parse().unwrap());
+            let verdict = grade_suite(&policy, find_suite(suite).unwrap(), None);
+            policy.rules()[usize::from(verdict.rules[0])].source.clone()
+        };
+        assert!(sources("2026-06-01").starts_with("RFC 9325 section 4.1"));
+        assert!(sources("2026-08-01").starts_with("RFC 10015"));
+        assert_eq!(now.version(), "RFC 9325 with RFC 8996 and RFC 10015 (2026-07)");
+    }
+}
