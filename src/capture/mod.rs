@@ -2,9 +2,53 @@
 //!
 //! A [`Source`] reads one capture in order, in large reads, and hands out [`Batch`]es: the raw bytes and one small
 //! [`Frame`] reference a record. Nothing after this stage knows which container the frames came from.
+//!
+//! Read are pcap, pcapng and snoop, each plain or compressed by gzip, zstd, lz4, xz or bzip2, all recognised by their
+//! first bytes. A file that is broken or stops early ends there, with a loss and a warning; what came before stays.
+
+mod decompress;
+mod input;
+mod ledger;
+mod pcap;
+mod pcapng;
+mod reader;
+mod resolution;
+mod snoop;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+
+pub use input::{Expanded, Input, expand, open};
+use reader::{Capture, Step};
 
 use crate::error::Result;
 use crate::model::Loss;
+
+/// Longest frame that is believed. The largest snap length that libpcap writes is 256 KiB; what is longer than this is
+/// a broken length, and no length field may decide how much memory is taken. Unit: bytes.
+const MAX_FRAME: u32 = 16 << 20;
+
+/// How a capture is read. Nothing here changes the frames or where epochs end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes after which a batch is handed out. Unit: bytes.
+    pub batch_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { batch_bytes: 4 << 20 }
+    }
+}
+
+/// A capture from any reader, called `name` in messages.
+///
+/// # Errors
+/// When it cannot be read, or is no capture.
+pub fn from_reader(name: &str, reader: Box<dyn Read + Send>, options: Options) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Capture::open(name, reader, None, options)?))
+}
 
 /// One record of the capture: where its bytes are in the batch, and what the container says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +71,17 @@ pub struct Frame {
 /// A run of frames in capture order. Reused from batch to batch, so that reading allocates nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Raw bytes of the container; frames point into them.
+    /// Raw bytes of the container; frames point into them. What no frame points to means nothing: the room is used
+    /// again from batch to batch without being cleared.
     pub data: Vec<u8>,
     /// The frames, in order.
     pub frames: Vec<Frame>,
     /// Number of the first frame within the capture, from 0.
     pub first_frame: u64,
     /// An epoch ends with this batch: the point at which time-outs and the memory bound are looked at.
+    ///
+    /// It falls on the same frame whatever the container and the batch size: after 32,768 frames or 16 MiB of captured
+    /// bytes, whichever comes first.
     pub epoch_ends: bool,
 }
 
@@ -42,7 +90,7 @@ pub struct Batch {
 pub struct Description {
     /// Name as the user gave it, or `-`.
     pub name: String,
-    /// `pcap`, `pcapng`; with `+gzip`, `+zstd`, `+lz4`, `+xz`, `+bzip2` behind it when compressed.
+    /// `pcap`, `pcapng`, `snoop`; with `+gzip`, `+zstd`, `+lz4`, `+xz`, `+bzip2` behind it when compressed.
     pub format: String,
     /// Link types seen, ascending.
     pub link_types: Vec<u16>,

@@ -1,0 +1,155 @@
+//! From what the user names to the captures to read: files, folders, globs, standard input.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::reader::{self, Capture};
+use super::{Options, Source};
+use crate::error::{Error, Result};
+
+/// One capture to be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Input {
+    /// Standard input, named `-`.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// The name as the user gave it, or `-`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "-".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Size as stored, for progress; `None` when it is not known before reading (standard input, a pipe).
+    ///
+    /// Unit: bytes.
+    #[must_use]
+    pub fn stored_len(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|meta| meta.len()),
+        }
+    }
+}
+
+/// What the arguments of a command amount to.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// Captures, in the order of the arguments; those of a folder sorted by path.
+    pub inputs: Vec<Input>,
+    /// Files found in folders that are no captures, sorted by path within each folder.
+    pub skipped: Vec<PathBuf>,
+    /// Arguments that name nothing readable.
+    pub errors: Vec<Error>,
+}
+
+/// Finds the captures that `paths` name: files, folders (with all below them), globs, `-`.
+///
+/// A file named directly, or by a glob, is taken as it is: that it is no capture shows when it is opened. In a folder
+/// only captures are taken, known by name or by their first bytes. Links to files are followed, links to folders are
+/// not, so that no loop is walked.
+#[must_use]
+pub fn expand(paths: &[String]) -> Expanded {
+    let mut found = Expanded::default();
+    for given in paths {
+        let path = Path::new(given);
+        match fs::metadata(path) {
+            _ if given == "-" => found.inputs.push(Input::Stdin),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && given.contains(['*', '?', '[']) => {
+                expand_glob(given, &mut found);
+            }
+            result => take(path, result, &mut found),
+        }
+    }
+    found
+}
+
+/// Takes a file as it is, a folder with all below it.
+fn take(path: &Path, metadata: io::Result<fs::Metadata>, found: &mut Expanded) {
+    match metadata {
+        Ok(metadata) if metadata.is_dir() => expand_folder(path, found),
+        Ok(_) => found.inputs.push(Input::File(path.to_path_buf())),
+        Err(error) => found.errors.push(unreadable(path, &error)),
+    }
+}
+
+fn expand_glob(pattern: &str, found: &mut Expanded) {
+    let matches = match glob::glob(pattern) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let what = format!("no such file, and no pattern: {} (at character {})", error.msg, error.pos);
+            found.errors.push(Error::file(Path::new(pattern), what));
+            return;
+        }
+    };
+    let mut none = true;
+    for entry in matches {
+        none = false;
+        match entry {
+            Ok(path) => take(&path, fs::metadata(&path), found),
+            Err(error) => found.errors.push(unreadable(error.path(), error.error())),
+        }
+    }
+    if none {
+        found.errors.push(Error::file(Path::new(pattern), "no file matches this pattern"));
+    }
+}
+
+fn expand_folder(folder: &Path, found: &mut Expanded) {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                found.errors.push(unreadable(&folder, &error));
+                continue;
+            }
+        };
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+                Ok((path, kind)) if kind.is_dir() => folders.push(path),
+                // Anything but a file could block for ever when it is opened (a pipe, a device).
+                Ok((path, _)) if path.is_file() => files.push(path),
+                Ok(_) => {}
+                Err(error) => found.errors.push(unreadable(&folder, &error)),
+            }
+        }
+    }
+    files.sort();
+    let (captures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_capture(path));
+    found.inputs.extend(captures.into_iter().map(Input::File));
+    found.skipped.extend(others);
+}
+
+/// Whether a file of a folder is a capture: by its name, which costs no look inside, or by its first bytes.
+fn is_capture(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 3] = ["pcap", "pcapng", "ntar"];
+    let named = path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)));
+    named || File::open(path).is_ok_and(|file| reader::is_capture(Box::new(file)))
+}
+
+/// Opens a capture and recognises its container.
+///
+/// # Errors
+/// When it cannot be read, or is no capture: with the name, the offset, and what was expected.
+pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
+    match input {
+        Input::Stdin => Ok(Box::new(Capture::open("-", Box::new(io::stdin()), None, options)?)),
+        Input::File(path) => {
+            let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+            Ok(Box::new(Capture::open(&input.name(), Box::new(file), input.stored_len(), options)?))
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::file(path, format!("cannot be read: {error}"))
+}
