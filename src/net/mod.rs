@@ -1,6 +1,46 @@
-//! From a network packet to a flow key and a transport payload: IP, extension headers, fragments, tunnels.
+//! From a captured frame to a flow key and a transport payload: link headers, IP, extension headers, fragments, tunnels.
+//!
+//! [`decode`] takes one frame. [`fragments::Pool`] takes the fragments among its answers, in capture order.
+//!
+//! A frame is walked from the outside in, one header a step, without recursion and without allocation, and every step
+//! moves on; so the time is linear in the length of the frame. Six tunnels are opened at most: deeper frames are
+//! [`Loss::TunnelsTooDeep`], outside every share, because a guess about what was not read would be worse.
+//!
+//! A tunnel whose inside cannot be read stays a packet of the protocol that carries it (GRE, UDP ...), which is counted
+//! as unknown; so nothing is lost and nothing is claimed. What looks encrypted at the link layer inside a UDP tunnel is
+//! left to that UDP flow too: a few bytes of structure are too little for such a claim.
+//!
+//! Sources: RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 9260, RFC 4340, RFC 3828, RFC 4302, RFC 4303, RFC 2675; the IANA
+//! registry of protocol numbers.
+//! Addresses are those of the innermost IP header, as it stands: routing headers and home address options change nothing.
+//! Not handled: the inside of compressed headers (IPComp, ROHC, van Jacobson).
+
+mod fast;
+pub mod fragments;
+mod ip;
+mod transport;
+mod tunnel;
+mod walk;
 
 use crate::model::{FlowKey, Loss, Side, Tunnel};
+
+pub use tunnel::{TUNNELS, TunnelKind};
+
+/// Takes a captured frame apart.
+///
+/// `link_type` is the number of the tcpdump registry, `wire_len` the original length of the frame in bytes. Never
+/// allocates, never fails: what cannot be read is [`Decoded::Undecoded`].
+#[inline]
+#[must_use]
+pub fn decode(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
+    const ETHERNET: u16 = 1;
+    if link_type == ETHERNET
+        && let Some(packet) = fast::ethernet(frame, wire_len)
+    {
+        return Decoded::Packet(packet);
+    }
+    walk::frame(link_type, frame, wire_len)
+}
 
 /// A frame, taken apart as far as it goes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,86 @@
+//! Overlays of data centres: VXLAN, VXLAN-GPE, GENEVE, network service headers.
+//!
+//! Sources: RFC 7348 (VXLAN), draft-smith-vxlan-group-policy, draft-ietf-nvo3-vxlan-gpe, RFC 8926 (GENEVE), RFC 8300
+//! (NSH).
+
+use super::{inside, number};
+use crate::link::{Cursor, Layer, Read, Step};
+use crate::model::{Loss, Tunnel};
+
+const VXLAN: Tunnel = number("vxlan");
+const VXLAN_GPE: Tunnel = number("vxlan-gpe");
+const GENEVE: Tunnel = number("geneve");
+const NSH: Tunnel = number("nsh");
+
+/// Flags with the I bit only (or with a group policy), reserved bytes zero, Ethernet.
+pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Option<Step> {
+    match cursor.take::<8>().ok()? {
+        [0x08, 0, 0, 0, .., 0] => {}
+        [0x88, policy, _, _, .., 0] if policy & !0x48 == 0 => {}
+        _ => return None,
+    }
+    inside::ethernet(cursor).then_some(Step::Open(VXLAN, Layer::Ethernet))
+}
+
+/// The same with the P bit and a protocol.
+pub(super) fn vxlan_gpe(cursor: &mut Cursor<'_>) -> Option<Step> {
+    let &[flags, 0, 0, protocol, _, _, _, 0] = cursor.take::<8>().ok()? else { return None };
+    if flags & 0xfe != 0x0c {
+        return None;
+    }
+    let layer = match protocol {
+        1 | 2 if inside::ip(cursor) => Layer::Ip,
+        3 if inside::ethernet(cursor) => Layer::Ethernet,
+        4 if service_path(&mut cursor.clone()).is_ok_and(|(ether_type, inner)| inside::announced(&inner, ether_type)) => {
+            Layer::EtherType(0x894f)
+        }
+        _ => return None,
+    };
+    Some(Step::Open(VXLAN_GPE, layer))
+}
+
+/// Version 0, reserved bits zero, options whose lengths add up, and the announced protocol.
+pub(super) fn geneve(cursor: &mut Cursor<'_>) -> Option<Step> {
+    let &[first, flags, high, low, _, _, _, 0] = cursor.take::<8>().ok()? else { return None };
+    if first & 0xc0 != 0 || flags & 0x3f != 0 {
+        return None;
+    }
+    let mut left = usize::from(first & 0x3f) * 4;
+    while left > 0 {
+        let option = cursor.take::<4>().ok()?;
+        let length = usize::from(option[3] & 0x1f) * 4;
+        cursor.skip(length).ok()?;
+        left = left.checked_sub(length + 4)?;
+    }
+    let protocol = u16::from_be_bytes([high, low]);
+    inside::announced(cursor, protocol).then_some(Step::Open(GENEVE, Layer::EtherType(protocol)))
+}
+
+/// A service path, then what its header says.
+pub(super) fn nsh(cursor: &mut Cursor<'_>) -> Read {
+    let (ether_type, inner) = service_path(cursor)?;
+    *cursor = inner;
+    Ok(match ether_type {
+        0 => Step::Opaque("nsh"),
+        _ => Step::Open(NSH, Layer::EtherType(ether_type)),
+    })
+}
+
+/// The protocol behind a network service header, 0 when it is not known; and the cursor there.
+fn service_path<'a>(cursor: &mut Cursor<'a>) -> Result<(u16, Cursor<'a>), Loss> {
+    let &[first, second, _, next] = cursor.peek::<4>()?;
+    let length = usize::from(second & 0x3f) * 4;
+    if first & 0xc0 != 0 || length < 8 {
+        return Err(Loss::MalformedHeader);
+    }
+    cursor.skip(length)?;
+    let ether_type = match next {
+        1 => 0x0800,
+        2 => 0x86dd,
+        3 => 0x6558,
+        4 => 0x894f,
+        5 => 0x8847,
+        _ => 0,
+    };
+    Ok((ether_type, *cursor))
+}
