@@ -29,4 +29,6 @@ pub mod link;
 pub mod model;
 pub mod net;
 pub mod quic;
+pub mod report;
+pub mod tally;
 pub mod tls;

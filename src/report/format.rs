@@ -1,0 +1,35 @@
+//! What a report can be written as: one row and one file each.
+
+use std::io::{self, Write};
+
+use super::{Report, csv, json, markdown, text};
+
+/// All formats.
+pub static FORMATS: &[Format] = &[
+    Format { name: "json", about: "the report itself, for programs and for `merge` and `render`", write: json::write },
+    Format { name: "text", about: "a summary for people", write: text::write },
+    Format { name: "markdown", about: "the summary as Markdown tables", write: markdown::write },
+    Format { name: "csv", about: "tidy CSV, one figure a row", write: csv::write },
+];
+
+/// A format that a report can be written in.
+pub struct Format {
+    /// The word after `--format`.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// Writes a report. The text may hold terminal colours, which the caller takes out where they are not wanted.
+    pub write: fn(&Report, &mut dyn Write) -> io::Result<()>,
+}
+
+/// The format called `name`.
+#[must_use]
+pub fn format_named(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// All names, for messages.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    FORMATS.iter().map(|format| format.name).collect()
+}

@@ -1,0 +1,174 @@
+//! The summary as Markdown (GitHub flavour), for pages, issues and job summaries.
+
+use std::io::{self, Write};
+
+use super::Report;
+use super::layout::*;
+use super::number::{bytes, count, counted, percent};
+use crate::model::Units;
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = headline(report);
+    for part in [units, strength, tls, clear, findings, losses, how_counted] {
+        text += &part(report);
+    }
+    out.write_all(text.as_bytes())
+}
+
+fn headline(report: &Report) -> String {
+    let share = &report.coverage.encrypted_share;
+    let all = &report.coverage.totals.all;
+    let mut text = format!("# {} of the traffic is encrypted\n\n", percent(share.value));
+    text += &format!(
+        "Of {} ({}) in {}, by bytes on the wire. Whatever the unknown traffic is, the share is at least {} and at most {}. ",
+        counted(all.packets, "packet"),
+        bytes(all.wire_bytes),
+        counted(report.captures.len() as u64, "capture"),
+        percent(share.lower),
+        percent(share.upper),
+    );
+    text += &match (share.ci95, &share.ci95_reason) {
+        (Some([low, high]), _) => {
+            format!("95% interval for sampling error: {} to {}.\n", percent(Some(low)), percent(Some(high)))
+        }
+        (None, Some(reason)) => format!("No error bar: {}.\n", escape(reason)),
+        (None, None) => "\n".to_owned(),
+    };
+    text
+}
+
+fn units(report: &Report) -> String {
+    let coverage = &report.coverage;
+    let classes = &coverage.totals.classes;
+    type Unit = (&'static str, fn(&Units) -> u64);
+    let rows: [(Unit, &Share); 4] = [
+        (("wire bytes", |units| units.wire_bytes), &coverage.by_unit.wire_bytes),
+        (("payload bytes", |units| units.payload_bytes), &coverage.by_unit.payload_bytes),
+        (("packets", |units| units.packets), &coverage.by_unit.packets),
+        (("flows", |units| units.flows), &coverage.by_unit.flows),
+    ];
+    let rows = rows.map(|((name, unit), share)| {
+        let [encrypted, plaintext, unknown, control] =
+            [classes.encrypted, classes.plaintext, classes.unknown, classes.control].map(|units| count(unit(&units)));
+        let bounds = format!("{} to {}", percent(share.lower), percent(share.upper));
+        vec![name.to_owned(), encrypted, plaintext, unknown, control, percent(share.value), bounds]
+    });
+    let head = ["Unit", "Encrypted", "Plaintext", "Unknown", "Control", "Encrypted share", "Bounds"];
+    let web = &coverage.web_share;
+    section("Coverage", &head, rows.into())
+        + &format!(
+            "\nWeb share (HTTPS and QUIC against HTTP): {} of bytes, {} of flows.\n",
+            percent(web.wire_bytes),
+            percent(web.flows)
+        )
+}
+
+fn strength(report: &Report) -> String {
+    let mut text = String::new();
+    for policy in &report.strength {
+        let title = format!("Strength under {} ({})", policy.policy, policy.version);
+        let levels = &policy.levels;
+        let rows = [
+            ("strong", levels.strong),
+            ("acceptable", levels.acceptable),
+            ("weak", levels.weak),
+            ("broken", levels.broken),
+            ("ungraded", levels.ungraded),
+        ];
+        text += &section(
+            &title,
+            &["Level", "Flows", "Wire bytes"],
+            rows.iter()
+                .map(|(name, units)| vec![(*name).to_owned(), count(units.flows), count(units.wire_bytes)])
+                .collect(),
+        );
+        text += &format!("\nWeak share of what could be graded: {}.\n", percent(policy.weak_share.wire_bytes));
+        let reasons = policy.reasons.iter().map(|reason| {
+            let [rule, level, why, source] =
+                [&reason.rule, &reason.level, &reason.reason, &reason.source].map(|text| escape(text));
+            vec![format!("`{rule}`"), level, why, source, count(reason.totals.flows)]
+        });
+        text += &table(&["Rule", "Level", "Reason", "Source", "Flows"], reasons.collect());
+    }
+    text
+}
+
+fn tls(report: &Report) -> String {
+    let parts: [(&str, &[CodeRow]); 3] =
+        [("Version", &report.tls.versions), ("Cipher suite", &report.tls.cipher_suites), ("Group", &report.tls.groups)];
+    let tables: String = parts
+        .iter()
+        .map(|(title, rows)| {
+            let rows = rows.iter().map(|row| vec![escape(&row.name), count(row.flows), count(row.wire_bytes)]);
+            table(&[title, "Flows", "Wire bytes"], rows.collect())
+        })
+        .collect();
+    if tables.is_empty() { tables } else { format!("\n## TLS, DTLS and QUIC, as negotiated\n{tables}") }
+}
+
+fn clear(report: &Report) -> String {
+    let rows = report.protocols.iter().filter(|row| row.class == "plaintext");
+    let rows = rows.map(|row| vec![escape(&row.name), count(row.totals.flows), count(row.totals.wire_bytes)]);
+    section("Protocols in clear", &["Protocol", "Flows", "Wire bytes"], rows.collect())
+}
+
+fn findings(report: &Report) -> String {
+    let rows = report.findings.iter().map(|finding| {
+        let [severity, what, advice] = [&finding.severity, &finding.what, &finding.advice].map(|text| escape(text));
+        vec![severity, what, count(finding.totals.flows), advice]
+    });
+    section("Findings", &["Severity", "What", "Flows", "What to do"], rows.collect())
+}
+
+fn losses(report: &Report) -> String {
+    let rows = report.quality.losses.iter().filter(|(_, number)| **number > 0);
+    let rows = rows.map(|(name, number)| vec![escape(&name.replace('_', " ")), count(*number)]);
+    section("Seen less well than the wire carried it", &["What", "Count"], rows.collect())
+}
+
+fn how_counted(report: &Report) -> String {
+    let definition = &report.definition;
+    format!(
+        "\n## How this was counted\n\n- Encrypted share: {}.\n- Unit: {}. Outside: {}.\n- Interval: {}.\n- {} {}, schema {}.\n",
+        escape(&definition.encrypted_share),
+        escape(&definition.unit),
+        escape(&definition.denominator),
+        escape(&definition.interval),
+        escape(&report.tool.name),
+        escape(&report.tool.version),
+        escape(&report.schema_version),
+    )
+}
+
+/// A heading and a table; nothing when there are no rows.
+fn section(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let table = table(head, rows);
+    if table.is_empty() { table } else { format!("\n## {}\n{table}", escape(title)) }
+}
+
+fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
+    for row in rows {
+        text += &format!("| {} |\n", row.join(" | "));
+    }
+    text
+}
+
+/// A text from a file or report without what Markdown or HTML would read as markup.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => safe += "&lt;",
+            '>' => safe += "&gt;",
+            '&' => safe += "&amp;",
+            '|' | '*' | '`' | '[' | ']' | '\\' => safe.extend(['\\', letter]),
+            letter if letter.is_control() => safe.push(' '),
+            letter => safe.push(letter),
+        }
+    }
+    safe
+}

@@ -1,0 +1,62 @@
+//! The report: ratios worked out from a [`Tally`], and back again.
+//!
+//! [`Report::new`] and [`Report::tally`] are inverse to each other, which is what makes a merge of reports exact: the
+//! report of two tallies merged is the report of the two reports' tallies merged. [`FORMATS`] lists what a report can be
+//! written as; each format is one file.
+
+mod build;
+mod code;
+mod csv;
+mod definition;
+mod findings;
+mod flow_csv;
+mod flow_record;
+mod format;
+mod json;
+mod layout;
+mod markdown;
+mod number;
+mod restore;
+mod share;
+mod text;
+mod time;
+
+pub use definition::{Definition, PolicyVersion};
+pub use flow_csv::FlowCsv;
+pub use flow_record::FlowRecord;
+pub use format::{FORMATS, Format, format_named, names};
+pub use layout::*;
+pub use share::ratio;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::tally::Tally;
+
+/// Version of the layout of reports.
+pub const SCHEMA_VERSION: &str = "1.0";
+
+impl Report {
+    /// The report of `tally`, whose policies have been named.
+    #[must_use]
+    pub fn new(tally: &Tally) -> Self {
+        build::report(tally)
+    }
+
+    /// The sums that this report was worked out from.
+    ///
+    /// # Errors
+    /// What in it is not a word or number of this program.
+    pub fn tally(&self) -> std::result::Result<Tally, String> {
+        restore::tally(self)
+    }
+
+    /// Reads a report that [`Report::new`] made and some program wrote as JSON.
+    ///
+    /// # Errors
+    /// When `json` is no report, a report of another schema, or one whose figures do not follow from its sums; `path`
+    /// names it.
+    pub fn read(path: &Path, json: &[u8]) -> Result<Self> {
+        restore::read(json).map_err(|what| Error::file(path, what))
+    }
+}

@@ -1,0 +1,326 @@
+//! Distributions over flows that carry a TLS handshake (TLS, DTLS, QUIC), by flows and by wire bytes.
+//!
+//! *Negotiated* values are counted over flows with a ServerHello whose handshake was not seen to fail; *offered* values
+//! over every ClientHello, each value once a hello. The two are never mixed.
+//!
+//! Memory: code points are 16 bits, and application protocols are kept by name only when the IANA registry knows them,
+//! so no traffic can make these sums grow without end (and no private name gets into a report).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::Name;
+use crate::grade::registry::{self, Suite};
+use crate::model::{Handshake, TlsFacts};
+
+/// Flows and their wire bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Sum {
+    /// Flows.
+    pub flows: u64,
+    /// Their original frame lengths. Unit: bytes.
+    pub wire_bytes: u64,
+}
+
+/// A question of yes or no, and the flows that do not answer it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct YesNo {
+    /// Flows in which it is so.
+    pub yes: Sum,
+    /// Flows in which it is not.
+    pub no: Sum,
+    /// Flows in which it cannot be seen.
+    pub unknown: Sum,
+}
+
+/// All distributions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSums {
+    /// Negotiated versions, by code point.
+    pub versions: BTreeMap<u16, Sum>,
+    /// Negotiated cipher suites, by code point.
+    pub cipher_suites: BTreeMap<u16, Sum>,
+    /// Kinds of key exchange: `ecdhe`, `rsa`, `hybrid` ...
+    pub key_exchange: BTreeMap<Name, Sum>,
+    /// Negotiated groups, by code point.
+    pub groups: BTreeMap<u16, Sum>,
+    /// Signature schemes of the server's key exchange (TLS 1.2), by code point.
+    pub signature: BTreeMap<u16, Sum>,
+    /// How records are protected: `aead`, `cbc`, `rc4`, `null`, `other`.
+    pub aead: BTreeMap<Name, Sum>,
+    /// Whether a key stolen later leaves the traffic unreadable.
+    pub forward_secrecy: YesNo,
+    /// Whether the key exchange has a post-quantum part.
+    pub post_quantum: YesNo,
+    /// Negotiated application protocols, where visible.
+    pub alpn: BTreeMap<Name, Sum>,
+    /// Whether the session was resumed.
+    pub resumption: YesNo,
+    /// Whether the ClientHello names the server in clear.
+    pub sni_in_clear: YesNo,
+    /// Whether the ClientHello carries an Encrypted Client Hello extension, real or GREASE.
+    pub ech_offered: YesNo,
+    /// How far handshakes were seen.
+    pub handshakes: BTreeMap<Name, Sum>,
+    /// What clients still offer.
+    pub offered: Offered,
+}
+
+/// What ClientHellos offer; each value is counted once a hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// ClientHellos.
+    pub hellos: Sum,
+    /// Versions, by code point.
+    pub versions: BTreeMap<u16, Sum>,
+    /// Cipher suites, by code point.
+    pub cipher_suites: BTreeMap<u16, Sum>,
+    /// Groups, by code point.
+    pub groups: BTreeMap<u16, Sum>,
+    /// Application protocols.
+    pub alpn: BTreeMap<Name, Sum>,
+}
+
+impl Sum {
+    /// Adds one flow of `wire_bytes`.
+    fn count(&mut self, wire_bytes: u64) {
+        self.flows += 1;
+        self.wire_bytes += wire_bytes;
+    }
+
+    /// Adds another sum.
+    pub fn merge(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.wire_bytes += other.wire_bytes;
+    }
+}
+
+impl YesNo {
+    fn count(&mut self, answer: Option<bool>, wire_bytes: u64) {
+        match answer {
+            Some(true) => &mut self.yes,
+            Some(false) => &mut self.no,
+            None => &mut self.unknown,
+        }
+        .count(wire_bytes);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.yes.merge(other.yes);
+        self.no.merge(other.no);
+        self.unknown.merge(other.unknown);
+    }
+}
+
+impl TlsSums {
+    /// Adds the facts of one flow; `established` as [`super::established`] says.
+    pub(super) fn add(&mut self, tls: &TlsFacts, established: Option<bool>, wire_bytes: u64) {
+        count_name(&mut self.handshakes, handshake_name(tls.handshake), wire_bytes);
+        self.add_offered(tls, wire_bytes);
+        match tls.version {
+            Some(version) if established != Some(false) => self.add_negotiated(tls, version, wire_bytes),
+            _ => {}
+        }
+    }
+
+    fn add_offered(&mut self, tls: &TlsFacts, wire_bytes: u64) {
+        if tls.offered_ciphers.is_empty() && tls.offered_versions.is_empty() {
+            return;
+        }
+        let offered = &mut self.offered;
+        offered.hellos.count(wire_bytes);
+        count_codes(&mut offered.versions, &tls.offered_versions, wire_bytes);
+        count_codes(&mut offered.cipher_suites, &tls.offered_ciphers, wire_bytes);
+        count_codes(&mut offered.groups, &tls.offered_groups, wire_bytes);
+        let mut names: Vec<&str> = tls.offered_protocols.iter().map(|name| known_protocol(name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            count_name(&mut offered.alpn, known_protocol(name), wire_bytes);
+        }
+        self.sni_in_clear.count(Some(tls.server_name.is_some()), wire_bytes);
+        self.ech_offered.count(Some(tls.ech_offered), wire_bytes);
+    }
+
+    fn add_negotiated(&mut self, tls: &TlsFacts, version: u16, wire_bytes: u64) {
+        self.versions.entry(version).or_default().count(wire_bytes);
+        self.resumption.count(Some(tls.resumed), wire_bytes);
+        if let Some(group) = tls.group {
+            self.groups.entry(group).or_default().count(wire_bytes);
+        }
+        if let Some(scheme) = tls.signature {
+            self.signature.entry(scheme).or_default().count(wire_bytes);
+        }
+        if let Some(name) = &tls.next_protocol {
+            count_name(&mut self.alpn, known_protocol(name), wire_bytes);
+        }
+        let Some(cipher) = tls.cipher else { return };
+        self.cipher_suites.entry(cipher).or_default().count(wire_bytes);
+        let suite = registry::suite(cipher);
+        count_name(&mut self.aead, suite.map_or("unknown", protection), wire_bytes);
+        count_name(&mut self.key_exchange, key_exchange(tls, suite), wire_bytes);
+        self.forward_secrecy.count(forward_secrecy(tls, suite), wire_bytes);
+        self.post_quantum.count(post_quantum(tls, suite), wire_bytes);
+    }
+
+    /// Adds all of `other`.
+    pub(super) fn merge(&mut self, other: Self) {
+        merge_sums(&mut self.versions, other.versions);
+        merge_sums(&mut self.cipher_suites, other.cipher_suites);
+        merge_sums(&mut self.key_exchange, other.key_exchange);
+        merge_sums(&mut self.groups, other.groups);
+        merge_sums(&mut self.signature, other.signature);
+        merge_sums(&mut self.aead, other.aead);
+        self.forward_secrecy.merge(other.forward_secrecy);
+        self.post_quantum.merge(other.post_quantum);
+        merge_sums(&mut self.alpn, other.alpn);
+        self.resumption.merge(other.resumption);
+        self.sni_in_clear.merge(other.sni_in_clear);
+        self.ech_offered.merge(other.ech_offered);
+        merge_sums(&mut self.handshakes, other.handshakes);
+        self.offered.hellos.merge(other.offered.hellos);
+        merge_sums(&mut self.offered.versions, other.offered.versions);
+        merge_sums(&mut self.offered.cipher_suites, other.offered.cipher_suites);
+        merge_sums(&mut self.offered.groups, other.offered.groups);
+        merge_sums(&mut self.offered.alpn, other.offered.alpn);
+    }
+}
+
+fn merge_sums<K: Ord>(into: &mut BTreeMap<K, Sum>, from: BTreeMap<K, Sum>) {
+    for (key, sum) in from {
+        into.entry(key).or_default().merge(sum);
+    }
+}
+
+fn count_name(sums: &mut BTreeMap<Name, Sum>, name: &'static str, wire_bytes: u64) {
+    sums.entry(Cow::Borrowed(name)).or_default().count(wire_bytes);
+}
+
+/// Counts each code point once, however often the hello repeats it.
+fn count_codes(sums: &mut BTreeMap<u16, Sum>, codes: &[u16], wire_bytes: u64) {
+    let mut codes = codes.to_vec();
+    codes.sort_unstable();
+    codes.dedup();
+    for code in codes {
+        sums.entry(code).or_default().count(wire_bytes);
+    }
+}
+
+fn handshake_name(handshake: Handshake) -> &'static str {
+    match handshake {
+        Handshake::NotSeen => "not_seen",
+        Handshake::OneSided => "one_sided",
+        Handshake::Opened => "opened",
+        Handshake::Completed => "completed",
+        Handshake::Failed => "failed",
+    }
+}
+
+/// How the records of a suite are protected.
+fn protection(suite: &Suite) -> &'static str {
+    match (suite.cipher, suite.mode) {
+        ("null" | "none", _) => "null",
+        _ if suite.aead => "aead",
+        ("rc4", _) => "rc4",
+        (_, "cbc") => "cbc",
+        _ => "other",
+    }
+}
+
+/// The kind of key exchange: by the suite up to TLS 1.2, by group and PSK mode in TLS 1.3.
+fn key_exchange(tls: &TlsFacts, suite: Option<&Suite>) -> &'static str {
+    match suite {
+        None => "unknown",
+        Some(suite) if !suite.is_tls13() => suite.kex,
+        Some(_) if tls.psk_only => "psk",
+        Some(_) => match tls.group.and_then(registry::group).map(|group| group.family) {
+            Some("hybrid") => "hybrid",
+            Some("kem") => "kem",
+            Some("ffdhe") => "dhe",
+            Some(_) => "ecdhe",
+            None => "unknown",
+        },
+    }
+}
+
+/// Whether a long-term key stolen later leaves the session unreadable; `None` when that is not visible.
+///
+/// A session resumed in TLS 1.2 depends on how it was first set up; one resumed in TLS 1.3 on whether a group was
+/// negotiated again.
+fn forward_secrecy(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
+    let suite = suite?;
+    match (suite.is_tls13(), tls.resumed) {
+        (true, _) if tls.psk_only => Some(false),
+        (true, _) => tls.group.map(|_| true),
+        (false, true) => None,
+        (false, false) => Some(suite.forward_secrecy),
+    }
+}
+
+/// Whether a quantum computer alone would not open the key exchange; `None` when none is visible.
+///
+/// A session key from a pre-shared key alone is no matter of quantum computers, so it has no answer either.
+fn post_quantum(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
+    if let Some(group) = tls.group {
+        return registry::group(group).map(registry::Group::is_post_quantum);
+    }
+    let suite = suite?;
+    // CECPQ1 is the one suite whose key exchange is post-quantum by itself.
+    if suite.kex == "cecpq1" {
+        return Some(true);
+    }
+    let classical = !suite.is_tls13() && !tls.resumed && !matches!(suite.kex, "psk" | "null" | "none");
+    classical.then_some(false)
+}
+
+/// Stands for application protocols that the registry does not know.
+pub const OTHER_PROTOCOL: &str = "other";
+
+/// The registered name equal to `name`, else [`OTHER_PROTOCOL`].
+fn known_protocol(name: &str) -> &'static str {
+    KNOWN_PROTOCOLS.iter().find(|known| **known == name).copied().unwrap_or(OTHER_PROTOCOL)
+}
+
+/// Source: IANA "TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs", with the drafts of HTTP/3 in use.
+const KNOWN_PROTOCOLS: [&str; 40] = [
+    "h2",
+    "http/1.1",
+    "h3",
+    "h3-29",
+    "http/1.0",
+    "http/0.9",
+    "h2c",
+    "h3-27",
+    "h3-28",
+    "h3-30",
+    "h3-31",
+    "h3-32",
+    "h3-34",
+    "h3-Q050",
+    "hq-interop",
+    "hq-29",
+    "spdy/1",
+    "spdy/2",
+    "spdy/3",
+    "spdy/3.1",
+    "stun.turn",
+    "stun.nat-discovery",
+    "webrtc",
+    "c-webrtc",
+    "ftp",
+    "imap",
+    "pop3",
+    "managesieve",
+    "coap",
+    "xmpp-client",
+    "xmpp-server",
+    "acme-tls/1",
+    "mqtt",
+    "dot",
+    "doq",
+    "ntske/1",
+    "smb",
+    "irc",
+    "postgresql",
+    "tds/8.0",
+];
