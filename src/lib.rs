@@ -28,6 +28,7 @@ pub mod grade;
 pub mod link;
 pub mod model;
 pub mod net;
+pub mod pipeline;
 pub mod quic;
 pub mod report;
 pub mod tally;

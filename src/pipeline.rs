@@ -76,9 +76,7 @@ pub fn scan(
         let results: Vec<Result<Read>> = pool.install(|| match group {
             [input] => vec![read(std::slice::from_ref(input), options, progress, keep)],
             all if options.continued => vec![read(all, options, progress, keep)],
-            all => {
-                all.par_iter().map(|input| read(std::slice::from_ref(input), options, progress, keep)).collect()
-            }
+            all => all.par_iter().map(|input| read(std::slice::from_ref(input), options, progress, keep)).collect(),
         });
         for result in results {
             match result {
@@ -115,7 +113,7 @@ fn groups(inputs: &[Input], continued: bool) -> Vec<&[Input]> {
     let mut groups = Vec::new();
     let mut start = 0;
     for (i, input) in inputs.iter().enumerate() {
-        let small = input.stored_size().is_some_and(|size| size <= SMALL);
+        let small = input.stored_len().is_some_and(|size| size <= SMALL);
         if !small || i - start == GROUP {
             if start < i {
                 groups.push(&inputs[start..i]);
@@ -147,7 +145,7 @@ fn read(inputs: &[Input], options: &Options, progress: &(dyn Fn(u64) + Sync), ke
     let mut sources = Vec::new();
     let mut failed = Vec::new();
     for input in inputs {
-        match capture::open(input) {
+        match capture::open(input, capture::Options::default()) {
             Ok(source) => sources.push(source),
             Err(error) if inputs.len() == 1 => return Err(error),
             Err(error) => failed.push(error),
@@ -276,7 +274,7 @@ impl<'a> Run<'a> {
         self.frames = first_frame + batch.frames.len() as u64;
         let used = batch::decode(batch, first_frame, &mut self.pieces);
         let pieces = &mut self.pieces[..used];
-        let late = batch::put_together(batch, pieces, &mut self.fragments);
+        let late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
         for piece in pieces.iter_mut() {
             piece.add_to(&mut self.tally, sums);
         }
@@ -338,7 +336,7 @@ impl<'a> Run<'a> {
 
     /// Closes what is open and adds everything up.
     fn finish(mut self) -> (Tally, Vec<(FlowSummary, Vec<Verdict>)>) {
-        let leftovers = batch::leftovers(&mut self.fragments, &mut self.tally);
+        let leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);

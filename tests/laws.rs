@@ -42,7 +42,7 @@ fn read(path: &Path, jobs: usize) -> Scan {
 
 /// The report without the description of the container.
 fn content(tally: Tally) -> String {
-    let mut value = serde_json::to_value(Report::new(tally)).expect("a report is JSON");
+    let mut value = serde_json::to_value(Report::new(&tally)).expect("a report is JSON");
     value.as_object_mut().expect("an object").remove("captures");
     value.to_string()
 }

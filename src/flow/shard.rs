@@ -492,14 +492,7 @@ fn begin_session(
 }
 
 /// Feeds the session; `total` is what the flow amounted to with the packet that brought the bytes.
-fn feed(
-    flow: &mut Flow,
-    from: Side,
-    bytes: &[u8],
-    moment: Moment,
-    total: Counts,
-    announced: &mut Vec<Announcement>,
-) {
+fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts, announced: &mut Vec<Announcement>) {
     let mut rest = bytes;
     let before_piece = std::mem::replace(&mut flow.cold().read_total, total);
     // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
@@ -579,8 +572,7 @@ fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     }
     let time_ns = flow.last_ns;
     for from in [Side::Low, Side::High] {
-        while flow.cold.as_ref().is_some_and(|cold| !cold.pending[from as usize].is_empty())
-            && !flow.has(mark::SETTLED)
+        while flow.cold.as_ref().is_some_and(|cold| !cold.pending[from as usize].is_empty()) && !flow.has(mark::SETTLED)
         {
             lose(flow, from, announced);
             flow.cold().pending[from as usize].skip_hole();

@@ -47,7 +47,10 @@ impl Known {
             let end = flow.key.endpoint(side);
             // RTCP uses the port after that of RTP unless told otherwise (RFC 3550 section 11).
             let even = Endpoint { port: end.port & !1, ..end };
-            self.by_endpoint.get(&end).or_else(|| self.by_endpoint.get(&even).filter(|known| is_media(**known))).copied()
+            self.by_endpoint
+                .get(&end)
+                .or_else(|| self.by_endpoint.get(&even).filter(|known| is_media(**known)))
+                .copied()
         });
         let Some(protocol) = announced else { return };
         let stream = flow.key.transport() == crate::model::Transport::TCP;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::capture::{Batch, Frame};
 use crate::flow::{Arrival, SHARDS, Shard, shard_of};
 use crate::model::{Class, Counts, Loss, Tunnel};
-use crate::net::fragments::{Leftover, Pool, Reassembled};
+use crate::net::fragments::{self, Datagram, Pool};
 use crate::net::{self, Decoded, Fragment, Packet};
 use crate::tally::Tally;
 
@@ -40,7 +40,10 @@ pub(super) struct Piece {
 
 /// A packet put together from fragments, or what was left of one.
 pub(super) struct Late {
+    /// Frame after which it is due.
     frame: u64,
+    /// Frame of its first fragment.
+    first_frame: u64,
     hash: u64,
     frames: u32,
     wire_len: u64,
@@ -86,7 +89,7 @@ impl Piece {
             tally.add_undecoded(loss, counts);
         }
         for (tunnel, counts) in self.tunnels.drain(..) {
-            tally.add_tunnel(net::tunnel_name(tunnel), counts);
+            tally.add_tunnel(net::TunnelKind::of(tunnel).map_or("unknown", |kind| kind.name), counts);
         }
         sums.packets += self.sums.packets;
         sums.wire_bytes += self.sums.wire_bytes;
@@ -178,23 +181,49 @@ pub(super) fn decode(batch: &Batch, first_frame: u64, pieces: &mut Vec<Piece>) -
     used
 }
 
-/// Puts fragments together, in capture order.
-pub(super) fn put_together(batch: &Batch, pieces: &[Piece], pool: &mut Pool) -> Vec<Late> {
+/// Puts fragments together, in capture order. What turns out to be no packet goes to `tally` at once.
+pub(super) fn put_together(batch: &Batch, pieces: &[Piece], pool: &mut Pool, tally: &mut Tally) -> Vec<Late> {
+    let mut done = Vec::new();
     let mut late = Vec::new();
     for piece in pieces {
         for (number, fragment) in &piece.fragments {
             let Some(frame) = batch.frames.get(*number as usize) else { continue };
             let start = fragment.data_start as usize;
-            let data = captured(batch, frame)
-                .get(start..start.saturating_add(fragment.data_captured as usize))
-                .unwrap_or_default();
+            let end = start.saturating_add(fragment.data_captured as usize);
+            let data = captured(batch, frame).get(start..end).unwrap_or_default();
             let frame_number = piece.first_frame + u64::from(*number);
-            let whole = pool.take(fragment, data, frame_number, frame.time_ns, frame.wire_len);
-            late.extend(whole.map(|whole| Late::new(whole, frame_number)));
-            late.extend(pool.leftovers().map(|left| Late::left(left, frame_number)));
+            let arrival = fragments::Arrival { frame: frame_number, time_ns: frame.time_ns, wire_len: frame.wire_len };
+            pool.push(fragment, data, arrival, &mut done);
+            late.extend(done.drain(..).filter_map(|datagram| Late::new(datagram, frame_number, tally)));
         }
     }
     late
+}
+
+/// What is left of fragments when the capture has ended.
+pub(super) fn leftovers(pool: &mut Pool, last_frame: u64, tally: &mut Tally) -> Vec<Late> {
+    let mut done = Vec::new();
+    pool.finish(&mut done);
+    done.into_iter().filter_map(|datagram| Late::new(datagram, last_frame, tally)).collect()
+}
+
+/// Adds frames that belong to no flow; gives the packet when they do.
+fn loose(decoded: Decoded, counts: Counts, tally: &mut Tally) -> Option<Packet> {
+    let (class, name) = match decoded {
+        Decoded::Packet(packet) => return Some(packet),
+        Decoded::Undecoded(loss) => {
+            tally.add_undecoded(loss, counts);
+            return None;
+        }
+        Decoded::Control(name, _) => (Class::Control, name),
+        Decoded::Plain(name, _) => (Class::Plaintext, name),
+        Decoded::Sealed(name, _) => (Class::Encrypted, name),
+        Decoded::Opaque(name, _) => (Class::Unknown, name),
+        // The pool never hands a fragment back; were it to, its frames would still be counted.
+        Decoded::Fragment(_) => (Class::Unknown, "fragment"),
+    };
+    tally.add_frames(class, name, counts);
+    None
 }
 
 /// Hands the packets of one shard over, in capture order. `false` when there were none.
@@ -208,7 +237,7 @@ pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[P
             for item in run {
                 let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
                 let frame_number = piece.first_frame + u64::from(item.frame);
-                while let Some(late) = late.next_if(|late| late.frame < frame_number) {
+                while let Some(late) = late.next_if(|late| late.frame <= frame_number) {
                     shard.take(late.arrival());
                 }
                 let start = (frame.start + item.packet.payload_start) as usize;
@@ -235,13 +264,32 @@ pub(super) fn serve_late(shard: &mut Shard, number: usize, late: &[Late]) {
 }
 
 impl Late {
+    /// The packet of a datagram, due at frame number `frame`.
+    fn new(datagram: Datagram, frame: u64, tally: &mut Tally) -> Option<Self> {
+        let counts = Counts { packets: datagram.frames, wire_bytes: datagram.wire_bytes, payload_bytes: 0 };
+        if datagram.unmatched {
+            tally.add_loss(Loss::UnmatchedFragments, datagram.frames);
+        }
+        let packet = loose(datagram.decoded, counts, tally)?;
+        Some(Self {
+            frame,
+            first_frame: datagram.first_frame,
+            hash: packet.key.shard_hash(),
+            frames: u32::try_from(datagram.frames).unwrap_or(u32::MAX),
+            wire_len: datagram.wire_bytes,
+            time_ns: datagram.last_ns,
+            packet,
+            data: datagram.data,
+        })
+    }
+
     fn arrival(&self) -> Arrival<'_> {
         let start = self.packet.payload_start as usize;
         let end = start + self.packet.payload_captured as usize;
         Arrival {
             packet: &self.packet,
             hash: self.hash,
-            frame: self.frame,
+            frame: self.first_frame,
             frames: self.frames,
             time_ns: self.time_ns,
             wire_len: self.wire_len,
@@ -260,8 +308,8 @@ pub(super) fn oldest<'a>(shards: impl Iterator<Item = &'a Shard> + Clone, excess
         ages().fold((i64::MAX, i64::MIN), |(low, high), (time, ..)| (low.min(time), high.max(time)));
     let by_time = oldest < youngest;
     let key = |time: i64, frame: u64| if by_time { time.wrapping_sub(oldest) as u64 } else { frame };
-    let (low, high) =
-        ages().fold((u64::MAX, 0), |(low, high), (time, frame, _)| (low.min(key(time, frame)), high.max(key(time, frame))));
+    let (low, high) = ages()
+        .fold((u64::MAX, 0), |(low, high), (time, frame, _)| (low.min(key(time, frame)), high.max(key(time, frame))));
     let width = (high.saturating_sub(low) / BUCKETS as u64).saturating_add(1);
     let mut buckets = vec![0usize; BUCKETS];
     for (time, frame, bytes) in ages() {
@@ -270,7 +318,14 @@ pub(super) fn oldest<'a>(shards: impl Iterator<Item = &'a Shard> + Clone, excess
         }
     }
     let mut freed = 0;
-    let last = buckets.iter().take_while(|bytes| std::mem::replace(&mut freed, freed + **bytes) < excess).count() as u64;
+    let mut last = 0u64;
+    for bytes in &buckets {
+        if freed >= excess {
+            break;
+        }
+        freed += bytes;
+        last += 1;
+    }
     let upto = low.saturating_add(width.saturating_mul(last).saturating_sub(1));
     if by_time { (oldest.wrapping_add(upto as i64), u64::MAX) } else { (oldest, upto) }
 }

@@ -31,7 +31,9 @@ pub(super) fn vxlan_gpe(cursor: &mut Cursor<'_>) -> Option<Step> {
     let layer = match protocol {
         1 | 2 if inside::ip(cursor) => Layer::Ip,
         3 if inside::ethernet(cursor) => Layer::Ethernet,
-        4 if service_path(&mut cursor.clone()).is_ok_and(|(ether_type, inner)| inside::announced(&inner, ether_type)) => {
+        4 if service_path(&mut cursor.clone())
+            .is_ok_and(|(ether_type, inner)| inside::announced(&inner, ether_type)) =>
+        {
             Layer::EtherType(0x894f)
         }
         _ => return None,
