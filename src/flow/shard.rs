@@ -126,20 +126,14 @@ impl Shard {
         if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
             return true;
         }
-        let silence = arrival.time_ns.saturating_sub(flow.last_ns);
         if flow.key.transport() != Transport::TCP {
-            return silence > self.limits.other_ns;
+            return arrival.time_ns.saturating_sub(flow.last_ns) > self.limits.other_ns;
         }
-        if silence > self.limits.tcp_ns {
-            return true;
-        }
+        // Silence alone ends no connection here: sequence numbers that go on are the same connection after any time.
         if packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) != tcp::SYN {
             return false;
         }
-        // A SYN: the same connection only if it repeats the first one.
-        if flow.is_closed() {
-            return true;
-        }
+        // A SYN: the same connection only if it repeats the first one, even after a reset that refused it.
         let known = if packet.from == Side::Low { mark::SEQ_LOW } else { mark::SEQ_HIGH };
         if !flow.has(known) {
             return flow.total().payload_bytes > 0;
