@@ -176,7 +176,13 @@ impl Pool {
     }
 
     /// Adds a fragment; the datagram, if that completes it.
-    fn place(&mut self, fragment: &Fragment, data: &[u8], frames: Frames, done: &mut Vec<Datagram>) -> Option<Datagram> {
+    fn place(
+        &mut self,
+        fragment: &Fragment,
+        data: &[u8],
+        frames: Frames,
+        done: &mut Vec<Datagram>,
+    ) -> Option<Datagram> {
         let key = Key { key: fragment.key, from: fragment.from, id: fragment.id, tunnels: fragment.tunnels };
         let waiting = self.waiting.entry(key).or_insert_with(|| {
             self.ages.insert(self.next_age, key);
@@ -433,14 +439,20 @@ mod tests {
     #[test]
     fn any_order_gives_the_datagram() {
         let whole = udp(40);
-        let parts =
-            [ip_fragment(7, 0, true, &whole[..16]), ip_fragment(7, 16, true, &whole[16..32]), ip_fragment(7, 32, false, &whole[32..])];
+        let parts = [
+            ip_fragment(7, 0, true, &whole[..16]),
+            ip_fragment(7, 16, true, &whole[16..32]),
+            ip_fragment(7, 32, false, &whole[32..]),
+        ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let done = run(1 << 20, &order.map(|index| parts[index].clone()));
             assert_eq!(done.len(), 1);
             assert!(!done[0].unmatched);
             assert_eq!(done[0].data, whole);
-            assert_eq!((done[0].frames, done[0].wire_bytes, done[0].first_ns, done[0].last_ns), (3, 100, 0, 2_000_000_000));
+            assert_eq!(
+                (done[0].frames, done[0].wire_bytes, done[0].first_ns, done[0].last_ns),
+                (3, 100, 0, 2_000_000_000)
+            );
             let packet = packet(&done[0]);
             assert_eq!((packet.payload_start, packet.payload_captured, packet.payload_len), (8, 32, 32));
             assert_eq!(ports(&done[0]), [1234, 53]);
