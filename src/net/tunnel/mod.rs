@@ -67,17 +67,24 @@ impl TunnelKind {
     }
 }
 
-/// All kinds; [`Tunnel`] holds the place in this table, plus one. Over UDP the first that recognises a packet wins.
+/// All kinds; [`Tunnel`] holds the place in this table, plus one. Over UDP the first that recognises a packet wins,
+/// so those with more structure of their own stand first.
 pub const TUNNELS: &[TunnelKind] = &[
+    TunnelKind::new("geneve", &[Carrier::Udp(overlay::geneve)]),
+    TunnelKind::new("gtp-u", &[Carrier::Udp(access::gtp)]),
+    TunnelKind::new("vxlan-gpe", &[Carrier::Udp(overlay::vxlan_gpe)]),
+    TunnelKind::new("vxlan", &[Carrier::Udp(overlay::vxlan)]),
+    TunnelKind::new("capwap", &[Carrier::Udp(access::capwap)]),
+    TunnelKind::new("tzsp", &[Carrier::Udp(mirror::tzsp)]),
+    TunnelKind::new("teredo", &[Carrier::Udp(ip::teredo)]),
+    TunnelKind::new("ayiya", &[Carrier::Udp(ip::ayiya)]),
+    TunnelKind::new("ip-in-udp", &[Carrier::Udp(ip::over_udp)]),
+    TunnelKind::new(
+        "l2tp",
+        &[Carrier::Ip(115, Version::Any, provider::l2tp_over_ip), Carrier::Udp(provider::l2tp_over_udp)],
+    ),
     TunnelKind::new("gre", &[Carrier::Ip(47, Version::Any, gre::over_ip), Carrier::Udp(gre::over_udp)]),
-    TunnelKind::new("erspan", &[Carrier::EtherType(&[0x88be, 0x22eb], mirror::erspan)]),
-    TunnelKind::new("ipip", &[Carrier::Ip(4, Version::Four, ip::open)]),
-    TunnelKind::new("4in6", &[Carrier::Ip(4, Version::Six, ip::open)]),
-    TunnelKind::new("6in4", &[Carrier::Ip(41, Version::Four, ip::open)]),
-    TunnelKind::new("6in6", &[Carrier::Ip(41, Version::Six, ip::open)]),
-    TunnelKind::new("etherip", &[Carrier::Ip(97, Version::Any, ip::ethernet)]),
-    TunnelKind::new("ethernet-in-ip", &[Carrier::Ip(143, Version::Any, ip::bare_ethernet)]),
-    TunnelKind::new("pim-register", &[Carrier::Ip(103, Version::Any, ip::pim_register)]),
+    TunnelKind::new("lisp", &[Carrier::Udp(ip::lisp)]),
     TunnelKind::new(
         "mpls",
         &[
@@ -86,28 +93,22 @@ pub const TUNNELS: &[TunnelKind] = &[
             Carrier::Udp(provider::mpls_over_udp),
         ],
     ),
+    TunnelKind::new("pptp", &[Carrier::Tunnel]),
+    TunnelKind::new("erspan", &[Carrier::EtherType(&[0x88be, 0x22eb], mirror::erspan)]),
+    TunnelKind::new("ipip", &[Carrier::Ip(4, Version::Four, ip::open)]),
+    TunnelKind::new("4in6", &[Carrier::Ip(4, Version::Six, ip::open)]),
+    TunnelKind::new("6in4", &[Carrier::Ip(41, Version::Four, ip::open)]),
+    TunnelKind::new("6in6", &[Carrier::Ip(41, Version::Six, ip::open)]),
+    TunnelKind::new("etherip", &[Carrier::Ip(97, Version::Any, ip::ethernet)]),
+    TunnelKind::new("ethernet-in-ip", &[Carrier::Ip(143, Version::Any, ip::bare_ethernet)]),
+    TunnelKind::new("pim-register", &[Carrier::Ip(103, Version::Any, ip::pim_register)]),
     TunnelKind::new("pppoe", &[Carrier::EtherType(&[0x8864], provider::pppoe)]),
-    TunnelKind::new(
-        "l2tp",
-        &[Carrier::Ip(115, Version::Any, provider::l2tp_over_ip), Carrier::Udp(provider::l2tp_over_udp)],
-    ),
     TunnelKind::new("pbb", &[Carrier::EtherType(&[0x88e7], provider::backbone)]),
     TunnelKind::new("vntag", &[Carrier::EtherType(&[0x8926], provider::vn_tag)]),
     TunnelKind::new("etag", &[Carrier::EtherType(&[0x893f], provider::e_tag)]),
     TunnelKind::new("trill", &[Carrier::EtherType(&[0x22f3], provider::trill)]),
     TunnelKind::new("fabricpath", &[Carrier::EtherType(&[0x8903], provider::fabric_path)]),
     TunnelKind::new("nsh", &[Carrier::EtherType(&[0x894f], overlay::nsh)]),
-    TunnelKind::new("vxlan", &[Carrier::Udp(overlay::vxlan)]),
-    TunnelKind::new("vxlan-gpe", &[Carrier::Udp(overlay::vxlan_gpe)]),
-    TunnelKind::new("geneve", &[Carrier::Udp(overlay::geneve)]),
-    TunnelKind::new("gtp-u", &[Carrier::Udp(access::gtp)]),
-    TunnelKind::new("capwap", &[Carrier::Udp(access::capwap)]),
-    TunnelKind::new("tzsp", &[Carrier::Udp(mirror::tzsp)]),
-    TunnelKind::new("teredo", &[Carrier::Udp(ip::teredo)]),
-    TunnelKind::new("ip-in-udp", &[Carrier::Udp(ip::over_udp)]),
-    TunnelKind::new("lisp", &[Carrier::Udp(ip::lisp)]),
-    TunnelKind::new("ayiya", &[Carrier::Udp(ip::ayiya)]),
-    TunnelKind::new("pptp", &[Carrier::Tunnel]),
 ];
 
 /// The number of the kind called `name`, worked out when compiling; a name that is not in the table does not compile.
