@@ -144,9 +144,9 @@ impl Conversation {
         self.client.ended && self.server.ended
     }
 
-    /// SRTP was negotiated or, where the answer is encrypted, offered (RFC 5764).
-    pub(super) fn has_srtp(&self) -> bool {
-        self.facts.srtp_profile.is_some() || (self.srtp_offered && self.is_tls13())
+    /// SRTP was negotiated or, where the answer is encrypted or was not seen, offered (RFC 5764).
+    pub(super) fn may_have_srtp(&self) -> bool {
+        self.facts.srtp_profile.is_some() || (self.srtp_offered && (self.is_tls13() || !self.server.hello))
     }
 
     /// Whether the negotiated version is TLS 1.3 or DTLS 1.3.

@@ -10,7 +10,9 @@
 
 mod certificate;
 mod conversation;
+mod datagram;
 mod dissect;
+pub mod dtls;
 mod exchange;
 mod fingerprint;
 pub mod hello;
@@ -23,4 +25,4 @@ mod suite;
 use crate::detect::Dissector;
 
 /// TLS and DTLS.
-pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls];
+pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
