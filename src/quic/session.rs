@@ -6,6 +6,7 @@ use super::packet::{Kind, Long, Packet, packets};
 use super::version::Version;
 use crate::detect::{Found, Moment, Session, Step};
 use crate::model::{Evidence, Facts, Handshake, TlsFacts};
+use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
 #[derive(Default)]
@@ -86,11 +87,13 @@ impl QuicSession {
         }
         while let Some((kind, body)) = end.stream.message() {
             match kind {
-                CLIENT_HELLO if from_client => end.hello = true,
-                SERVER_HELLO if !from_client => end.hello = true,
+                CLIENT_HELLO if from_client => end.hello |= client_hello(body, &mut self.tls, Carrier::Quic),
+                SERVER_HELLO if !from_client && server_hello(body, &mut self.tls, Carrier::Quic) => {
+                    // A HelloRetryRequest settles nothing.
+                    end.hello |= self.tls.version.is_some();
+                }
                 _ => {}
             }
-            let _ = body;
         }
     }
 
