@@ -3,7 +3,7 @@
 use super::frame::{CryptoStream, Frame, frames};
 use super::keys::{InitialKeys, Sender};
 use super::packet::{Kind, Long, Packet, packets};
-use super::version::Version;
+use super::version::{Secrets, Version};
 use crate::detect::{Found, Moment, Session, Step};
 use crate::model::{Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
@@ -14,6 +14,8 @@ pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
     opened: bool,
+    /// What the keys of the client's version were made from.
+    secrets: Option<Secrets>,
     /// The connection ID that keys are made from.
     destination: Vec<u8>,
     client: End,
@@ -46,8 +48,11 @@ impl QuicSession {
         }
         if end.keys.is_none() && self.opened && self.derivations < MAX_DERIVATIONS {
             self.derivations += 1;
-            end.keys =
-                InitialKeys::derive(packet.version, &self.destination, sender).map(|keys| (packet.version, keys));
+            let secrets = self.secrets.filter(|_| self.version == Some(packet.version));
+            end.keys = secrets
+                .or_else(|| packet.version.secrets().first().copied())
+                .and_then(|secrets| InitialKeys::derive(&secrets, &self.destination, sender))
+                .map(|keys| (packet.version, keys));
         }
         if let Some((_, keys)) = &end.keys
             && let Some(plain) = keys.open(packet, &mut self.plain)
@@ -60,8 +65,12 @@ impl QuicSession {
             return None;
         }
         self.derivations += 1;
-        let keys = InitialKeys::derive(packet.version, packet.destination, sender)?;
-        let len = keys.open(packet, &mut self.plain)?.len();
+        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let keys = InitialKeys::derive(secrets, packet.destination, sender)?;
+            let len = keys.open(packet, &mut self.plain)?.len();
+            Some((*secrets, keys, len))
+        })?;
+        self.secrets = Some(secrets);
         self.destination = packet.destination.to_vec();
         self.opened = true;
         self.client.keys = Some((packet.version, keys));
