@@ -4,14 +4,21 @@
 //! [`Outcome::Found`], a [`Session`] may read on: to collect handshake facts, or to watch for an upgrade to TLS.
 
 pub mod datagram;
+mod fixed;
 pub mod sealed;
 pub mod stream;
 
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
-pub static DISSECTORS: &[&[&dyn Dissector]] =
-    &[crate::tls::DISSECTORS, crate::quic::DISSECTORS, sealed::DISSECTORS, stream::DISSECTORS, datagram::DISSECTORS];
+pub static DISSECTORS: &[&[&dyn Dissector]] = &[
+    crate::tls::DISSECTORS,
+    crate::quic::DISSECTORS,
+    sealed::DISSECTORS,
+    stream::DISSECTORS,
+    datagram::DISSECTORS,
+    &[&fixed::TCP, &fixed::UDP],
+];
 
 /// One UDP datagram (or one message of another packet transport) of a flow whose protocol is being looked for.
 #[derive(Clone, Copy, Debug)]

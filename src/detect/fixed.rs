@@ -1,0 +1,447 @@
+//! Protocols that are told by fixed bytes at the start of what a side sends: rows of `fixed.json`, no code.
+//!
+//! Sources: the `source` of each row.
+//! Evidence: the fixed bits of a pattern. A full match of every side that has a pattern is `Found` from
+//! [`SURE_BITS`] on, below that `Likely`; while a side with a pattern is silent the answer is at most `Likely`.
+//! Not handled: patterns at a variable offset, checks over several messages (those are files of their own).
+//!
+//! # A row
+//! | key | meaning |
+//! |---|---|
+//! | `name` | the protocol, as in reports |
+//! | `transport` | `tcp` or `udp` |
+//! | `class` | `plaintext` (when absent) or `encrypted` |
+//! | `client`, `server` | patterns, any of which must match at the start; empty or absent: that side may send anything |
+//! | `min_len` | bytes a side (TCP) or datagram (UDP) must have before a match counts |
+//! | `length` | where the length of the first message stands, for example `u16be@2+4`: 16 bits, big endian, at offset 2, to which 4 is added for the whole message; UDP: the datagram must have just that length |
+//! | `datagrams` | UDP: matching datagrams needed for `Found` (1 when absent); fewer are `Likely` |
+//! | `source` | where the bytes are written down |
+//!
+//! # A pattern
+//! Bytes with spaces between them: `1f` a byte in hex, `??` any byte, `4?` or `?4` half of one, `##` an ASCII digit,
+//! `'text'` as it stands, `i'text'` in upper or lower case. Example: `"13 'BitTorrent protocol'"`.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::{Datagram, Dissector, Found, Heads, Outcome};
+use crate::model::{Class, Evidence, Protocol, Transport};
+
+/// Rows over TCP.
+pub(super) static TCP: Fixed = Fixed(Transport::TCP);
+/// Rows over UDP.
+pub(super) static UDP: Fixed = Fixed(Transport::UDP);
+
+/// Fixed bits that make a full match certain: random bytes match one row in 2^32 flows.
+const SURE_BITS: u32 = 32;
+
+/// All rows of one transport as one dissector; it answers with the protocol of the row.
+pub(super) struct Fixed(Transport);
+
+impl Dissector for Fixed {
+    fn protocol(&self) -> Protocol {
+        Protocol::UNKNOWN
+    }
+
+    fn transport(&self) -> Transport {
+        self.0
+    }
+
+    fn probe(&self, heads: Heads<'_>) -> Outcome {
+        let rows = ROWS.iter().filter(|row| row.transport == self.0);
+        rows.map(|row| if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) })
+            .fold(Outcome::No, surer)
+    }
+}
+
+/// The better of two answers; of equals the first.
+fn surer(a: Outcome, b: Outcome) -> Outcome {
+    const fn rank(outcome: Outcome) -> u8 {
+        match outcome {
+            Outcome::No => 0,
+            Outcome::NeedMore => 1,
+            Outcome::Likely(_) => 2,
+            Outcome::Found(_) => 3,
+        }
+    }
+    if rank(b) > rank(a) { b } else { a }
+}
+
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    // The file is part of the program; the tests read every row.
+    parse(include_str!("fixed.json")).unwrap_or_default()
+});
+
+/// A row, ready to be matched.
+struct Row {
+    name: &'static str,
+    transport: Transport,
+    class: Class,
+    client: Vec<Pattern>,
+    server: Vec<Pattern>,
+    min_len: usize,
+    length: Option<Length>,
+    datagrams: usize,
+}
+
+/// A row as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<'a> {
+    name: &'a str,
+    transport: &'a str,
+    #[serde(default)]
+    class: Option<&'a str>,
+    #[serde(default)]
+    client: Vec<&'a str>,
+    #[serde(default)]
+    server: Vec<&'a str>,
+    #[serde(default)]
+    min_len: usize,
+    #[serde(default)]
+    length: Option<&'a str>,
+    #[serde(default)]
+    datagrams: Option<usize>,
+    /// Kept for the reader of the file.
+    source: &'a str,
+}
+
+/// How far a pattern or a side agrees with the bytes at hand.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Fit {
+    /// They differ.
+    Differs,
+    /// They agree as far as they go, and end too soon.
+    Short,
+    /// They agree in so many fixed bits.
+    Fits(u32),
+}
+
+impl Row {
+    fn found(&'static self, evidence: Evidence) -> Found {
+        Found { protocol: Protocol(&self.name), class: self.class, evidence, client_proven: false }
+    }
+
+    /// The bytes of one side, or one datagram, against its patterns.
+    fn fit(&self, patterns: &[Pattern], head: &[u8], len: usize) -> Fit {
+        let best =
+            patterns.iter().map(|pattern| pattern.fit(head)).fold(Fit::Differs, |a, b| if b > a { b } else { a });
+        match best {
+            Fit::Fits(_) if len < self.min_len => Fit::Short,
+            _ => best,
+        }
+    }
+
+    fn probe_stream(&'static self, heads: Heads<'_>) -> Outcome {
+        let side = |patterns: &[Pattern], head: &[u8]| -> Option<Fit> {
+            if patterns.is_empty() {
+                return None;
+            }
+            match (self.fit(patterns, head, head.len()), self.length) {
+                (Fit::Fits(bits), Some(length)) => Some(match length.of(head) {
+                    None => Fit::Short,
+                    Some(Some(len)) if (length.end()..=MAX_MESSAGE).contains(&len) => Fit::Fits(bits),
+                    Some(_) => Fit::Differs,
+                }),
+                (fit, _) => Some(fit),
+            }
+        };
+        let found = self.found(Evidence::Signature);
+        match (side(&self.client, heads.client), side(&self.server, heads.server)) {
+            (Some(Fit::Differs), _) | (_, Some(Fit::Differs)) | (None, None) => Outcome::No,
+            (Some(Fit::Fits(a)), Some(Fit::Fits(b))) if a + b >= SURE_BITS => Outcome::Found(found),
+            (Some(Fit::Fits(a)), None) | (None, Some(Fit::Fits(a))) if a >= SURE_BITS => Outcome::Found(found),
+            (Some(Fit::Fits(_)), None | Some(Fit::Fits(_))) | (None, Some(Fit::Fits(_))) => Outcome::Likely(found),
+            (Some(Fit::Fits(bits)), _) | (_, Some(Fit::Fits(bits))) if bits >= SURE_BITS => Outcome::Likely(found),
+            _ => Outcome::NeedMore,
+        }
+    }
+
+    fn probe_datagrams(&'static self, heads: Heads<'_>) -> Outcome {
+        let (mut matched, mut bits) = (0, 0);
+        for datagram in heads.datagrams {
+            let patterns = if datagram.from_client { &self.client } else { &self.server };
+            if patterns.is_empty() {
+                continue;
+            }
+            match self.fit_datagram(patterns, *datagram) {
+                Fit::Fits(more) => (matched, bits) = (matched + 1, bits + more),
+                _ => return Outcome::No,
+            }
+        }
+        let found = self.found(Evidence::Signature);
+        match matched {
+            0 => Outcome::NeedMore,
+            _ if matched >= self.datagrams && bits >= SURE_BITS => Outcome::Found(found),
+            _ => Outcome::Likely(found),
+        }
+    }
+
+    fn fit_datagram(&self, patterns: &[Pattern], datagram: Datagram<'_>) -> Fit {
+        let fit = self.fit(patterns, datagram.bytes, datagram.wire_len);
+        match self.length {
+            Some(length) if length.of(datagram.bytes) != Some(Some(datagram.wire_len)) => Fit::Differs,
+            _ => fit,
+        }
+    }
+}
+
+/// Longest first message over a stream that a `length` may announce. Unit: bytes.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// Where a message says how long it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Length {
+    offset: usize,
+    size: usize,
+    little: bool,
+    add: usize,
+}
+
+impl Length {
+    /// Reads `u16be@2+4`; `None` when it is written wrongly.
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, place) = text.split_once('@')?;
+        let (offset, add) = place.split_once('+').unwrap_or((place, "0"));
+        let (size, little) = match kind {
+            "u8" => (1, false),
+            "u16be" => (2, false),
+            "u16le" => (2, true),
+            "u24be" => (3, false),
+            "u32be" => (4, false),
+            "u32le" => (4, true),
+            _ => return None,
+        };
+        Some(Self { offset: offset.parse().ok()?, size, little, add: add.parse().ok()? })
+    }
+
+    /// First offset after the field.
+    fn end(self) -> usize {
+        self.offset + self.size
+    }
+
+    /// The length that `head` announces: `None` while it is too short to tell, `Some(None)` for an impossible one.
+    fn of(self, head: &[u8]) -> Option<Option<usize>> {
+        let field = head.get(self.offset..self.end())?;
+        let fold = |value: usize, byte: &u8| value << 8 | usize::from(*byte);
+        let value = if self.little { field.iter().rev().fold(0, fold) } else { field.iter().fold(0, fold) };
+        Some(value.checked_add(self.add))
+    }
+}
+
+/// One byte of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Piece {
+    /// The bits under the mask are these.
+    Bits { value: u8, mask: u8 },
+    /// A letter, upper or lower case (held in lower case).
+    Letter(u8),
+    /// An ASCII digit.
+    Digit,
+}
+
+impl Piece {
+    fn fits(self, byte: u8) -> bool {
+        match self {
+            Self::Bits { value, mask } => byte & mask == value,
+            Self::Letter(letter) => byte.to_ascii_lowercase() == letter,
+            Self::Digit => byte.is_ascii_digit(),
+        }
+    }
+
+    /// Bits that this piece pins down.
+    fn bits(self) -> u32 {
+        match self {
+            Self::Bits { mask, .. } => mask.count_ones(),
+            Self::Letter(_) => 7,
+            Self::Digit => 4,
+        }
+    }
+}
+
+/// Bytes that a side starts with.
+#[derive(Debug, PartialEq)]
+struct Pattern {
+    pieces: Vec<Piece>,
+    bits: u32,
+}
+
+impl Pattern {
+    fn fit(&self, head: &[u8]) -> Fit {
+        if !self.pieces.iter().zip(head).all(|(piece, byte)| piece.fits(*byte)) {
+            Fit::Differs
+        } else if head.len() < self.pieces.len() {
+            Fit::Short
+        } else {
+            Fit::Fits(self.bits)
+        }
+    }
+
+    /// Reads a pattern as it stands in a row; `None` when it is written wrongly.
+    fn parse(text: &str) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let quoted =
+                rest.strip_prefix("i'").map(|text| (true, text)).or(rest.strip_prefix('\'').map(|text| (false, text)));
+            if let Some((any_case, text)) = quoted {
+                let (text, after) = text.split_once('\'')?;
+                pieces.extend(text.bytes().map(|byte| match byte {
+                    byte if any_case && byte.is_ascii_alphabetic() => Piece::Letter(byte.to_ascii_lowercase()),
+                    value => Piece::Bits { value, mask: 0xff },
+                }));
+                rest = after.trim_start();
+            } else {
+                pieces.push(Self::parse_byte(rest.get(..2)?)?);
+                rest = rest.get(2..)?.trim_start();
+            }
+        }
+        let bits = pieces.iter().map(|piece| piece.bits()).sum();
+        (!pieces.is_empty()).then_some(Self { pieces, bits })
+    }
+
+    fn parse_byte(text: &str) -> Option<Piece> {
+        if text == "##" {
+            return Some(Piece::Digit);
+        }
+        let (mut value, mut mask) = (0, 0);
+        for digit in text.chars() {
+            let (nibble, kept) = if digit == '?' { (0, 0) } else { (digit.to_digit(16)? as u8, 0xf) };
+            (value, mask) = (value << 4 | nibble, mask << 4 | kept);
+        }
+        Some(Piece::Bits { value, mask })
+    }
+}
+
+/// Reads the rows of a data file; the text says which row is written wrongly.
+fn parse(text: &'static str) -> Result<Vec<Row>, String> {
+    let written: Vec<Written<'static>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    written.into_iter().map(|row| row.read().ok_or_else(|| format!("row {} ({})", row.name, row.source))).collect()
+}
+
+impl Written<'static> {
+    fn read(&self) -> Option<Row> {
+        let transport = match self.transport {
+            "tcp" => Transport::TCP,
+            "udp" => Transport::UDP,
+            _ => return None,
+        };
+        let class = match self.class {
+            None | Some("plaintext") => Class::Plaintext,
+            Some("encrypted") => Class::Encrypted,
+            Some(_) => return None,
+        };
+        let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text)).collect::<Option<Vec<_>>>();
+        let length = match self.length {
+            None => None,
+            Some(text) => Some(Length::parse(text)?),
+        };
+        let (client, server) = (patterns(&self.client)?, patterns(&self.server)?);
+        let datagrams = self.datagrams.unwrap_or(1);
+        let (name, min_len) = (self.name, self.min_len);
+        (!client.is_empty() || !server.is_empty()).then_some(Row {
+            name,
+            transport,
+            class,
+            client,
+            server,
+            min_len,
+            length,
+            datagrams,
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_reads_and_has_a_source() {
+        let rows = parse(include_str!("fixed.json")).expect("rows");
+        assert!(!rows.is_empty());
+        let written: Vec<Written<'_>> = serde_json::from_str(include_str!("fixed.json")).unwrap();
+        for row in &written {
+            assert!(row.source.len() > 3, "{}", row.name);
+            assert_eq!(row.name, row.name.to_ascii_lowercase());
+        }
+    }
+
+    #[test]
+    fn every_row_recognises_its_own_bytes() {
+        for row in ROWS.iter().filter(|row| row.transport == Transport::TCP) {
+            let bytes = |patterns: &[Pattern]| -> Vec<u8> {
+                let mut bytes: Vec<u8> = patterns.first().map_or(Vec::new(), |pattern| {
+                    let pieces = pattern.pieces.iter();
+                    pieces
+                        .map(|p| match p {
+                            Piece::Bits { value, .. } => *value,
+                            Piece::Letter(l) => *l,
+                            Piece::Digit => b'0',
+                        })
+                        .collect()
+                });
+                if !patterns.is_empty() {
+                    bytes.resize(bytes.len().max(row.min_len).max(row.length.map_or(0, Length::end)), 0);
+                }
+                if let Some(length) = row.length {
+                    let value = u32::try_from(64 - length.add.min(32)).unwrap().to_be_bytes();
+                    let mut field = value[4 - length.size..].to_vec();
+                    if length.little {
+                        field.reverse();
+                    }
+                    if let Some(place) = bytes.get_mut(length.offset..length.end()) {
+                        place.copy_from_slice(&field);
+                    }
+                }
+                bytes
+            };
+            let (client, server) = (bytes(&row.client), bytes(&row.server));
+            let heads = Heads { client: &client, server: &server, from_start: true, ..Heads::default() };
+            let outcome = row.probe_stream(heads);
+            assert!(matches!(outcome, Outcome::Found(_) | Outcome::Likely(_)), "{}: {outcome:?}", row.name);
+            for cut in 0..client.len() {
+                let heads = Heads { client: &client[..cut], ..heads };
+                assert_ne!(row.probe_stream(heads), Outcome::No, "{} cut at {cut}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        let cases: &[(&str, &str, &[u8], Fit)] = &[
+            ("bytes", "16 03", b"\x16\x03\x01", Fit::Fits(16)),
+            ("too short", "16 03", b"\x16", Fit::Short),
+            ("nothing yet", "16 03", b"", Fit::Short),
+            ("another byte", "16 03", b"\x16\x02", Fit::Differs),
+            ("half a byte", "4?", b"\x4f", Fit::Fits(4)),
+            ("other half", "?4", b"\x4f", Fit::Differs),
+            ("any byte", "?? 01", b"\xaa\x01", Fit::Fits(8)),
+            ("text", "'RFB ' ## 0a", b"RFB 7\n", Fit::Fits(44)),
+            ("case matters", "'abc'", b"ABC", Fit::Differs),
+            ("case does not", "i'aB1'", b"Ab1", Fit::Fits(22)),
+        ];
+        for (name, pattern, head, want) in cases {
+            assert_eq!(Pattern::parse(pattern).expect(name).fit(head), *want, "{name}");
+        }
+        for wrong in ["", "1", "zz", "'open", "1 2"] {
+            assert_eq!(Pattern::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        let cases: &[(&str, &[u8], Option<usize>)] = &[
+            ("u16be@2+4", b"\0\0\x01\x02", Some(262)),
+            ("u16le@0", b"\x01\x02", Some(513)),
+            ("u24be@0+1", b"\0\0\x07", Some(8)),
+            ("u32le@0", b"\x01\0\0", None),
+        ];
+        for (text, head, want) in cases {
+            assert_eq!(Length::parse(text).expect(text).of(head).flatten(), *want, "{text}");
+        }
+        assert_eq!(Length::parse("u64be@0"), None);
+    }
+}
