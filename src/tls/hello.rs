@@ -7,10 +7,9 @@
 //! Not handled: what TLS 1.3 encrypts (EncryptedExtensions, Certificate), and the ClientHello inside ECH.
 
 use sha2::{Digest, Sha256};
-use tls_parser::TlsCipherSuite;
 
-use super::fingerprint;
 use super::read::{Reader, numbers};
+use super::{fingerprint, suite};
 use crate::model::TlsFacts;
 
 /// What carries the handshake messages.
@@ -57,8 +56,7 @@ pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
         facts.hello_retry = true;
         return true;
     }
-    let unheard_of = TlsCipherSuite::from_id(hello.cipher).is_none() && !is_unlisted_suite(hello.cipher);
-    if unheard_of && !facts.offered_ciphers.contains(&hello.cipher) {
+    if !suite::is_known(hello.cipher) && !facts.offered_ciphers.contains(&hello.cipher) {
         return false;
     }
     let Some((version, draft)) = negotiated(&hello, carrier) else { return false };
@@ -267,16 +265,6 @@ fn is_legacy_version(version: u16, carrier: Carrier) -> bool {
 
 fn is_draft(version: u16) -> bool {
     matches!(version, 0x7f01..=0x7f1c)
-}
-
-/// Registered or once deployed suites that tls-parser's table lacks: SSL 3 FORTEZZA, the OpenPGP and FIPS experiments,
-/// GOST (RFC 9189, RFC 9367 and before), CECPQ1, and ChaCha20 as first deployed.
-fn is_unlisted_suite(suite: u16) -> bool {
-    matches!(
-        suite,
-        0x001c..=0x001e | 0x0060..=0x0066 | 0x0072..=0x0083 | 0x16b7..=0x16ba | 0xc100..=0xc106 | 0xcc13..=0xcc15
-            | 0xd001..=0xd005 | 0xfefe | 0xfeff | 0xff80..=0xff83 | 0xff85 | 0xff87 | 0xffe0 | 0xffe1
-    )
 }
 
 /// The block of extensions at the end of a hello: empty when there is none, and what there is of one that was cut.
