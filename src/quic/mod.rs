@@ -16,7 +16,6 @@ pub mod version;
 
 use self::keys::{InitialKeys, Sender};
 use self::packet::{Kind, Long, Packet, packets};
-use self::version::Version;
 use crate::detect::{Datagram, Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
 
@@ -86,8 +85,10 @@ pub fn connection_ids(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
 fn opens_as_client(datagram: &Datagram<'_>, plain: &mut Vec<u8>) -> bool {
     packets(datagram.bytes).take(MAX_TRIES).any(|packet| match packet {
         Packet::Long(long) if long.kind == Kind::Initial && long.destination.len() >= MIN_DESTINATION => {
-            InitialKeys::derive(long.version, long.destination, Sender::Client)
-                .is_some_and(|keys| keys.open(&long, plain).is_some())
+            long.version.secrets().iter().any(|secrets| {
+                InitialKeys::derive(secrets, long.destination, Sender::Client)
+                    .is_some_and(|keys| keys.open(&long, plain).is_some())
+            })
         }
         _ => false,
     })
@@ -142,12 +143,10 @@ fn as_long<'a>(packet: &Packet<'a>) -> Option<Long<'a>> {
 fn is_long(packet: &Packet<'_>) -> bool {
     match packet {
         Packet::Long(long) => {
-            let Version(number) = long.version;
             long.version.is_known()
                 || long.bytes.first().is_some_and(|flags| flags & 0x40 != 0)
                     && long.destination.len() <= 20
                     && long.source.len() <= 20
-                    && (long.version.is_reserved() || number != u32::MAX)
         }
         Packet::Negotiation(_) => true,
         Packet::Short(_) => false,
@@ -164,6 +163,7 @@ const PATIENCE: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::keys::tests::sealed;
+    use super::version::Version;
     use super::*;
     use crate::detect::Moment;
     use crate::model::{Facts, Handshake};
@@ -176,12 +176,26 @@ mod tests {
         Quic.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
+    /// A CRYPTO frame at offset 0 with a hello: version, random, session ID, suites and compression, extensions.
+    fn hello(kind: u8, suites: &[u8], extensions: &[u8]) -> Vec<u8> {
+        let body = [&[3, 3][..], &[0x5a; 32], &[0], suites, &[0, extensions.len() as u8], extensions].concat();
+        [&[6, 0, 0x40, (body.len() + 4) as u8, kind, 0, 0, body.len() as u8][..], &body].concat()
+    }
+
+    fn client_hello() -> Vec<u8> {
+        hello(1, &[0, 2, 0x13, 0x01, 1, 0], &[0, 43, 0, 3, 2, 3, 4])
+    }
+
+    fn server_hello() -> Vec<u8> {
+        hello(2, &[0x13, 0x01, 0], &[0, 43, 0, 2, 3, 4])
+    }
+
     fn client_initial() -> Vec<u8> {
-        sealed(V1, b"original", Sender::Client, [b"original", b"client"], 0, &[6, 0, 5, 1, 0, 0, 1, 0, 0, 0, 0, 0])
+        sealed(V1, b"original", Sender::Client, [b"original", b"client"], 0, &client_hello())
     }
 
     fn server_initial() -> Vec<u8> {
-        sealed(V1, b"original", Sender::Server, [b"client", b"server"], 0, &[6, 0, 5, 2, 0, 0, 1, 0, 0, 0, 0, 0])
+        sealed(V1, b"original", Sender::Server, [b"client", b"server"], 0, &server_hello())
     }
 
     #[test]
@@ -235,9 +249,8 @@ mod tests {
     fn handshakes() {
         let (client, server) = (client_initial(), server_initial());
         let retry = [&[0xf0, 0, 0, 0, 1, 6][..], b"client", &[5], b"retry", &[0; 40]].concat();
-        let hello = [6, 0, 5, 1, 0, 0, 1, 0, 0, 0, 0, 0];
-        let again = sealed(V1, b"retry again", Sender::Client, [b"retry again", b"client"], 1, &hello);
-        let answer = [6, 0, 5, 2, 0, 0, 1, 0, 0, 0, 0, 0];
+        let again = sealed(V1, b"retry again", Sender::Client, [b"retry again", b"client"], 1, &client_hello());
+        let answer = server_hello();
         let after = sealed(V1, b"retry again", Sender::Server, [b"client", b"server"], 0, &answer);
         let other = sealed(Version(0x6b33_43cf), b"original", Sender::Server, [b"client", b"server"], 0, &answer);
         let close = sealed(V1, b"original", Sender::Server, [b"client", b"server"], 0, &[0x1c, 1, 0, 0, 0, 0]);
@@ -258,7 +271,14 @@ mod tests {
         ];
         for (name, sent, want, version) in cases {
             let (found, facts) = read(sent);
-            assert_eq!(facts.tls.map(|tls| tls.handshake), Some(*want), "{name}");
+            let tls = facts.tls.expect("TLS facts");
+            assert_eq!(tls.handshake, *want, "{name}");
+            assert_eq!(tls.offered_ciphers, [0x1301], "{name}");
+            assert_eq!(
+                tls.version.is_some(),
+                sent.iter().any(|(_, bytes)| [&server[..], &after, &other].contains(bytes)),
+                "{name}"
+            );
             assert_eq!(facts.carrier_version, Some(*version), "{name}");
             assert_eq!(found.evidence, Evidence::Verified, "{name}");
         }

@@ -3,9 +3,10 @@
 use super::frame::{CryptoStream, Frame, frames};
 use super::keys::{InitialKeys, Sender};
 use super::packet::{Kind, Long, Packet, packets};
-use super::version::Version;
+use super::version::{Secrets, Version};
 use crate::detect::{Found, Moment, Session, Step};
 use crate::model::{Evidence, Facts, Handshake, TlsFacts};
+use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
 #[derive(Default)]
@@ -13,6 +14,8 @@ pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
     opened: bool,
+    /// What the keys of the client's version were made from.
+    secrets: Option<Secrets>,
     /// The connection ID that keys are made from.
     destination: Vec<u8>,
     client: End,
@@ -45,8 +48,11 @@ impl QuicSession {
         }
         if end.keys.is_none() && self.opened && self.derivations < MAX_DERIVATIONS {
             self.derivations += 1;
-            end.keys =
-                InitialKeys::derive(packet.version, &self.destination, sender).map(|keys| (packet.version, keys));
+            let secrets = self.secrets.filter(|_| self.version == Some(packet.version));
+            end.keys = secrets
+                .or_else(|| packet.version.secrets().first().copied())
+                .and_then(|secrets| InitialKeys::derive(&secrets, &self.destination, sender))
+                .map(|keys| (packet.version, keys));
         }
         if let Some((_, keys)) = &end.keys
             && let Some(plain) = keys.open(packet, &mut self.plain)
@@ -59,8 +65,12 @@ impl QuicSession {
             return None;
         }
         self.derivations += 1;
-        let keys = InitialKeys::derive(packet.version, packet.destination, sender)?;
-        let len = keys.open(packet, &mut self.plain)?.len();
+        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let keys = InitialKeys::derive(secrets, packet.destination, sender)?;
+            let len = keys.open(packet, &mut self.plain)?.len();
+            Some((*secrets, keys, len))
+        })?;
+        self.secrets = Some(secrets);
         self.destination = packet.destination.to_vec();
         self.opened = true;
         self.client.keys = Some((packet.version, keys));
@@ -86,11 +96,13 @@ impl QuicSession {
         }
         while let Some((kind, body)) = end.stream.message() {
             match kind {
-                CLIENT_HELLO if from_client => end.hello = true,
-                SERVER_HELLO if !from_client => end.hello = true,
+                CLIENT_HELLO if from_client => end.hello |= client_hello(body, &mut self.tls, Carrier::Quic),
+                SERVER_HELLO if !from_client && server_hello(body, &mut self.tls, Carrier::Quic) => {
+                    // A HelloRetryRequest settles nothing.
+                    end.hello |= self.tls.version.is_some();
+                }
                 _ => {}
             }
-            let _ = body;
         }
     }
 

@@ -21,31 +21,34 @@ impl Version {
     /// The number that marks a version negotiation packet (RFC 9000 section 17.2.1).
     pub const NEGOTIATION: Self = Self(0);
 
-    /// What the Initial keys of this version are made from; `None` when it is not known.
+    /// What the Initial keys of this version are made from; empty when it is not known.
+    ///
+    /// A client that forces version negotiation has to seal its packet with the salt of some version it knows: for the
+    /// reserved numbers there are several to try.
     #[must_use]
-    pub fn secrets(self) -> Option<Secrets> {
-        let salt = match self.0 {
-            0x6b33_43cf => return Some(Secrets { salt: &SALT_V2, labels: LABELS_V2 }),
-            0x709a_50c4 => return Some(Secrets { salt: &SALT_V2_DRAFT, labels: LABELS_V2 }),
+    pub fn secrets(self) -> &'static [Secrets] {
+        match self.0 {
+            0x6b33_43cf => &V2,
+            0x709a_50c4 => &V2_DRAFT,
             // The last drafts before RFC 9001 have its salt.
-            0x0000_0001 | 0xff00_0021 | 0xff00_0022 => &SALT_V1,
-            0xff00_001d..=0xff00_0020 => &SALT_DRAFT_29,
-            0xff00_0017..=0xff00_001c => &SALT_DRAFT_23,
-            0xff00_0015 | 0xff00_0016 | 0xface_b001 => &SALT_DRAFT_21,
+            0x0000_0001 | 0xff00_0021 | 0xff00_0022 => &V1,
+            0xff00_001d..=0xff00_0020 => &DRAFT_29,
+            0xff00_0017..=0xff00_001c => &DRAFT_23,
+            0xff00_0015 | 0xff00_0016 | 0xface_b001 => &DRAFT_21,
             // Facebook's numbers stay while its drafts change; 27 is what all of them were seen with.
-            0xface_b000 | 0xface_b002..=0xface_b013 => &SALT_DRAFT_23,
-            0x5130_3530 => &SALT_Q050,
-            0x5430_3530 => &SALT_T050,
-            0x5430_3531 => &SALT_T051,
-            _ => return None,
-        };
-        Some(Secrets { salt, labels: LABELS_V1 })
+            0xface_b000 | 0xface_b002..=0xface_b013 => &DRAFT_23,
+            0x5130_3530 => &Q050,
+            0x5430_3530 => &T050,
+            0x5430_3531 => &T051,
+            _ if self.is_reserved() => &RESERVED,
+            _ => &[],
+        }
     }
 
     /// Packets of this version can be taken apart: it has the header of RFC 9000.
     #[must_use]
     pub fn is_known(self) -> bool {
-        self.secrets().is_some()
+        !self.secrets().is_empty()
     }
 
     /// A number reserved to force version negotiation (RFC 9000 section 15: `0x?a?a?a?a`).
@@ -72,6 +75,21 @@ impl Version {
         matches!(self.0, 0x6b33_43cf | 0x709a_50c4)
     }
 }
+
+const fn with(salt: &'static [u8; 20]) -> Secrets {
+    Secrets { salt, labels: LABELS_V1 }
+}
+
+static V1: [Secrets; 1] = [with(&SALT_V1)];
+static V2: [Secrets; 1] = [Secrets { salt: &SALT_V2, labels: LABELS_V2 }];
+static V2_DRAFT: [Secrets; 1] = [Secrets { salt: &SALT_V2_DRAFT, labels: LABELS_V2 }];
+static DRAFT_29: [Secrets; 1] = [with(&SALT_DRAFT_29)];
+static DRAFT_23: [Secrets; 1] = [with(&SALT_DRAFT_23)];
+static DRAFT_21: [Secrets; 1] = [with(&SALT_DRAFT_21)];
+static Q050: [Secrets; 1] = [with(&SALT_Q050)];
+static T050: [Secrets; 1] = [with(&SALT_T050)];
+static T051: [Secrets; 1] = [with(&SALT_T051)];
+static RESERVED: [Secrets; 3] = [with(&SALT_V1), with(&SALT_DRAFT_29), with(&SALT_DRAFT_23)];
 
 const LABELS_V1: [&str; 3] = ["quic key", "quic iv", "quic hp"];
 const LABELS_V2: [&str; 3] = ["quicv2 key", "quicv2 iv", "quicv2 hp"];

@@ -1,8 +1,13 @@
 //! Encrypted protocols other than TLS, DTLS and QUIC: one file and one row each.
 
+mod dcerpc;
 mod esp;
+mod frames;
 mod ike;
+mod opcua;
 mod openvpn;
+mod smb;
+mod snmp;
 mod ssh;
 mod wireguard;
 
@@ -11,6 +16,10 @@ use super::Dissector;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &ssh::Ssh,
+    &smb::Smb,
+    &dcerpc::DceRpc,
+    &opcua::OpcUa,
+    &snmp::SnmpV3,
     &wireguard::WireGuard,
     &ike::Ike,
     &ike::IkeTcp,

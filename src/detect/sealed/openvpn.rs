@@ -78,8 +78,8 @@ fn judge(client: &[&[u8]], server: &[&[u8]], last: bool) -> Outcome {
     {
         return Outcome::No;
     }
-    let asked = first_of(client, &[RESET_CLIENT_V1, RESET_CLIENT_V2, RESET_CLIENT_V3]);
-    let answered = first_of(server, &[RESET_SERVER_V1, RESET_SERVER_V2]);
+    let asked = reset_of(client, &[RESET_CLIENT_V1, RESET_CLIENT_V2, RESET_CLIENT_V3]);
+    let answered = reset_of(server, &[RESET_SERVER_V1, RESET_SERVER_V2]);
     if let (Some(asked), Some(answered)) =
         (asked.and_then(session_id), answered.and_then(|packet| Some((packet, session_id(packet)?))))
     {
@@ -104,9 +104,21 @@ fn judge(client: &[&[u8]], server: &[&[u8]], last: bool) -> Outcome {
     if last { Outcome::No } else { Outcome::NeedMore }
 }
 
-/// The first packet with one of these opcodes.
-fn first_of<'a>(packets: &[&'a [u8]], opcodes: &[u8]) -> Option<&'a [u8]> {
-    packets.iter().copied().find(|packet| opcode(packet).is_some_and(|opcode| opcodes.contains(&opcode)))
+/// The first packet that is a hard reset with one of these opcodes: key 0, and one of the forms of [`is_reset`].
+fn reset_of<'a>(packets: &[&'a [u8]], opcodes: &[u8]) -> Option<&'a [u8]> {
+    let is_one_of =
+        |packet: &&[u8]| packet.first().is_some_and(|first| first & 7 == 0 && opcodes.contains(&(first >> 3)));
+    packets.iter().copied().find(|packet| is_one_of(packet) && is_reset(packet))
+}
+
+/// Whether what follows the session ID is what a reset may hold: nothing, or an acknowledgement; with tls-auth the hash
+/// and with tls-crypt nothing before a replay ID that has just begun to count.
+fn is_reset(packet: &[u8]) -> bool {
+    // No hash, tls-crypt; tls-auth with MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
+    const REPLAY_ID_AT: [usize; 7] = [9, 25, 29, 37, 41, 57, 73];
+    let bare = matches!(packet.get(9..), Some([0, 0, 0, 0, 0] | [1, 0, 0, 0, 0, _, _, _, _, _, _, _, _, 0, 0, 0, 0]));
+    bare || packet.len() >= 42
+        && REPLAY_ID_AT.iter().any(|&at| matches!(packet.get(at..at + 4), Some([0, 0, 0, 1..=MAX_RETRIES])))
 }
 
 /// The opcode, in the five high bits of the first byte; `None` when there is no such opcode.
@@ -132,7 +144,7 @@ fn is_bare_reset(packet: &[u8]) -> bool {
 fn resets_again(client: &[&[u8]]) -> bool {
     let ids: Vec<_> = client
         .iter()
-        .filter(|packet| matches!(opcode(packet), Some(RESET_CLIENT_V2 | RESET_CLIENT_V3)) && packet.len() >= 42)
+        .filter(|packet| matches!(packet.first(), Some(0x38 | 0x50)) && packet.len() >= 42 && is_reset(packet))
         .filter_map(|packet| session_id(packet))
         .collect();
     ids.len() >= 2 && ids.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
@@ -158,6 +170,8 @@ const RESET_CLIENT_V2: u8 = 7;
 const RESET_SERVER_V2: u8 = 8;
 const DATA_V2: u8 = 9;
 const RESET_CLIENT_V3: u8 = 10;
+/// Resets that a client sends before it gives up.
+const MAX_RETRIES: u8 = 60;
 const MAX_STREAM_PACKETS: usize = 16;
 
 #[cfg(test)]
@@ -207,6 +221,11 @@ mod tests {
                 found,
             ),
             ("tls-crypt, repeated", vec![(true, crypt(7, CLIENT, 1)), (true, crypt(7, CLIENT, 2))], one_sided),
+            (
+                "text that repeats",
+                vec![(true, b"8 times the same text, and longer than 42 bytes".to_vec()); 3],
+                Outcome::NeedMore,
+            ),
             ("data", tunnel(&data), framing),
             ("data of one side", vec![(true, data(1, 1)), (true, data(1, 2)), (true, data(1, 3))], Outcome::NeedMore),
             ("counters before readable data", tunnel(&plain), Outcome::NeedMore),

@@ -175,8 +175,8 @@ struct End {
     new_keys: bool,
     /// Version 1: the cipher that the client chose.
     cipher: Option<u8>,
-    /// Version 1: packets read in clear.
-    spoke: bool,
+    /// Version 1: it sent the server's public key.
+    public_key: bool,
     finished: bool,
     seen: bool,
 }
@@ -247,14 +247,16 @@ impl End {
     fn packet_of_version_1(&mut self, len: usize) -> Option<usize> {
         let padding = 8 - len % 8;
         let packet = self.buffer.get(4 + padding..)?.get(..len)?;
-        self.spoke = true;
         match packet {
             [SSH1_SESSION_KEY, cipher, ..] => {
                 self.cipher = Some(*cipher);
                 self.finished = true;
             }
             // The server's public key is its last packet in clear; what it says next is encrypted.
-            [SSH1_PUBLIC_KEY, ..] => self.finished = true,
+            [SSH1_PUBLIC_KEY, ..] => {
+                self.public_key = true;
+                self.finished = true;
+            }
             _ => {}
         }
         Some(4 + padding + len)
@@ -320,7 +322,9 @@ impl SshSession {
                 .and_then(|lists| lists.first())
                 .is_some_and(|kex| kex.split(',').any(|name| marks.contains(&name)))
         };
-        marked(&self.client, SERVER_MARKS) && !marked(&self.client, CLIENT_MARKS)
+        self.client.public_key
+            || self.server.cipher.is_some()
+            || marked(&self.client, SERVER_MARKS) && !marked(&self.client, CLIENT_MARKS)
             || marked(&self.server, CLIENT_MARKS) && !marked(&self.server, SERVER_MARKS)
     }
 
@@ -355,8 +359,11 @@ impl SshSession {
         const CIPHERS: [&str; 7] = ["none", "idea", "des", "3des", "tss", "rc4", "blowfish"];
         let name =
             self.client.cipher.and_then(|cipher| CIPHERS.get(usize::from(cipher))).map(|name| String::from(*name));
-        let handshake =
-            if self.client.cipher.is_some() && self.server.spoke { Handshake::Completed } else { Handshake::NotSeen };
+        let handshake = if self.client.cipher.is_some() && self.server.public_key {
+            Handshake::Completed
+        } else {
+            Handshake::NotSeen
+        };
         SshFacts { cipher: [name.clone(), name], handshake, ..SshFacts::default() }
     }
 }
@@ -512,6 +519,7 @@ mod tests {
         let server = [b"SSH-1.99-b\n", &old(SSH1_PUBLIC_KEY, &[1; 40])[..], &[9; 40]].concat();
         let (_, facts) = read(&client, &server);
         assert_eq!(facts.carrier_version, Some(1));
+        assert_eq!(read(&server, &client).1, facts, "the sides exchanged");
         let ssh = facts.ssh.expect("facts");
         assert_eq!(ssh.cipher[1].as_deref(), Some("3des"));
     }
