@@ -408,6 +408,7 @@ impl Negotiation for AmqpTls {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 mod tests {
+    use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::model::UpgradeOutcome::{self, Offered, Refused, Used};
@@ -457,14 +458,7 @@ mod tests {
             ("amqp over tls", &AMQP_TLS, AMQP_TLS_HEADER, AMQP_TLS_HEADER, "found"),
         ];
         for (name, row, client, server, want) in cases {
-            let outcome = row.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let got = match outcome {
-                Outcome::No => "no",
-                Outcome::NeedMore => "more",
-                Outcome::Likely(_) => "likely",
-                Outcome::Found(_) => "found",
-            };
-            assert_eq!(got, *want, "{name}");
+            check(*row, &[(*name, *client, *server, *want)]);
         }
     }
 

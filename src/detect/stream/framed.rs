@@ -177,8 +177,3 @@ pub(super) fn opens(head: &[u8], magic: &[u8]) -> Option<bool> {
         None => Some(false),
     }
 }
-
-/// A protocol of which a side says nothing that could be checked.
-pub(super) fn anything(_head: &[u8]) -> Header {
-    Header::Short
-}

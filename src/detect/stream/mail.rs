@@ -248,8 +248,8 @@ fn nntp_server(head: &[u8]) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::check;
     use super::*;
-    use crate::detect::{Dissector, Heads, Outcome};
 
     #[test]
     fn probe() {
@@ -271,14 +271,7 @@ mod tests {
             ("binary", &SMTP, b"\x16\x03\x01", b"", "no"),
         ];
         for (name, row, client, server, want) in cases {
-            let outcome = row.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let got = match outcome {
-                Outcome::No => "no",
-                Outcome::NeedMore => "more",
-                Outcome::Likely(_) => "likely",
-                Outcome::Found(_) => "found",
-            };
-            assert_eq!(got, *want, "{name}");
+            check(*row, &[(*name, *client, *server, *want)]);
         }
     }
 }

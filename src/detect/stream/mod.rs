@@ -5,12 +5,19 @@
 
 use super::Dissector;
 
+mod brokers;
 mod databases;
+mod files;
 mod framed;
+mod industrial;
 mod lines;
 mod mail;
+mod media;
+mod network;
 mod shells;
 mod text;
+#[cfg(test)]
+mod trial;
 mod tunnel;
 mod upgrade;
 mod web;
@@ -19,6 +26,7 @@ mod web;
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
     &web::HTTP,
+    &media::HTTP2,
     &web::RTSP,
     &web::SIP,
     &web::ICY,
@@ -31,10 +39,62 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mail::NNTP,
     &shells::IRC,
     &shells::XMPP,
+    &network::BGP,
+    &files::SMB,
+    &files::NETBIOS,
+    &files::RPC,
+    &files::DCERPC,
+    &files::ISCSI,
     &databases::Postgres,
     &databases::AMQP_TLS,
     &databases::LDAP,
     &databases::MYSQL,
+    &brokers::MQTT,
+    &brokers::REDIS,
+    &brokers::ZOOKEEPER,
+    &brokers::ELASTICSEARCH,
+    &brokers::THRIFT,
+    &brokers::MONGO,
+    &brokers::CASSANDRA,
+    &brokers::TNS,
+    &brokers::DRDA,
+    &brokers::STOMP,
+    &brokers::NATS,
+    &brokers::MEMCACHED,
+    &brokers::MEMCACHED_BINARY,
+    &brokers::FASTCGI,
+    &brokers::AJP,
+    &network::DNS,
+    &network::KERBEROS,
+    &network::DIAMETER,
+    &network::SMPP,
+    &network::LDP,
+    &network::OPENFLOW,
+    &industrial::S7COMM,
+    &industrial::ISO_SESSION,
+    &industrial::OPCUA,
+    &industrial::ENIP,
+    &industrial::DNP3,
+    &industrial::SYNCHROPHASOR,
+    &industrial::IEC104,
+    &industrial::C1222,
+    &industrial::MODBUS,
+    &media::FIX,
+    &media::H225,
+    &media::SKINNY,
+    &media::X11,
+    &media::RTMP,
+    &media::EDONKEY,
+    &brokers::KAFKA,
     &tunnel::Socks,
     &shells::TELNET,
+    &brokers::JSON_RPC,
+    &network::SYSLOG,
+    &network::MSDP,
+    &media::RLOGIN,
+    &media::RSH,
+    &files::LPD,
+    &network::IDENT,
+    &media::MPEG_TS,
+    &network::WHOIS,
 ];

@@ -152,8 +152,8 @@ fn telnet(head: &[u8]) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::check;
     use super::*;
-    use crate::detect::{Dissector, Heads, Outcome};
 
     #[test]
     fn probe() {
@@ -171,14 +171,7 @@ mod tests {
             ("no such option", &TELNET, b"\xff\xfd\x41", b"", "no"),
         ];
         for (name, row, client, server, want) in cases {
-            let outcome = row.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let got = match outcome {
-                Outcome::No => "no",
-                Outcome::NeedMore => "more",
-                Outcome::Likely(_) => "likely",
-                Outcome::Found(_) => "found",
-            };
-            assert_eq!(got, *want, "{name}");
+            check(*row, &[(*name, *client, *server, *want)]);
         }
     }
 }

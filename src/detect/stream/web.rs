@@ -166,6 +166,7 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::detect::{Dissector, Heads, Outcome};
@@ -188,14 +189,7 @@ mod tests {
             ("icy", &ICY, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\n", "found"),
         ];
         for (name, row, client, server, want) in cases {
-            let outcome = row.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let got = match outcome {
-                Outcome::No => "no",
-                Outcome::NeedMore => "more",
-                Outcome::Likely(_) => "likely",
-                Outcome::Found(_) => "found",
-            };
-            assert_eq!(got, *want, "{name}");
+            check(*row, &[(*name, *client, *server, *want)]);
         }
     }
 
