@@ -3,6 +3,7 @@
 //! A [`Dissector`] is a pure function of [`Heads`]; it may be asked again as more bytes arrive. Once it says
 //! [`Outcome::Found`], a [`Session`] may read on: to collect handshake facts, or to watch for an upgrade to TLS.
 
+pub mod content;
 pub mod datagram;
 mod fixed;
 pub mod sealed;
