@@ -123,15 +123,17 @@ fn radius(reader: &mut Reader<'_>) -> Check {
     reader.holds(matches!(code, 1..=5 | 11..=13 | 40..=45), 4)?;
     let _identifier = reader.u8()?;
     let length = usize::from(reader.u16()?);
-    reader.holds((20..=4096).contains(&length) && length == reader.left() + 4, 16)?;
+    // Bytes behind the length are padding (RFC 2865 section 3).
+    let behind = (reader.left() + 4).checked_sub(length).ok_or(Stop::Against)?;
+    reader.holds((20..=4096).contains(&length) && behind <= 16, if behind == 0 { 16 } else { 12 })?;
     reader.skip(16)?;
-    while reader.left() > 0 {
+    while reader.left() > behind {
         let kind = reader.u8()?;
         let length = usize::from(reader.u8()?);
         reader.holds(kind != 0 && length >= 2 && length - 2 <= reader.left(), 2)?;
         reader.skip(length - 2)?;
     }
-    reader.end(8)
+    reader.holds(reader.left() == behind, 8)
 }
 
 #[cfg(test)]

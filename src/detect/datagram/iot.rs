@@ -33,7 +33,10 @@ impl Dissector for Coap {
             }
             let mut reader = Reader::new(*datagram);
             if coap(&mut reader) == Err(Stop::Against) {
-                return Outcome::No;
+                reader = Reader::new(*datagram);
+                if draft(&mut reader) == Err(Stop::Against) {
+                    return Outcome::No;
+                }
             }
             let earlier = heads.datagrams.get(..index).unwrap_or_default();
             if earlier.iter().any(|other| other.bytes == datagram.bytes) {
@@ -98,6 +101,31 @@ fn coap(reader: &mut Reader<'_>) -> Check {
     reader.end(4)
 }
 
+/// The format before RFC 7252 (draft-ietf-core-coap-03 to 11): a count of options in place of the length of the token.
+fn draft(reader: &mut Reader<'_>) -> Check {
+    let first = reader.u8()?;
+    let count = first & 0xf;
+    reader.holds(first >> 6 == 1 && (1..15).contains(&count), 2)?;
+    let code = reader.u8()?;
+    reader.holds(matches!(code, 1..=4 | 0x40..=0x45 | 0x80..=0x8f | 0xa0..=0xa5), 3)?;
+    let _number = reader.u16()?;
+    let mut option = 0u8;
+    for _ in 0..count {
+        let head = reader.u8()?;
+        option = option.saturating_add(head >> 4);
+        let length = match head & 0xf {
+            15 => usize::from(reader.u8()?) + 15,
+            short => usize::from(short),
+        };
+        reader.holds((1..=21).contains(&option), 2)?;
+        let value = reader.take(length)?;
+        if matches!(option, 5 | 6 | 8 | 9 | 15) {
+            reader.holds(printable(value), u32::try_from(value.len().min(16)).unwrap_or(0))?;
+        }
+    }
+    Ok(())
+}
+
 /// An option delta or length (RFC 7252 section 3.1).
 fn extended(reader: &mut Reader<'_>, nibble: u8) -> Result<u32, Stop> {
     match nibble {
@@ -115,22 +143,22 @@ fn is_option(number: u32) -> bool {
 fn mqtt_sn(reader: &mut Reader<'_>) -> Check {
     let first = reader.u8()?;
     let length = if first == 1 { usize::from(reader.u16()?) } else { usize::from(first) };
-    reader.holds(length == reader.position() + reader.left(), 8)?;
+    reader.holds(length == reader.position() + reader.left(), 0)?;
     let kind = reader.u8()?;
-    reader.holds(kind <= 0x1d && !matches!(kind, 3 | 0x11 | 0x19), 3)?;
+    reader.holds(kind <= 0x1d && !matches!(kind, 3 | 0x11 | 0x19), 0)?;
     match kind {
         // CONNECT: flags, protocol 1, duration, client name.
         4 => {
             let flags = reader.u8()?;
             let protocol = reader.u8()?;
-            reader.holds(flags & 0xf3 == 0 && protocol == 1, 6 + 8)?;
+            reader.holds(flags & 0xf3 == 0 && protocol == 1, 8 + 6 + 8)?;
             reader.skip(2)?;
             let name = reader.rest();
             reader.holds(!name.is_empty() && printable(name), 6)
         }
-        5 => reader.holds(reader.left() == 1, 4),
-        0x0b | 0x0d => reader.holds(reader.left() == 5, 4),
-        0x13 => reader.holds(reader.left() == 6, 4),
+        5 => reader.holds(reader.left() == 1, 8 + 5),
+        0x0b | 0x0d => reader.holds(reader.left() == 5, 8 + 5),
+        0x13 => reader.holds(reader.left() == 6, 8 + 5),
         _ => Ok(()),
     }
 }
@@ -144,6 +172,7 @@ mod tests {
     fn coap_messages() {
         table(&Coap, &[
             ("get", "40 01 1234 bb 2e77656c6c2d6b6e6f776e 04 636f7265", 'f'),
+            ("get of an early draft", "43 01 1234 72 1633 2b 2e77656c6c2d6b6e6f776e 04 636f7265", 'l'),
             ("ping", "40 00 1234", 'm'),
             ("option 2", "40 01 1234 21 2e", 'n'),
             ("encrypted inside", "40 02 1234 92 0901 ff a9b3", 'n'),

@@ -74,7 +74,7 @@ fn tracker(reader: &mut Reader<'_>) -> Check {
             let action = reader.u32()?;
             return reader.holds(action == 0, 64);
         }
-        return reader.holds(first >> 32 == 0, 18);
+        return reader.holds(first >> 32 == 0, 0);
     }
     let bytes = reader.whole();
     // Announce and scrape carry the connection number first; answers the action.

@@ -32,8 +32,9 @@ fn sunrpc(reader: &mut Reader<'_>) -> Check {
             let denied = reader.u32()?;
             reader.holds(denied <= 1, 20)?;
             if denied == 1 {
+                // Versions that would do, or why the credential would not.
                 let why = reader.u32()?;
-                return reader.holds(why <= 1 && reader.left() <= 8, 16);
+                return reader.holds(matches!((why, reader.left()), (0, 8) | (1, 4)), 20);
             }
             verifier(reader)?;
             let status = reader.u32()?;
@@ -50,6 +51,7 @@ fn credential(reader: &mut Reader<'_>) -> Check {
     const GSS: u32 = 6;
     if flavour == GSS {
         const PRIVACY: u32 = 3;
+        reader.waits = true;
         let (_version, _procedure, _sequence, service) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
         reader.holds(service != PRIVACY && length >= 16, 0)?;
         return reader.skip(length - 16);

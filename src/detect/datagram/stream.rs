@@ -25,6 +25,8 @@ fn mpeg_ts(reader: &mut Reader<'_>) -> Check {
 fn rtps(reader: &mut Reader<'_>) -> Check {
     let magic = reader.take(4)?;
     reader.holds(magic == b"RTPS" || magic == b"RTPX", 32)?;
+    // Participants find each other in clear before protection begins.
+    reader.waits = true;
     let version = reader.u8()?;
     reader.holds(matches!(version, 1 | 2), 6)?;
     reader.skip(15)?;
@@ -57,7 +59,7 @@ mod tests {
         ]);
         let head = "52545053 02 01 01 0f 000102030405060708090a0b";
         table(&RTPS, &[
-            ("heartbeat", &format!("{head} 07 01 0400 01020304"), 'f'),
+            ("heartbeat", &format!("{head} 07 01 0400 01020304"), 'l'),
             ("protected", &format!("{head} 33 01 0400 01020304"), 'n'),
             ("submessage too long", &format!("{head} 07 01 0500 01020304"), 'n'),
         ]);

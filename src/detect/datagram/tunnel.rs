@@ -36,6 +36,8 @@ fn l2tp(reader: &mut Reader<'_>) -> Check {
 }
 
 fn capwap(reader: &mut Reader<'_>) -> Check {
+    // DTLS follows the discovery.
+    reader.waits = true;
     let preamble = reader.u8()?;
     reader.holds(preamble == 0, 6)?;
     let header = reader.u24()?;
@@ -116,6 +118,7 @@ fn ipmi(reader: &mut Reader<'_>) -> Check {
     let authentication = reader.u8()?;
     reader.holds(matches!(authentication, 0..=2 | 4 | 5 | RMCP_PLUS), 8 + 5)?;
     if authentication == RMCP_PLUS {
+        reader.waits = true;
         let kind = reader.u8()?;
         const ENCRYPTED: u8 = 0x80;
         reader.holds(kind & ENCRYPTED == 0 && matches!(kind & 0x3f, 0..=2 | 0x10..=0x15), 3)?;
@@ -148,7 +151,7 @@ mod tests {
             ("data", "0002 0001 0001 ff03", 'n'),
         ]);
         table(&CAPWAP, &[
-            ("discovery", "00 100200 00000000 00000001 00 0003 00", 'f'),
+            ("discovery", "00 100200 00000000 00000001 00 0003 00", 'l'),
             ("under DTLS", "01 000000 16 fefd 0000", 'n'),
             ("kind 40", "00 100200 00000000 00000028 00 0003 00", 'n'),
         ]);

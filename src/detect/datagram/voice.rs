@@ -21,14 +21,14 @@ fn iax2(reader: &mut Reader<'_>) -> Check {
     let (out, back) = (reader.u8()?, reader.u8()?);
     let kind = reader.u8()?;
     let command = reader.u8()?;
-    reader.holds((1..=12).contains(&kind), 4)?;
-    reader.favours(destination == 0 && out == 0 && back == 0, 16);
+    reader.holds((1..=12).contains(&kind), 0)?;
     const SIGNALLING: u8 = 6;
     if kind != SIGNALLING {
         // Voice and the like: their content proves nothing.
         return Ok(());
     }
-    reader.holds((1..=41).contains(&command), 2)?;
+    reader.favours(destination & !FULL == 0 && out == 0 && back == 0, 16);
+    reader.holds((1..=41).contains(&command), 6)?;
     while reader.left() > 0 {
         let element = reader.u8()?;
         let length = usize::from(reader.u8()?);
