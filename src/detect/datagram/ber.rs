@@ -75,6 +75,8 @@ fn user_message(reader: &mut Reader<'_>) -> Check {
     let (tag, length) = element(reader)?;
     reader.holds(tag == 4 && length == 1, 16)?;
     const PRIVACY: u8 = 2;
+    // Discovery goes in clear before privacy begins.
+    reader.waits = true;
     let flags = reader.u8()?;
     reader.holds(flags & PRIVACY == 0 && flags <= 7, 5)
 }
@@ -157,7 +159,7 @@ mod tests {
             &[
                 ("v1 get", "30 1c 0201 00 0406 7075626c6963 a0 0f 020101 020100 020100 3004 30020600", 'f'),
                 ("v2c get", "30 1c 0201 01 0406 7075626c6963 a0 0f 020101 020100 020100 3004 30020600", 'f'),
-                ("v3 discovery", "30 14 0201 03 300d 020101 0202 05dc 0401 04 0201 03 0400", 'f'),
+                ("v3 discovery", "30 14 0201 03 300d 020101 0202 05dc 0401 04 0201 03 0400", 'l'),
                 ("v3 with privacy", "30 14 0201 03 300d 020101 0202 05dc 0401 07 0201 03 0400", 'n'),
                 ("one byte short", "30 1d 0201 01 0406 7075626c6963 a0 0f 020101 020100 020100 3004 30020600", 'n'),
                 ("version 9", "30 1c 0201 09 0406 7075626c6963 a0 0f 020101 020100 020100 3004 30020600", 'n'),

@@ -43,6 +43,7 @@ fn v6(reader: &mut Reader<'_>) -> Check {
     } else {
         reader.skip(3)?;
     }
+    reader.holds(reader.left() >= 4, 0)?;
     while reader.left() > 0 {
         let code = reader.u16()?;
         let length = usize::from(reader.u16()?);
@@ -82,7 +83,7 @@ mod tests {
                 ("solicit", solicit, 'f'),
                 ("one byte too many", &format!("{solicit} 00"), 'n'),
                 ("option 0", "01 123456 0000 0002 0000", 'n'),
-                ("no options", "01 123456", 'm'),
+                ("no options", "01 123456", 'n'),
             ],
         );
     }

@@ -29,9 +29,12 @@ impl Dissector for Dns {
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut best: Option<(u32, Found)> = None;
+        let mut against = false;
         for datagram in heads.datagrams.iter().filter(|datagram| !is_keepalive(datagram.bytes)) {
+            // One good message outweighs bad ones before it.
             let Some(message) = Message::read(*datagram) else {
-                return Outcome::No;
+                against = true;
+                continue;
             };
             let mut found = Found::plaintext(message.kind());
             if message.response != datagram.from_client {
@@ -44,6 +47,7 @@ impl Dissector for Dns {
             best = Some((bits, found));
         }
         match best {
+            _ if against => Outcome::No,
             Some((bits, found)) if bits >= ENOUGH => Outcome::Found(found),
             Some((bits, found)) if bits >= FAIR => Outcome::Likely(found),
             _ => Outcome::NeedMore,
@@ -72,13 +76,43 @@ struct Message {
 
 impl Message {
     fn read(datagram: Datagram<'_>) -> Option<Self> {
-        let mut reader = Reader::new(datagram);
-        let mut message = Self::default();
-        if message.walk(&mut reader) == Err(Stop::Against) {
-            return None;
+        for walk in [Self::walk, Self::walk_question] {
+            let mut reader = Reader::new(datagram);
+            let mut message = Self::default();
+            if walk(&mut message, &mut reader) != Err(Stop::Against) {
+                message.bits = reader.bits;
+                return Some(message);
+            }
         }
-        message.bits = reader.bits;
-        Some(message)
+        None
+    }
+
+    /// A message that is broken behind its first question, or lies about its counts, is still in clear when the question
+    /// asks for a host name of some length.
+    fn walk_question(&mut self, reader: &mut Reader<'_>) -> Check {
+        self.id = reader.u16()?;
+        self.flags = reader.u16()?;
+        self.response = self.flags & 0x8000 != 0;
+        self.questions = reader.u16()?;
+        reader.holds((1..=16).contains(&self.questions), 4)?;
+        reader.skip(6)?;
+        let mut letters = 0u32;
+        loop {
+            let size = reader.u8()?;
+            reader.holds(size <= 63, 2)?;
+            if size == 0 {
+                break;
+            }
+            let label = reader.take(usize::from(size))?;
+            let host = label.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'));
+            reader.holds(host, 0)?;
+            letters = letters.saturating_add(u32::from(size));
+        }
+        let kind = reader.u16()?;
+        let class = reader.u16()?;
+        reader.holds(letters >= 6 && (1..=260).contains(&kind) && is_class(class), 7 + 12)?;
+        reader.favours(true, letters.min(20) * 2);
+        Ok(())
     }
 
     fn kind(&self) -> Protocol {
@@ -208,6 +242,7 @@ mod tests {
             ),
             ("padded with zeros", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0001 0000 0000 0000", "dns"),
             ("refused, nothing inside but the question", "1234 8105 0001 0000 0000 0000 01 61 00 0001 0001", "dns"),
+            ("counts that lie", "1234 0100 0001 0000 00e3 0000 07 6578616d706c65 03 636f6d 00 0001 0001", "dns"),
             ("mDNS question", "0000 0000 0001 0000 0000 0000 01 61 05 6c6f63616c 00 000c 0001", "mdns"),
             ("mDNS question, unicast wanted", "0000 0000 0001 0000 0000 0000 01 61 00 000c 8001", "mdns"),
             ("mDNS answer", "0000 8400 0000 0001 0000 0000 01 61 00 0001 8001 00000078 0004 01020304", "mdns"),
@@ -234,6 +269,7 @@ mod tests {
             ("pointer into the header", "1234 0100 0001 0000 0000 0000 c004 0001 0001"),
             ("class 2", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0002"),
             ("count of 2, one question", "1234 0100 0002 0000 0000 0000 01 61 00 0001 0001"),
+            ("count of 2, a name that is none", "1234 0100 0002 0000 0000 0000 06 616263ff6465 00 0001 0001"),
             ("bytes after the end", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0001 07"),
             ("label type 0x40", "1234 0100 0001 0000 0000 0000 41 61 00 0001 0001"),
             ("opcode 3", "1234 1900 0001 0000 0000 0000 01 61 00 0001 0001"),

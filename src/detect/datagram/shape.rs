@@ -1,11 +1,14 @@
 //! How datagrams are weighed: each check counts the bits that had to have the value they have.
 //!
 //! A random datagram passes a check of `n` bits once in 2^n times. [`Shape`] adds the bits of a flow's datagrams and
-//! answers [`Outcome::Found`] from [`ENOUGH`] on, [`Outcome::Likely`] from [`FAIR`] on. A datagram that contradicts the
-//! format ends it; a repeated datagram proves nothing new. Zero bytes are common in all protocols, so the checks count
-//! runs of zeros for less than their length.
+//! answers [`Outcome::Found`] from [`ENOUGH`] on, [`Outcome::Likely`] from [`FAIR`] on. A repeated datagram proves nothing
+//! new. A datagram that contradicts the format ends it, unless the others weigh twice what is enough: senders have bugs.
+//! Zero bytes are common in all protocols, so the checks count runs of zeros for less than their length.
+//!
+//! A protocol that opens in clear and may go on encrypted sets `waits`: then the answer stays `Likely` until all heads are
+//! there, and one datagram against it is one too many.
 
-use crate::detect::{Datagram, Dissector, Found, Heads, Outcome};
+use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Outcome};
 use crate::model::{Protocol, Transport};
 
 /// Bits from which a protocol is certain. Unit: bits.
@@ -55,31 +58,59 @@ impl Dissector for Shape {
     }
 }
 
-/// The sum of bits that `check` finds in `datagrams`; `None` when one of them is against it.
-pub(super) fn weigh(datagrams: &[Datagram<'_>], mut check: impl FnMut(&mut Reader<'_>) -> Check) -> Option<u32> {
-    let mut sum = 0u32;
+/// What a check made of a flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weight {
+    /// Bits of all datagrams that differ.
+    bits: u32,
+    /// More has to be seen before the answer is final.
+    waits: bool,
+}
+
+/// The sum of bits that `check` finds in `datagrams`; `None` when they are against it.
+pub(super) fn weigh(datagrams: &[Datagram<'_>], mut check: impl FnMut(&mut Reader<'_>) -> Check) -> Option<Weight> {
+    let mut weight = Weight::default();
+    let (mut fitting, mut against) = (0usize, 0usize);
     for (index, datagram) in datagrams.iter().enumerate() {
         if is_keepalive(datagram.bytes) {
             continue;
         }
-        let mut reader = Reader::new(*datagram);
-        if check(&mut reader) == Err(Stop::Against) {
+        // What shares its ports with STUN is media or a tunnel, and judged there.
+        if has_stun_cookie(datagram.bytes) {
             return None;
         }
+        let mut reader = Reader::new(*datagram);
+        if check(&mut reader) == Err(Stop::Against) {
+            against += 1;
+            // Nothing fits so far: the usual end, and a quick one.
+            if fitting == 0 && index + 1 == datagrams.len() {
+                return None;
+            }
+            continue;
+        }
+        fitting += 1;
+        weight.waits |= reader.waits;
         let repeated = datagrams.iter().take(index).any(|earlier| earlier.bytes == datagram.bytes);
         if !repeated {
-            sum = sum.saturating_add(reader.bits);
+            weight.bits = weight.bits.saturating_add(reader.bits);
         }
     }
-    Some(sum)
+    let outweighed = fitting > against && weight.bits >= 2 * ENOUGH && !weight.waits;
+    weight.waits &= datagrams.len() < MAX_DATAGRAMS;
+    (against == 0 || outweighed).then_some(weight)
+}
+
+/// The fixed word of STUN (RFC 8489 section 5).
+fn has_stun_cookie(bytes: &[u8]) -> bool {
+    matches!(bytes, [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..])
 }
 
 /// Turns a weight into an answer.
-pub(super) fn judge(weight: Option<u32>, found: Found) -> Outcome {
+pub(super) fn judge(weight: Option<Weight>, found: Found) -> Outcome {
     match weight {
         None => Outcome::No,
-        Some(bits) if bits >= ENOUGH => Outcome::Found(found),
-        Some(bits) if bits >= FAIR => Outcome::Likely(found),
+        Some(Weight { bits: ENOUGH.., waits: false }) => Outcome::Found(found),
+        Some(Weight { bits: FAIR.., .. }) => Outcome::Likely(found),
         Some(_) => Outcome::NeedMore,
     }
 }
@@ -97,13 +128,15 @@ pub(super) struct Reader<'a> {
     at: usize,
     /// Weight of what was checked so far. Unit: bits.
     pub(super) bits: u32,
+    /// Set by checks of protocols that may go on encrypted after this.
+    pub(super) waits: bool,
 }
 
 impl<'a> Reader<'a> {
     /// At the start of `datagram`.
     pub(super) fn new(datagram: Datagram<'a>) -> Self {
         let wire_len = datagram.wire_len.max(datagram.bytes.len());
-        Self { bytes: datagram.bytes, wire_len, at: 0, bits: 0 }
+        Self { bytes: datagram.bytes, wire_len, at: 0, bits: 0, waits: false }
     }
 
     /// Bytes from here to the end of the datagram on the wire.
@@ -230,6 +263,8 @@ impl<'a> Reader<'a> {
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let end = bytes.len().min(512);
     let head = bytes.get(..end).unwrap_or_default();
+    // The zero that ends a string in C is sent along by some.
+    let head = head.strip_suffix(&[0]).unwrap_or(head);
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
     if head.iter().all(printable) {
         return true;

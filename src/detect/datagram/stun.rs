@@ -32,18 +32,24 @@ impl Dissector for Stun {
         if datagrams.peek().is_none() {
             return Outcome::NeedMore;
         }
-        let (mut messages, mut others, mut media) = (0usize, 0usize, 0usize);
+        let (mut messages, mut others, mut media, mut sealed) = (0usize, 0usize, 0usize, false);
         for datagram in datagrams {
             match kind(*datagram) {
                 Kind::Message => messages += 1,
                 Kind::Media => media += 1,
-                Kind::Channel | Kind::Other => others += 1,
+                Kind::Channel => others += 1,
+                Kind::Other => {
+                    others += 1;
+                    sealed |= messages > 0 && recognise(*datagram).is_some();
+                }
             }
         }
         let full = heads.datagrams.len() >= MAX_DATAGRAMS;
         let found = match (messages, others + media) {
             (0, _) => return Outcome::No,
             (_, 0) => Found::plaintext(STUN),
+            // The session splits the flow where the encryption begins.
+            _ if sealed => return Outcome::Found(Found::plaintext(STUN)),
             // Mixed content, to be named by who knows it; failing that this flow is only partly readable.
             (_, _) => Found { class: Class::Unknown, ..Found::plaintext(STUN) },
         };
@@ -93,13 +99,14 @@ fn message(reader: &mut Reader<'_>) -> Check {
     let kind = reader.u16()?;
     reader.holds(kind >> 14 == 0, 2)?;
     let length = usize::from(reader.u16()?);
-    reader.holds(length % 4 == 0, 2)?;
     let cookie = reader.u32()?;
     reader.skip(12)?;
     reader.covers_rest(length, 14)?;
     if cookie == COOKIE {
+        // Some messengers do not pad to four bytes.
         return reader.holds(true, 32);
     }
+    reader.holds(length % 4 == 0, 2)?;
     classic(reader, kind)
 }
 
