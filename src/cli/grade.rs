@@ -223,7 +223,8 @@ mod tests {
     #[test]
     fn dates_change_the_answer_and_its_source() {
         let ask = |date| {
-            answer(&["TLS_RSA_WITH_AES_128_GCM_SHA256", "--policy", "bcp195", "--as-of", date, "--format", "json"]).unwrap()
+            answer(&["TLS_RSA_WITH_AES_128_GCM_SHA256", "--policy", "bcp195", "--as-of", date, "--format", "json"])
+                .unwrap()
         };
         let (before, after) = (ask("2026-06-01"), ask("2026-08-01"));
         assert!(before.contains("\"SHOULD NOT\"") && before.contains("RFC 9325 section 4.1"), "{before}");
@@ -233,7 +234,9 @@ mod tests {
     #[test]
     fn text_names_the_suite_and_every_policy() {
         let text = answer(&["ECDHE-RSA-AES128-GCM-SHA256"]).unwrap();
-        assert!(text.starts_with("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 (0xc02f, OpenSSL ECDHE-RSA-AES128-GCM-SHA256)\n"));
+        assert!(
+            text.starts_with("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 (0xc02f, OpenSSL ECDHE-RSA-AES128-GCM-SHA256)\n")
+        );
         for name in builtin_names() {
             assert!(text.contains(&format!("\n  {name} ")), "{name}");
         }

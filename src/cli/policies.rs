@@ -101,7 +101,14 @@ fn show(name: &str, choice: &Choice, out: &mut dyn Write) -> Result<()> {
         return write_json(out, &shown);
     }
     let date = shown.date.map(|date| format!(", as of {date}")).unwrap_or_default();
-    writeln!(out, "{} {}{date}\n{}\nSpeaks about {}.", shown.policy, shown.version, shown.about, shown.protocols.join(", "))?;
+    writeln!(
+        out,
+        "{} {}{date}\n{}\nSpeaks about {}.",
+        shown.policy,
+        shown.version,
+        shown.about,
+        shown.protocols.join(", ")
+    )?;
     shown.rules.iter().try_for_each(|rule| rule.write(out, "  "))
 }
 
@@ -173,7 +180,10 @@ mod tests {
     fn differences() {
         let text = answer(&["diff", "mozilla-modern", "mozilla-intermediate"]);
         assert!(text.ends_with("6 suites and groups judged differently\n"), "{text}");
-        assert!(text.contains("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256            weak                  strong"), "{text}");
+        assert!(
+            text.contains("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256            weak                  strong"),
+            "{text}"
+        );
         let before = answer(&["diff", "mozilla-modern", "mozilla-intermediate", "--as-of", "2026-01-01"]);
         assert!(before.ends_with("9 suites and groups judged differently\n"), "{before}");
     }
