@@ -1,5 +1,7 @@
 //! The verdict on closed flows, by one policy and by all that are built in.
 
+#![allow(missing_docs, clippy::expect_used, reason = "criterion_group! makes an item without docs; a bench may fail")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -294,6 +294,7 @@ fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use crate::grade::{find_suite, grade_suite};
@@ -414,6 +415,13 @@ mod tests {
                 &["no-extended-master-secret"],
             ),
             (
+                "no secure renegotiation",
+                Protocol::TLS,
+                TlsFacts { secure_renegotiation: false, ..base() },
+                Weak,
+                &["no-secure-renegotiation"],
+            ),
+            (
                 "resumed",
                 Protocol::TLS,
                 TlsFacts { resumed: true, ..base() },
@@ -529,17 +537,22 @@ mod tests {
         let suite = find_suite("TLS_RSA_WITH_AES_128_GCM_SHA256").unwrap();
         let cases = [
             ("2014-01-01", Level::Ungraded, None, "not yet in force"),
-            ("2018-08-01", Level::Weak, Some("RFC 9325 section 4.1; RFC 7525 section 4.1"), "RFC 7525 (2015-05)"),
+            (
+                "2018-08-01",
+                Level::Weak,
+                Some("RFC 9325 section 4.1 (before 2022-11: RFC 7525 section 4.1)"),
+                "RFC 7525 (2015-05)",
+            ),
             (
                 "2026-06-01",
                 Level::Weak,
-                Some("RFC 9325 section 4.1; RFC 7525 section 4.1"),
+                Some("RFC 9325 section 4.1 (before 2022-11: RFC 7525 section 4.1)"),
                 "RFC 9325 with RFC 8996 (2022-11)",
             ),
             (
                 "2026-08-01",
                 Level::Weak,
-                Some("RFC 10015, RSA key exchange in (D)TLS 1.2"),
+                Some("RFC 10015, section \"RSA\""),
                 "RFC 9325 with RFC 8996 and RFC 10015 (2026-07)",
             ),
         ];
