@@ -203,6 +203,7 @@ impl WrittenRule {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use clap::Parser;

@@ -142,6 +142,7 @@ fn compare(a: &str, b: &str, choice: &Choice, out: &mut dyn Write) -> Result<()>
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use clap::Parser;

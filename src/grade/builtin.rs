@@ -46,6 +46,7 @@ pub(super) fn unknown(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use crate::grade::Policy;
