@@ -41,8 +41,9 @@ pub(super) fn records(bytes: &[u8], wire_len: usize) -> Option<Vec<Record<'_>>> 
         wire_left = wire_left.checked_sub(head_len)?.checked_sub(record.len)?;
         record.content = reader.0.get(..record.len).unwrap_or(reader.0);
         reader.take(record.content.len())?;
-        // Content may be missing only where the capture ends.
-        (record.content.len() == record.len || wire_len > bytes.len()).then_some(())?;
+        // Content may be missing only where the capture ends, and then of the last record.
+        let cut = record.content.len() < record.len;
+        (!cut || (wire_len > bytes.len() && wire_left == 0)).then_some(())?;
         found.push(record);
     }
     (!found.is_empty()).then_some(found)

@@ -21,6 +21,8 @@ mod record;
 pub mod session;
 mod ssl2;
 mod suite;
+#[cfg(test)]
+mod testing;
 
 use crate::detect::Dissector;
 
