@@ -205,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn hostile_certificates_end() {
+        for certificate in [EC, RSA, ED].map(der) {
+            for at in 0..certificate.len() {
+                for byte in [0, 0x30, 0x7f, 0x84, 0xff] {
+                    let mut changed = certificate.clone();
+                    changed[at] = byte;
+                    let facts = facts(&changed, Some("192.0.2.1"));
+                    assert!(facts.is_none_or(|facts| !facts.key.is_empty()), "{byte:#x} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn bits_of_a_number() {
         for (number, want) in [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0, 0x80, 0], 16), (&[0x7f, 0xff], 15)] {
             assert_eq!(bits(number), want, "{number:?}");

@@ -41,6 +41,18 @@ impl Dissector for Tls {
     }
 }
 
+/// Whether `head` opens with a ClientHello of TLS or SSL; `None` while it agrees and is too short to tell.
+///
+/// For protocols behind which TLS may begin (STARTTLS, CONNECT, SOCKS, PROXY).
+#[must_use]
+pub fn opens_client_hello(head: &[u8]) -> Option<bool> {
+    match client_opening(head) {
+        Fit::Yes => Some(true),
+        Fit::No => Some(false),
+        Fit::Empty | Fit::Partly => None,
+    }
+}
+
 /// How far the start of a head agrees with what is expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
@@ -139,18 +151,21 @@ fn checked(head: &[u8], side: HelloOf) -> Result<(), Reason> {
         return Err(Reason::Refuted);
     }
     let major = byte(&|major| matches!(major, 3 | 0x7f))?;
-    byte(&|minor| if major == 3 { minor <= 4 } else { (1..=0x1c).contains(&minor) })?;
+    let minor = byte(&|minor| if major == 3 { minor <= 4 } else { (1..=0x1c).contains(&minor) })?;
+    let is_client = side.kinds == CLIENT.kinds;
+    if !is_client && (major, minor) >= (3, 4) {
+        // The drafts before 22 said their version here and had no session ID: nothing more to check.
+        return Ok(());
+    }
     // A message longer than its record goes on in the next; one that ends early is followed by another.
-    let body = head.get(HEADER_LEN + 4 + 2..).unwrap_or(&[]);
-    inner(body, len, side.kinds == CLIENT.kinds, major == 3)
-        .map_or(Ok(()), |fits| if fits { Ok(()) } else { Err(Reason::Refuted) })
+    match inner(head.get(HEADER_LEN + 4 + 2..).unwrap_or(&[]), len, is_client) {
+        Some(false) => Err(Reason::Refuted),
+        _ => Ok(()),
+    }
 }
 
 /// Checks what follows the version; `None` where too little was seen.
-fn inner(body: &[u8], len: usize, client: bool, has_session_id: bool) -> Option<bool> {
-    if !has_session_id {
-        return Some(true);
-    }
+fn inner(body: &[u8], len: usize, is_client: bool) -> Option<bool> {
     let mut reader = Reader(body);
     reader.take(32)?;
     let session_id = reader.u8()?.into();
@@ -158,7 +173,7 @@ fn inner(body: &[u8], len: usize, client: bool, has_session_id: bool) -> Option<
         return Some(false);
     }
     reader.take(session_id)?;
-    if !client {
+    if !is_client {
         // The suite's number is judged by the session, which knows what was offered.
         return Some(true);
     }
@@ -308,10 +323,12 @@ mod tests {
         };
         let alert = record(21, &[2, 40]);
         let retry = handshake(2, &hello_retry());
+        let old_draft = handshake(2, &join(&[&[3, 4], &[9; 32], &[0xc0, 0x2f, 0, 0]]));
         let mut ssl2 = vec![0x80, 31, 1, 0, 2, 0, 6, 0, 0, 0, 16, 0, 0, 0x2f, 1, 0, 0x80];
         ssl2.resize(33, 0xaa);
         let cases: &[(&str, &[u8], &[u8], &str)] = &[
             ("both", &client, &server, "handshake"),
+            ("a draft before 16", &client, &old_draft, "handshake"),
             ("TLS 1.2", &client12(), &server12(&[], 0xc02f), "handshake"),
             ("retry", &client, &retry, "handshake"),
             ("alert", &client, &alert, "handshake"),
@@ -371,6 +388,20 @@ mod tests {
             assert_eq!(probe(client, server, false), *want, "{name}");
         }
         assert_eq!(probe(&three, b"", true), "no", "a stream from its start begins with a hello");
+    }
+
+    #[test]
+    fn opens_with_a_client_hello() {
+        let client = client13();
+        for (name, head, want) in [
+            ("whole", &client[..], Some(true)),
+            ("a few bytes", &client[..5], None),
+            ("nothing", b"", None),
+            ("server's", &server13(), Some(false)),
+            ("text", b"220 ready\r\n", Some(false)),
+        ] {
+            assert_eq!(opens_client_hello(head), want, "{name}");
+        }
     }
 
     #[test]

@@ -381,6 +381,34 @@ mod tests {
     }
 
     #[test]
+    fn hostile_datagrams_end() {
+        let srtp = extension(14, &[0, 2, 0, 1, 0]);
+        let flight = [
+            message(1, &client_body(&[srtp])),
+            join(&[
+                &message(2, &server_hello(0xfefd, &[], 0xc02b, &[])),
+                &message(12, &[3, 0, 23, 2, 7, 7, 4, 3, 0, 1, 9]),
+            ]),
+            record(23, 1, 1, &[0xa5; 30]),
+        ];
+        for at in 0..flight.iter().map(Vec::len).max().unwrap_or(0) {
+            for byte in [0, 1, 0x16, 0x2f, 0x80, 0xff] {
+                let mut flow = flight.clone().map(|bytes| (byte % 2 == 0, bytes));
+                for (_, bytes) in &mut flow {
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                }
+                let (_, _, found, _) = run(&flow);
+                assert!(found.evidence <= Evidence::Handshake);
+                if let Outcome::Found(found) = probe(&flow) {
+                    assert_eq!(found.protocol, Protocol::DTLS);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn dtls_1_3() {
         let versions = extension(43, &[4, 0xfe, 0xfc, 0xfe, 0xfd]);
         let client = message(1, &client_body(&[versions]));

@@ -26,5 +26,7 @@ mod testing;
 
 use crate::detect::Dissector;
 
+pub use dissect::opens_client_hello;
+
 /// TLS and DTLS.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
