@@ -320,7 +320,7 @@ fn record_len_ok(high: u8, low: u8) -> bool {
 
 /// What a switch leads to: TLS, and the session that reads it.
 fn tls_after_upgrade() -> (Found, Box<dyn Session>) {
-    (Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client(), Box::new(Nothing))
+    (Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client(), crate::tls::session::stream())
 }
 
 /// Reads nothing more.
