@@ -34,7 +34,7 @@ fn smb(head: &[u8]) -> Header {
                 [] | [0xff | 0xfe | 0xfc] | [0xff | 0xfe | 0xfc, b'S'] | [0xff | 0xfe | 0xfc, b'S', b'M'] => {
                     Header::Short
                 }
-                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 38),
+                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 48),
                 _ => Header::Bad,
             }
         }

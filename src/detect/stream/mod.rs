@@ -25,11 +25,12 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &web::ICY,
     &web::HTTP,
     &media::HTTP2,
     &web::RTSP,
     &web::SIP,
-    &web::ICY,
+    &web::GNUTELLA,
     &mail::SMTP,
     &mail::LMTP,
     &mail::POP3,

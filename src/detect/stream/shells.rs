@@ -6,7 +6,7 @@
 
 use super::framed::{Framed, Header, good};
 use super::lines;
-use super::text::{command, holds, line, opening, reply, starts, with_bits};
+use super::text::{command, ending, holds, line, opening, reply, starts, with_bits};
 
 /// FTP control connection.
 pub(super) static FTP: Framed =
@@ -27,7 +27,7 @@ fn ftp_client(head: &[u8]) -> Header {
     ];
     match command(head, WORDS, &["QUIT", "NOOP", "HELP", "AUTH", "STAT", "MODE", "ACCT"]) {
         Header::Good { len, bits: 1.. } => Header::Good { len, bits: 28 },
-        other => other,
+        other => ending(other, head, &["AUTH"]),
     }
 }
 

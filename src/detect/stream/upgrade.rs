@@ -75,6 +75,11 @@ pub(super) trait Negotiation: Send {
         64 * 1024
     }
 
+    /// Whether the talk can still be followed after bytes of a side were lost.
+    fn survives_gap(&self) -> bool {
+        false
+    }
+
     /// What the agreement opens.
     fn opens(&self) -> Opens {
         Opens::Tls
@@ -255,6 +260,12 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
                 Step::Done
             }
         }
+    }
+
+    fn gap(&mut self, from_client: bool) -> bool {
+        let side = if from_client { &mut self.client } else { &mut self.server };
+        side.take(usize::MAX);
+        self.talk.stage == Stage::Clear && self.negotiation.survives_gap()
     }
 
     fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts) {
