@@ -167,8 +167,13 @@ fn cassandra_server(head: &[u8]) -> Header {
     }
 }
 
-/// `*2\r\n$3\r\n`: an array of bulk strings.
+/// `*2\r\n$3\r\n`: an array of bulk strings; or an inline command.
 fn redis_client(head: &[u8]) -> Header {
+    const INLINE: &[&str] =
+        &["set", "get", "incr", "decr", "del", "ping", "info", "config", "auth", "select", "keys", "expire", "command"];
+    if head.first().is_some_and(u8::is_ascii_alphabetic) {
+        return whole(command(head, INLINE, &[]));
+    }
     let count = match counted(head, b'*') {
         Ok(end) => end,
         Err(other) => return other,
@@ -188,7 +193,10 @@ fn redis_server(head: &[u8]) -> Header {
             Err(other) => other,
         },
         Some(b'+' | b'-' | b'_') => match line(head) {
-            Ok(_) => Header::Good { len: usize::MAX, bits: 12 },
+            Ok((text, _)) => {
+                let plain = text.starts_with(b"+OK") || text.starts_with(b"-ERR");
+                Header::Good { len: usize::MAX, bits: if plain { 24 } else { 12 } }
+            }
             Err(other) => other,
         },
         Some(_) => Header::Bad,
@@ -286,7 +294,7 @@ fn kafka_client(head: &[u8]) -> Header {
     match (u16_at(head, 12), head.get(14..)) {
         (Some(0xffff), _) => Header::Good { len: len as usize + 4, bits: 48 },
         (Some(name @ 1..=249), Some(text)) if u32::from(name) + 10 <= len => match text.get(..usize::from(name)) {
-            Some(text) => good(text.iter().all(u8::is_ascii_graphic), len as usize + 4, 36 + u32::from(name.min(16))),
+            Some(text) => good(text.iter().all(u8::is_ascii_graphic), len as usize + 4, 42 + u32::from(name.min(16))),
             None => Header::Short,
         },
         (None, _) => Header::Short,

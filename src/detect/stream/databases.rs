@@ -95,11 +95,14 @@ fn ldap_server(head: &[u8]) -> Header {
     match ldap_message(head) {
         Ok((tag, _, at, len)) => {
             let exact = ldap_exact(head, at, len);
-            good(
-                matches!(tag, 0x61 | 0x64 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | 0x73 | 0x78 | 0x79),
-                len,
-                24 + exact,
-            )
+            let known = matches!(tag, 0x61 | 0x64 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | 0x73 | 0x78 | 0x79);
+            // An LDAPResult begins with its code, an entry with its name.
+            let more = match (tag, head.get(at + 2..).unwrap_or_default()) {
+                (0x64, [4 | 0x82 | 0x81, ..]) => 4,
+                (0x61 | 0x65 | 0x78, [0x0a, 1, ..]) => 16,
+                _ => 0,
+            };
+            good(known, len, 24 + exact + more)
         }
         Err(other) => other,
     }

@@ -15,6 +15,8 @@ pub(super) static MODBUS: Framed = Framed::directed(&"modbus", |head| modbus(hea
 pub(super) static S7COMM: Framed = Framed::alike(&"s7comm", |head| tpkt(head, s7comm));
 /// MMS and other users of the ISO session layer.
 pub(super) static ISO_SESSION: Framed = Framed::alike(&"iso-session", |head| tpkt(head, iso_session));
+/// ISO-on-TCP of which only the connection request was seen; never more than likely.
+pub(super) static COTP: Framed = Framed::directed(&"cotp", cotp_request, |head| tpkt(head, |_| Header::Short).silent());
 /// EtherNet/IP.
 pub(super) static ENIP: Framed = Framed::alike(&"enip", enip);
 /// IEC 60870-5-104.
@@ -87,6 +89,14 @@ fn tpkt(head: &[u8], inside: fn(&[u8]) -> Header) -> Header {
     }
 }
 
+/// A connection request with the parameters of ISO 8073: 03 00, both lengths, e0, no destination yet.
+fn cotp_request(head: &[u8]) -> Header {
+    match tpkt(head, |_| Header::Short) {
+        Header::Good { .. } => good(matches!(head, [3, 0, _, _, _, 0xe0, 0, 0, ..]), usize::MAX, 48),
+        other => other,
+    }
+}
+
 /// Protocol 0x32 (S7) with a known kind of job and reserved zeros, or 0x72 (S7 plus), whose versions sign but
 /// do not encipher.
 fn s7comm(data: &[u8]) -> Header {
@@ -96,7 +106,7 @@ fn s7comm(data: &[u8]) -> Header {
             Some(reserved) => good(reserved == [0, 0], 0, 56),
             None => Header::Short,
         },
-        [0x72, 1..=3 | 0xfe, ..] => Header::Good { len: 0, bits: 40 },
+        [0x72, 1..=3 | 0xfe, ..] => Header::Good { len: 0, bits: 52 },
         _ => Header::Bad,
     }
 }

@@ -28,7 +28,7 @@ pub(super) static X11: Framed = Framed::directed(&"x11", x11_client, x11_server)
 /// rlogin.
 pub(super) static RLOGIN: Framed = Framed::directed(&"rlogin", rlogin_client, zero);
 /// rsh and rexec.
-pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, zero);
+pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, rsh_server);
 /// eDonkey, not obfuscated.
 pub(super) static EDONKEY: Framed = Framed::alike(&"edonkey", edonkey);
 
@@ -173,6 +173,17 @@ fn zero(head: &[u8]) -> Header {
     match head.first() {
         None => Header::Short,
         Some(byte) => good(*byte == 0, usize::MAX, 8),
+    }
+}
+
+/// Success, or one and the reason in text.
+fn rsh_server(head: &[u8]) -> Header {
+    match *head {
+        [1, ref reason @ ..] => {
+            let text = reason.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+            good(text && !reason.is_empty() || head.len() == 1, usize::MAX, 8)
+        }
+        _ => zero(head),
     }
 }
 

@@ -7,6 +7,7 @@ use super::Dissector;
 
 mod brokers;
 mod databases;
+mod desktops;
 mod files;
 mod framed;
 mod industrial;
@@ -40,6 +41,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mail::NNTP,
     &shells::IRC,
     &shells::XMPP,
+    &desktops::Vnc,
+    &desktops::NX,
     &network::BGP,
     &files::SMB,
     &files::NETBIOS,
@@ -74,6 +77,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &industrial::S7COMM,
     &industrial::ISO_SESSION,
     &industrial::OPCUA,
+    &industrial::COTP,
     &industrial::ENIP,
     &industrial::DNP3,
     &industrial::SYNCHROPHASOR,
