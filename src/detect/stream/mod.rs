@@ -26,8 +26,8 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
-    &web::ICY,
     &web::HTTP,
+    &web::ICY,
     &media::HTTP2,
     &web::RTSP,
     &web::SIP,
