@@ -28,7 +28,7 @@ pub(super) static X11: Framed = Framed::directed(&"x11", x11_client, x11_server)
 /// rlogin.
 pub(super) static RLOGIN: Framed = Framed::directed(&"rlogin", rlogin_client, zero);
 /// rsh and rexec.
-pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, zero);
+pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, rsh_server);
 /// eDonkey, not obfuscated.
 pub(super) static EDONKEY: Framed = Framed::alike(&"edonkey", edonkey);
 
@@ -103,9 +103,11 @@ fn mpeg_ts(head: &[u8]) -> Header {
 /// Length, header version, message; all little endian.
 fn skinny(head: &[u8]) -> Header {
     match (u32_le(head, 0), u32_le(head, 4), u32_le(head, 8)) {
-        (Some(len @ 4..=0x2000), Some(0..=0x20), Some(0..=0x160 | 0x8000..=0x8020)) => {
-            Header::Good { len: len as usize + 8, bits: 50 }
+        (Some(len @ 4..=0x2000), Some(0..=0x20), Some(message @ (0..=0x160 | 0x8000..=0x8020))) => {
+            // Keep-alives carry nothing.
+            good(message > 0 || len <= 12, len as usize + 8, if message > 0 { 50 } else { 24 })
         }
+
         (None, ..) | (Some(4..=0x2000), None, _) | (Some(4..=0x2000), Some(0..=0x20), None) => Header::Short,
         _ => Header::Bad,
     }
@@ -124,20 +126,22 @@ fn h225(head: &[u8]) -> Header {
     }
 }
 
-/// `8=FIX.4.2<SOH>9=`.
+/// `8=FIX.4.2<SOH>9=65<SOH>`; compressed dialects have another word in place of the version.
 fn fix(head: &[u8]) -> Header {
-    let begin: [&[u8]; 2] = [b"8=FIX.", b"8=FIXT."];
-    match begin.iter().find(|begin| head.starts_with(begin)) {
-        None if begin.iter().any(|begin| begin.starts_with(head)) => Header::Short,
-        None => Header::Bad,
-        Some(_) => match head.iter().take(16).position(|byte| *byte == 1) {
-            Some(end) => match head.get(end + 1..end + 3) {
-                Some(tag) => good(tag == b"9=", usize::MAX, 80),
-                None => Header::Short,
-            },
-            None if head.len() < 16 => Header::Short,
-            None => Header::Bad,
-        },
+    let Some(known) = opens(head, b"8=") else { return Header::Short };
+    let word = head.iter().skip(2).take(13).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'.').count();
+    let body = match head.get(2 + word..) {
+        _ if !known || word > 12 => return Header::Bad,
+        Some([]) => return Header::Short,
+        Some([1, rest @ ..]) if word > 0 => rest,
+        _ => return Header::Bad,
+    };
+    let digits = body.iter().skip(2).take(7).take_while(|byte| byte.is_ascii_digit()).count();
+    match (opens(body, b"9="), body.get(2 + digits)) {
+        (None, _) => Header::Short,
+        (Some(true), None) if digits < 7 => Header::Short,
+        (Some(true), Some(1)) => good(digits > 0, usize::MAX, 40 + 6 * word.min(8) as u32),
+        _ => Header::Bad,
     }
 }
 
@@ -171,6 +175,17 @@ fn zero(head: &[u8]) -> Header {
     match head.first() {
         None => Header::Short,
         Some(byte) => good(*byte == 0, usize::MAX, 8),
+    }
+}
+
+/// Success, or one and the reason in text.
+fn rsh_server(head: &[u8]) -> Header {
+    match *head {
+        [1, ref reason @ ..] => {
+            let text = reason.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+            good(text && !reason.is_empty() || head.len() == 1, usize::MAX, 8)
+        }
+        _ => zero(head),
     }
 }
 
