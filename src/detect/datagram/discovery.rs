@@ -143,38 +143,57 @@ mod tests {
 
     #[test]
     fn services() {
-        table(&SLP, &[
-            ("version 2", "02 01 000010 0000 000000 1234 0002 656e", 'f'),
-            ("version 2, length wrong", "02 01 000011 0000 000000 1234 0002 656e", 'n'),
-            ("version 1", "01 01 000c 00 00 656e 0003 1234", 'f'),
-            ("function 12", "01 0c 000c 00 00 656e 0003 1234", 'n'),
-        ]);
-        table(&PORT_CONTROL, &[
-            ("address wanted", "00 00", 'm'),
-            ("address", "00 80 0000 00000e10 c0000201", 'l'),
-            ("mapping", "00 01 0000 1f90 1f90 00000e10", 'l'),
-            ("mapping, reserved set", "00 01 0100 1f90 1f90 00000e10", 'n'),
-            ("second generation", "02 01 00 00 00000e10 00000000000000000000ffffc0000201 00000000", 'f'),
-        ]);
+        table(
+            &SLP,
+            &[
+                ("version 2", "02 01 000010 0000 000000 1234 0002 656e", 'f'),
+                ("version 2, length wrong", "02 01 000011 0000 000000 1234 0002 656e", 'n'),
+                ("version 1", "01 01 000c 00 00 656e 0003 1234", 'f'),
+                ("function 12", "01 0c 000c 00 00 656e 0003 1234", 'n'),
+            ],
+        );
+        table(
+            &PORT_CONTROL,
+            &[
+                ("address wanted", "00 00", 'm'),
+                ("address", "00 80 0000 00000e10 c0000201", 'l'),
+                ("mapping", "00 01 0000 1f90 1f90 00000e10", 'l'),
+                ("mapping, reserved set", "00 01 0100 1f90 1f90 00000e10", 'n'),
+                ("second generation", "02 01 00 00 00000e10 00000000000000000000ffffc0000201 00000000", 'f'),
+            ],
+        );
     }
 
     #[test]
     fn others() {
-        table(&LIFX, &[
-            ("get", "2400 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'f'),
-            ("length wrong", "2500 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'n'),
-        ]);
+        table(
+            &LIFX,
+            &[
+                ("get", "2400 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'f'),
+                (
+                    "length wrong",
+                    "2500 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000",
+                    'n',
+                ),
+            ],
+        );
         table(&XDMCP, &[("query", "0001 0002 0001 00", 'f'), ("operation 14", "0001 000e 0001 00", 'n')]);
-        table(&LWRES, &[
-            ("no-op", "0000 0010 0000 0000 00000001 00000001", 'f'),
-            ("operation 9", "0000 0010 0000 0000 00000001 00000009", 'n'),
-        ]);
+        table(
+            &LWRES,
+            &[
+                ("no-op", "0000 0010 0000 0000 00000001 00000001", 'f'),
+                ("operation 9", "0000 0010 0000 0000 00000001 00000009", 'n'),
+            ],
+        );
         let authenticator = "00112233445566778899aabbccddeeff";
-        table(&RADIUS, &[
-            ("request", &format!("01 07 0019 {authenticator} 01 05 626f62"), 'l'),
-            ("two attributes", &format!("01 07 001f {authenticator} 01 05 626f62 04 06 c0000201"), 'f'),
-            ("attribute too long", &format!("01 07 0019 {authenticator} 01 06 626f62"), 'n'),
-            ("code 9", &format!("09 07 0019 {authenticator} 01 05 626f62"), 'n'),
-        ]);
+        table(
+            &RADIUS,
+            &[
+                ("request", &format!("01 07 0019 {authenticator} 01 05 626f62"), 'l'),
+                ("two attributes", &format!("01 07 001f {authenticator} 01 05 626f62 04 06 c0000201"), 'f'),
+                ("attribute too long", &format!("01 07 0019 {authenticator} 01 06 626f62"), 'n'),
+                ("code 9", &format!("09 07 0019 {authenticator} 01 05 626f62"), 'n'),
+            ],
+        );
     }
 }
