@@ -1,6 +1,28 @@
-//! TLS.
+//! TLS and DTLS: recognition, record layers, and the facts that handshakes show.
+//!
+//! | file | about |
+//! |---|---|
+//! | `dissect`, `dtls` | recognition: TLS and SSL over a stream, DTLS over datagrams |
+//! | `record`, `datagram` | record layers and handshake messages of one side |
+//! | [`hello`], `exchange`, `certificate`, `ssl2` | message bodies |
+//! | `conversation`, `session` | both sides together: how far the handshake got, class, evidence |
+//! | `fingerprint`, `suite`, `read` | JA3 and JA4; what must be known of suites; reading vectors |
+
+mod certificate;
+mod conversation;
+mod datagram;
+mod dissect;
+pub mod dtls;
+mod exchange;
+mod fingerprint;
+pub mod hello;
+pub(crate) mod read;
+mod record;
+pub mod session;
+mod ssl2;
+mod suite;
 
 use crate::detect::Dissector;
 
 /// TLS and DTLS.
-pub(crate) static DISSECTORS: &[&dyn Dissector] = &[];
+pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];

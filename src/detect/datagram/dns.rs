@@ -109,7 +109,7 @@ impl Message {
         self.flags = reader.u16()?;
         self.response = self.flags & 0x8000 != 0;
         self.questions = reader.u16()?;
-        reader.holds((1..=16).contains(&self.questions), 4)?;
+        reader.holds((1..=64).contains(&self.questions), 4)?;
         reader.skip(6)?;
         let mut letters = 0u32;
         loop {

@@ -86,6 +86,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &discovery::LIFX,
     &discovery::XDMCP,
     &discovery::LWRES,
+    &discovery::UBIQUITI,
     &discovery::PORT_CONTROL,
     &mobile::PFCP,
     &mobile::GTP,

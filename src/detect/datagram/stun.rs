@@ -121,11 +121,11 @@ fn classic(reader: &mut Reader<'_>, kind: u16) -> Check {
     while reader.left() > 0 {
         let attribute = reader.u16()?;
         let length = usize::from(reader.u16()?);
-        reader.holds(matches!(attribute, 1..=0x30 | 0x8000..=0x8080), 9)?;
+        reader.holds(matches!(attribute, 1..=0x30 | 0x0101 | 0x8000..=0x8080), 9)?;
         let fixed = match attribute {
             1 | 2 | 4 | 5 | 11 | 0x8020 => matches!(length, 8 | 20),
             3 => length == 4,
-            8 => length == 20,
+            8 | 0x0101 => length == 20,
             _ => true,
         };
         reader.holds(fixed && length <= reader.left(), 8)?;

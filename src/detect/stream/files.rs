@@ -1,0 +1,248 @@
+//! File and procedure services: SMB, NetBIOS sessions, ONC RPC (NFS, portmap), DCE/RPC, iSCSI, LPD.
+//!
+//! Sources: MS-SMB2 section 2.1 and 2.2.1, MS-CIFS 2.2.3.1, RFC 1002 section 4.3, RFC 5531 sections 9 and 11, RFC 2203
+//! (RPCSEC_GSS), C706 chapter 12 with MS-RPCE 2.2.2.11 (authentication levels), RFC 7143 section 11.12, RFC 1179.
+//! Evidence: magic bytes, or fields that are fixed by the standard, of both sides.
+//! Not handled: what is sealed inside (SMB3 transform, RPCSEC_GSS privacy, DCE/RPC packet privacy): such a message is
+//! none of these.
+
+use super::framed::{Framed, Header, good, u16_at, u16_le, u32_at};
+use super::text::holds;
+
+/// SMB 1 to 3 in clear, over NetBIOS sessions or directly over TCP.
+pub(super) static SMB: Framed = Framed::alike(&"smb", smb);
+/// NetBIOS sessions in which no SMB was seen.
+pub(super) static NETBIOS: Framed = Framed::directed(&"netbios-ssn", netbios_client, netbios_server);
+/// ONC RPC with record marks.
+pub(super) static RPC: Framed = Framed::directed(&"rpc", rpc_call, rpc_reply);
+/// DCE/RPC.
+pub(super) static DCERPC: Framed = Framed::alike(&"dcerpc", dcerpc);
+/// iSCSI login.
+pub(super) static ISCSI: Framed = Framed::directed(&"iscsi", iscsi_client, iscsi_server);
+/// Line printer daemon.
+pub(super) static LPD: Framed = Framed::directed(&"lpd", lpd_client, lpd_server);
+
+/// Session service type 0 around a message with an SMB magic, or the set-up of the session (RFC 1002 section 4.3.1).
+fn smb(head: &[u8]) -> Header {
+    match *head {
+        [] | [0] => Header::Short,
+        [0x81..=0x85, ..] => session_setup(head),
+        [0, _] | [0, _, _] | [0, _, _, _] => Header::Short,
+        [0, a, b, c, ref body @ ..] => {
+            let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+            match *body {
+                [] | [0xff | 0xfe | 0xfc] | [0xff | 0xfe | 0xfc, b'S'] | [0xff | 0xfe | 0xfc, b'S', b'M'] => {
+                    Header::Short
+                }
+                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 38),
+                _ => Header::Bad,
+            }
+        }
+        _ => Header::Bad,
+    }
+}
+
+/// Session request with two encoded names, positive and negative response, retarget, keep-alive.
+fn session_setup(head: &[u8]) -> Header {
+    match *head {
+        [0x81, 0, 0, 0x44, 0x20, ..] => Header::Good { len: 72, bits: 40 },
+        [0x82 | 0x85, 0, 0, 0, ..] => Header::Good { len: 4, bits: 30 },
+        [0x83, 0, 0, 1, 0x80..=0x8f, ..] => Header::Good { len: 5, bits: 32 },
+        [0x84, 0, 0, 6, ..] => Header::Good { len: 10, bits: 30 },
+        _ if head.len() >= 5 => Header::Bad,
+        [0x81..=0x85] | [0x81..=0x85, 0] | [0x81..=0x85, 0, 0] | [0x81, 0, 0, 0x44] | [0x83, 0, 0, 1] => Header::Short,
+        _ => Header::Bad,
+    }
+}
+
+fn netbios_client(head: &[u8]) -> Header {
+    match head.first() {
+        None => Header::Short,
+        Some(0x81 | 0x85) => session_setup(head),
+        Some(_) => Header::Bad,
+    }
+}
+
+fn netbios_server(head: &[u8]) -> Header {
+    match head.first() {
+        None => Header::Short,
+        Some(0x82..=0x85) => session_setup(head),
+        Some(_) => Header::Bad,
+    }
+}
+
+/// The record mark (RFC 5531 section 11): last fragment, and a length that a call or reply may have.
+fn record(head: &[u8]) -> Option<Option<usize>> {
+    let mark = u32_at(head, 0)?;
+    let len = (mark & 0x7fff_ffff) as usize;
+    Some((mark >> 31 == 1 && (16..=4 << 20).contains(&len)).then_some(len + 4))
+}
+
+/// xid, CALL, RPC version 2, program, version, procedure, credential.
+fn rpc_call(head: &[u8]) -> Header {
+    let len = match record(head) {
+        None if head.first().is_none_or(|first| *first == 0x80) => return Header::Short,
+        Some(Some(len)) => len,
+        _ => return Header::Bad,
+    };
+    let word = |index: usize| u32_at(head, 4 + 4 * index);
+    let fits = word(1).is_none_or(|kind| kind == 0)
+        && word(2).is_none_or(|version| version == 2)
+        && word(3).is_none_or(|program| program < 0x6000_0000)
+        && word(4).is_none_or(|version| version < 0x1_0000)
+        && word(5).is_none_or(|procedure| procedure < 0x1_0000);
+    match (fits, word(6), word(7)) {
+        (false, _, _) => Header::Bad,
+        (true, Some(0..=7 | 300_000..=400_000), Some(0..=400)) => match (word(6), word(9), word(11)) {
+            // RPCSEC_GSS with the privacy service seals arguments and results of data procedures.
+            (Some(6), Some(0), Some(3)) => Header::Bad,
+            (Some(6), _, None) if head.len() < len => Header::Short,
+            _ => good(len >= 44, len, 110),
+        },
+        (true, Some(_), Some(_)) => Header::Bad,
+        _ => Header::Short,
+    }
+}
+
+/// xid, REPLY, accepted or denied, verifier.
+fn rpc_reply(head: &[u8]) -> Header {
+    let len = match record(head) {
+        None if head.first().is_none_or(|first| *first == 0x80) => return Header::Short,
+        Some(Some(len)) => len,
+        _ => return Header::Bad,
+    };
+    let word = |index: usize| u32_at(head, 4 + 4 * index);
+    match (word(1), word(2), word(3), word(4)) {
+        (Some(1), Some(0), Some(0..=7), Some(0..=400)) => good(len >= 28, len, 100),
+        (Some(1), Some(1), Some(0..=1), Some(_)) => good(len >= 24, len, 90),
+        (None | Some(1), None, ..) | (Some(1), Some(0..=1), None, _) | (Some(1), Some(0..=1), _, None) => Header::Short,
+        _ => Header::Bad,
+    }
+}
+
+/// Version 5, a known PDU type, the data representation, fragment and authentication lengths.
+fn dcerpc(head: &[u8]) -> Header {
+    let starts = matches!(*head, [] | [5] | [5, 0 | 1] | [5, 0 | 1, 0 | 2 | 3 | 11..=19, ..]);
+    let (Some(little), Some(rest)) = (head.get(4), head.get(5..8)) else {
+        return if starts { Header::Short } else { Header::Bad };
+    };
+    if !starts || !matches!(little, 0 | 0x10) || rest != [0, 0, 0] {
+        return Header::Bad;
+    }
+    let field = |offset| if *little == 0x10 { u16_le(head, offset) } else { u16_at(head, offset) };
+    let (Some(len), Some(sealed)) = (field(8), field(10)) else { return Header::Short };
+    let (len, sealed) = (usize::from(len), usize::from(sealed));
+    if len < 16 || sealed + 24 > len && sealed > 0 {
+        return Header::Bad;
+    }
+    if sealed > 0 {
+        // The security trailer: type, level. Level 6 is packet privacy (MS-RPCE 2.2.1.1.8).
+        return match head.get(len - sealed - 7) {
+            None => Header::Short,
+            Some(level) => good((1..=5).contains(level), len, 54),
+        };
+    }
+    Header::Good { len, bits: 54 }
+}
+
+/// Login request: opcode 0x43, versions 0, text keys that name the initiator.
+fn iscsi_client(head: &[u8]) -> Header {
+    match (head, head.get(48..)) {
+        ([0x43, _, 0, 0, 0, size @ ..], Some(text)) => {
+            let len = size.iter().take(3).fold(0, |len, byte| len << 8 | usize::from(*byte));
+            let keys = text.get(..len.min(text.len())).unwrap_or_default();
+            match holds(keys, "InitiatorName=") || holds(keys, "AuthMethod=") || holds(keys, "HeaderDigest=") {
+                true => Header::Good { len: usize::MAX, bits: 120 },
+                false if text.len() < len => Header::Short,
+                false => Header::Bad,
+            }
+        }
+        ([], _)
+        | ([0x43], _)
+        | ([0x43, _], _)
+        | ([0x43, _, 0], _)
+        | ([0x43, _, 0, 0], _)
+        | ([0x43, _, 0, 0, 0, ..], None) => Header::Short,
+        _ => Header::Bad,
+    }
+}
+
+/// Login response: opcode 0x23, versions 0.
+fn iscsi_server(head: &[u8]) -> Header {
+    match *head {
+        [] | [0x23] | [0x23, _] | [0x23, _, 0] | [0x23, _, 0, 0] => Header::Short,
+        [0x23, _, 0, 0, 0, ..] => Header::Good { len: usize::MAX, bits: 32 },
+        _ => Header::Bad,
+    }
+}
+
+/// Commands 1 to 5 with a queue name; of a job, control and data file with their sizes.
+fn lpd_client(head: &[u8]) -> Header {
+    let Some(end) = head.iter().take(256).position(|byte| *byte == b'\n') else {
+        let ok = head.len() < 256 && matches!(head, [] | [1..=5])
+            || matches!(head, [1..=5, rest @ ..] if rest.iter().all(|byte| *byte > 0x20 || *byte == b' ') && rest.len() < 255);
+        return if ok { Header::Short } else { Header::Bad };
+    };
+    match head.get(..end).unwrap_or_default() {
+        [2 | 3, rest @ ..] if holds(rest, " cfA") || holds(rest, " dfA") => {
+            let size = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            good(size > 0, usize::MAX, 64)
+        }
+        [1..=5, queue @ ..] => good(!queue.is_empty() && queue.iter().all(|byte| *byte >= 0x20), end + 1, 8),
+        _ => Header::Bad,
+    }
+}
+
+/// Acknowledgements: zeros.
+fn lpd_server(head: &[u8]) -> Header {
+    match head.first() {
+        None => Header::Short,
+        Some(byte) => good(*byte == 0, 1, 8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::check;
+    use super::*;
+
+    #[test]
+    fn probe() {
+        let smb2 = [b"\0\0\0\x40\xfeSMB\x40\0".as_slice(), &[0; 58]].concat();
+        let call = b"\x80\0\0\x28\0\0\0\x01\0\0\0\0\0\0\0\x02\0\x01\x86\xa0\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let reply = b"\x80\0\0\x1c\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x6f";
+        let mut old = call.to_vec();
+        old[15] = 1;
+        let bind = b"\x05\0\x0b\x03\x10\0\0\0\x18\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0";
+        let mut private =
+            b"\x05\0\x0b\x03\x10\0\0\0\x28\0\x08\0\x01\0\0\0\0\0\0\0\0\0\0\0\x0a\x06\0\0\0\0\0\0abcdefgh".to_vec();
+        check(
+            &SMB,
+            &[
+                ("smb 2", &smb2, &smb2, "found"),
+                ("session first", b"\x81\0\0\x44\x20", b"\x82\0\0\0", "found"),
+                ("sealed", b"\0\0\0\x40\xfdSMB", b"", "no"),
+                ("length alone", b"\0\0\0\x40abcd", b"", "no"),
+            ],
+        );
+        check(
+            &RPC,
+            &[
+                ("portmap", call, reply, "found"),
+                ("call only", call, b"", "likely"),
+                ("rpc version 1", &old, b"", "no"),
+                ("no last fragment", b"\0\0\0\x28\0\0\0\x01", b"", "no"),
+            ],
+        );
+        check(
+            &DCERPC,
+            &[
+                ("bind", bind, bind, "found"),
+                ("sealed bind", &private, b"", "no"),
+                ("version 4", b"\x04\0\x0b", b"", "no"),
+            ],
+        );
+        private[25] = 5;
+        check(&DCERPC, &[("integrity only", &private, b"", "likely")]);
+    }
+}

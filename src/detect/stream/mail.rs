@@ -1,0 +1,277 @@
+//! Mail and news: SMTP, LMTP, POP3, IMAP, ManageSieve, NNTP.
+//!
+//! Sources: RFC 5321, RFC 2033, RFC 1939, RFC 9051, RFC 5804, RFC 3977.
+//! Evidence: a command of the protocol and a reply of the other side; a greeting alone when it names the protocol.
+//! Not handled: streams that begin inside a message body.
+
+use super::framed::{Framed, Header};
+use super::lines;
+use super::text::{command, holds, line, reply, starts, with_bits};
+
+/// SMTP.
+pub(super) static SMTP: Framed =
+    Framed::text(&"smtp", smtp_client, smtp_server).with_session(|| lines::session(&lines::SMTP));
+/// LMTP: SMTP with another first word.
+pub(super) static LMTP: Framed =
+    Framed::text(&"lmtp", lmtp_client, smtp_server).with_session(|| lines::session(&lines::LMTP));
+/// POP3.
+pub(super) static POP3: Framed =
+    Framed::text(&"pop3", pop3_client, pop3_server).with_session(|| lines::session(&lines::POP3));
+/// IMAP.
+pub(super) static IMAP: Framed =
+    Framed::text(&"imap", imap_client, imap_server).with_session(|| lines::session(&lines::IMAP));
+/// ManageSieve.
+pub(super) static MANAGESIEVE: Framed =
+    Framed::text(&"managesieve", sieve_client, sieve_server).with_session(|| lines::session(&lines::MANAGESIEVE));
+/// NNTP.
+pub(super) static NNTP: Framed =
+    Framed::text(&"nntp", nntp_client, nntp_server).with_session(|| lines::session(&lines::NNTP));
+
+fn smtp_client(head: &[u8]) -> Header {
+    const COMMON: &[&str] = &["QUIT", "NOOP", "HELP", "AUTH"];
+    command(
+        head,
+        &["EHLO", "HELO", "MAIL", "RCPT", "STARTTLS", "RSET", "VRFY", "EXPN", "BDAT", "ETRN", "XCLIENT", "DATA"],
+        COMMON,
+    )
+}
+
+fn lmtp_client(head: &[u8]) -> Header {
+    with_bits(command(head, &["LHLO"], &[]), 20)
+}
+
+fn smtp_server(head: &[u8]) -> Header {
+    const CODES: &[&str] = &[
+        "211", "214", "220", "221", "235", "250", "251", "252", "334", "354", "421", "432", "450", "451", "452", "454",
+        "455", "500", "501", "502", "503", "504", "521", "523", "530", "534", "535", "538", "550", "551", "552", "553",
+        "554", "555", "556",
+    ];
+    let named = line(head).is_ok_and(|(text, _)| starts(text, "220") && holds(text, "SMTP"));
+    with_bits(reply(head, CODES), if named { 32 } else { 0 })
+}
+
+fn pop3_client(head: &[u8]) -> Header {
+    const COMMON: &[&str] = &["QUIT", "NOOP", "AUTH", "LIST", "STAT", "RSET", "PASS", "USER"];
+    command(head, &["CAPA", "STLS", "APOP", "RETR", "DELE", "UIDL", "TOP", "XTND", "UTF8"], COMMON)
+}
+
+/// `+OK` and `-ERR` tell POP3 on their own, so the common commands need prove nothing.
+fn pop3_server(head: &[u8]) -> Header {
+    const ANSWERS: &[(&[u8], u32)] = &[(b"+OK", 40), (b"-ERR", 40), (b"+ ", 12)];
+    for (answer, bits) in ANSWERS {
+        if head.starts_with(answer) {
+            return match (head.get(answer.len()), line(head)) {
+                (None | Some(b' ' | b'\r' | b'\n'), Ok((text, len))) => {
+                    // A greeting that names itself is enough without a client.
+                    Header::Good { len, bits: bits + if holds(text, "POP") { 24 } else { 0 } }
+                }
+                (_, Ok((_, len))) if answer.len() == 2 => Header::Good { len, bits: *bits },
+                (_, Err(other)) => other,
+                _ => Header::Bad,
+            };
+        }
+        if answer.starts_with(head) {
+            return Header::Short;
+        }
+    }
+    Header::Bad
+}
+
+/// A tag, then a command (RFC 9051 section 2.2.1).
+fn imap_client(head: &[u8]) -> Header {
+    const WORDS: &[&str] = &[
+        "CAPABILITY",
+        "NOOP",
+        "LOGOUT",
+        "STARTTLS",
+        "AUTHENTICATE",
+        "LOGIN",
+        "ENABLE",
+        "SELECT",
+        "EXAMINE",
+        "CREATE",
+        "DELETE",
+        "RENAME",
+        "SUBSCRIBE",
+        "LIST",
+        "NAMESPACE",
+        "STATUS",
+        "APPEND",
+        "IDLE",
+        "CLOSE",
+        "UNSELECT",
+        "EXPUNGE",
+        "SEARCH",
+        "FETCH",
+        "STORE",
+        "COPY",
+        "MOVE",
+        "UID",
+        "ID",
+        "LSUB",
+        "CHECK",
+        "COMPRESS",
+        "GETQUOTAROOT",
+        "UNSUBSCRIBE",
+        "GETQUOTA",
+        "NOTIFY",
+        "XLIST",
+    ];
+    let (blank, tag_ok) = tag(head);
+    match blank {
+        _ if !tag_ok => Header::Bad,
+        None => Header::Short,
+        Some(blank) => match command(head.get(blank + 1..).unwrap_or_default(), WORDS, &[]) {
+            Header::Good { len, bits } => Header::Good { len: len + blank + 1, bits: bits.max(20) },
+            other => other,
+        },
+    }
+}
+
+/// The first blank, and whether what stands before it may be a tag.
+fn tag(head: &[u8]) -> (Option<usize>, bool) {
+    let blank = head.iter().take(33).position(|byte| *byte == b' ');
+    let tag = head.get(..blank.unwrap_or(head.len().min(33))).unwrap_or_default();
+    let ok = (blank.is_none() || !tag.is_empty()) && tag.len() <= 32;
+    (
+        blank,
+        ok && tag.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'$' | b'#')),
+    )
+}
+
+/// `* OK ...`, `* CAPABILITY ...`, `+ ...`, `tag OK ...` (RFC 9051 section 7).
+fn imap_server(head: &[u8]) -> Header {
+    const WORDS: &[&str] = &[
+        "OK",
+        "NO",
+        "BAD",
+        "BYE",
+        "PREAUTH",
+        "CAPABILITY",
+        "LIST",
+        "LSUB",
+        "FLAGS",
+        "STATUS",
+        "SEARCH",
+        "NAMESPACE",
+        "ID",
+        "ENABLED",
+    ];
+    let (text, len) = match line(head) {
+        Ok(found) => found,
+        Err(other) if matches!(head, [b'*' | b'+', ..]) || tag(head).1 => return other,
+        Err(_) => return Header::Bad,
+    };
+    let mut words = text.split(|byte| *byte == b' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let known = WORDS.iter().any(|word| second.eq_ignore_ascii_case(word.as_bytes()));
+    let named = holds(text, "IMAP4") || holds(text, "CAPABILITY");
+    match first {
+        b"*" if known => Header::Good { len, bits: if named { 64 } else { 30 } },
+        b"*" if !second.is_empty() && second.iter().all(u8::is_ascii_digit) => Header::Good { len, bits: 16 },
+        b"+" => Header::Good { len, bits: 8 },
+        _ if tag(head).1 && ["OK", "NO", "BAD"].iter().any(|word| second == word.as_bytes()) => {
+            Header::Good { len, bits: 20 }
+        }
+        _ => Header::Bad,
+    }
+}
+
+fn sieve_client(head: &[u8]) -> Header {
+    command(
+        head,
+        &[
+            "AUTHENTICATE",
+            "STARTTLS",
+            "LOGOUT",
+            "CAPABILITY",
+            "HAVESPACE",
+            "PUTSCRIPT",
+            "LISTSCRIPTS",
+            "SETACTIVE",
+            "GETSCRIPT",
+            "CHECKSCRIPT",
+        ],
+        &["NOOP"],
+    )
+}
+
+fn sieve_server(head: &[u8]) -> Header {
+    const CAPABILITIES: &[&str] = &[
+        "\"IMPLEMENTATION\"",
+        "\"SASL\"",
+        "\"SIEVE\"",
+        "\"STARTTLS\"",
+        "\"VERSION\"",
+        "\"NOTIFY\"",
+        "\"MAXREDIRECTS\"",
+        "\"LANGUAGE\"",
+        "\"OWNER\"",
+    ];
+    command(head, CAPABILITIES, &["OK", "NO", "BYE"])
+}
+
+fn nntp_client(head: &[u8]) -> Header {
+    command(
+        head,
+        &[
+            "CAPABILITIES",
+            "MODE",
+            "GROUP",
+            "ARTICLE",
+            "AUTHINFO",
+            "NEWNEWS",
+            "NEWGROUPS",
+            "XOVER",
+            "OVER",
+            "LISTGROUP",
+            "IHAVE",
+            "TAKETHIS",
+            "STARTTLS",
+            "XHDR",
+        ],
+        &["QUIT", "LIST", "HELP", "DATE", "POST"],
+    )
+}
+
+fn nntp_server(head: &[u8]) -> Header {
+    const CODES: &[&str] = &[
+        "100", "101", "111", "200", "201", "203", "205", "206", "211", "215", "220", "221", "222", "223", "224", "225",
+        "230", "231", "235", "239", "240", "281", "290", "335", "340", "381", "382", "400", "401", "403", "411", "412",
+        "420", "421", "422", "423", "430", "435", "436", "437", "440", "441", "480", "481", "482", "483", "500", "501",
+        "502", "503",
+    ];
+    let named =
+        line(head).is_ok_and(|(text, _)| starts(text, "20") && (holds(text, "NNTP") || holds(text, "InterNetNews")));
+    with_bits(reply(head, CODES), if named { 32 } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::check;
+    use super::*;
+
+    #[test]
+    fn probe() {
+        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+            ("smtp", &SMTP, b"EHLO a\r\n", b"220 b\r\n", "found"),
+            ("smtp greeting", &SMTP, b"", b"220 b ESMTP Postfix\r\n", "likely"),
+            ("any greeting", &SMTP, b"", b"220 b\r\n", "more"),
+            ("ftp is not smtp", &SMTP, b"USER a\r\n", b"220 b\r\n", "no"),
+            ("ftp reply", &SMTP, b"", b"331 b\r\n", "no"),
+            ("lmtp", &LMTP, b"LHLO a\r\n", b"220 b\r\n", "found"),
+            ("pop3", &POP3, b"USER a\r\n", b"+OK\r\n", "found"),
+            ("pop3 greeting", &POP3, b"", b"+OK POP3 ready\r\n", "likely"),
+            ("redis is not pop3", &POP3, b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n", "no"),
+            ("imap", &IMAP, b"a1 CAPABILITY\r\n", b"* OK hi\r\n", "found"),
+            ("imap greeting", &IMAP, b"", b"* OK [CAPABILITY IMAP4rev1]\r\n", "likely"),
+            ("two words are not imap", &IMAP, b"hello world\r\n", b"", "no"),
+            ("sieve", &MANAGESIEVE, b"", b"\"IMPLEMENTATION\" \"x\"\r\n", "likely"),
+            ("nntp", &NNTP, b"MODE READER\r\n", b"200 a\r\n", "found"),
+            ("binary", &SMTP, b"\x16\x03\x01", b"", "no"),
+        ];
+        for (name, row, client, server, want) in cases {
+            check(*row, &[(*name, *client, *server, *want)]);
+        }
+    }
+}

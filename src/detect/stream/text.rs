@@ -1,0 +1,95 @@
+//! Lines and words of text protocols, as message readers see them.
+
+use super::framed::Header;
+
+/// Longest line that is waited for. Unit: bytes.
+const MAX_LINE: usize = 8 * 1024;
+
+/// The first line of `head` without its end, and its length with it. `Err` says why there is none yet.
+///
+/// Bytes above 0x7f are let through (UTF-8, Latin-1); control characters other than tab and escape are not text.
+pub(super) fn line(head: &[u8]) -> Result<(&[u8], usize), Header> {
+    let end = head.iter().position(|byte| *byte == b'\n');
+    let text = head.get(..end.unwrap_or(head.len())).unwrap_or_default();
+    let body = text.strip_suffix(b"\r").unwrap_or(text);
+    let is_text = |byte: &u8| *byte >= 0x20 && *byte != 0x7f || matches!(byte, b'\t' | 0x1b);
+    match end {
+        _ if text.len() > MAX_LINE || !body.iter().all(is_text) => Err(Header::Bad),
+        Some(end) => Ok((body, end + 1)),
+        None => Err(Header::Short),
+    }
+}
+
+/// Whether `text` starts with `word`, in upper or lower case.
+pub(super) fn starts(text: &[u8], word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether `text` holds `word`, in upper or lower case.
+pub(super) fn holds(text: &[u8], word: &str) -> bool {
+    text.windows(word.len().max(1)).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether what there is of `text` agrees with the start of `word`, in upper or lower case.
+pub(super) fn may_start(text: &[u8], word: &str) -> bool {
+    let common = text.len().min(word.len());
+    text.get(..common).zip(word.as_bytes().get(..common)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+}
+
+/// A line that begins with one of `words`, alone or followed by a blank; words in upper or lower case.
+///
+/// Words in `common` are shared by many protocols: they are let through and prove nothing.
+pub(super) fn command(head: &[u8], words: &[&str], common: &[&str]) -> Header {
+    let (text, len) = match line(head) {
+        Ok((text, len)) => (text, Some(len)),
+        Err(Header::Short) => (head, None),
+        Err(other) => return other,
+    };
+    let blank = text.iter().position(|byte| *byte == b' ');
+    let said = text.get(..blank.unwrap_or(text.len())).unwrap_or_default();
+    let is = |word: &&&str| said.eq_ignore_ascii_case(word.as_bytes());
+    match (len, blank) {
+        (None, None) => {
+            let said = said.strip_suffix(b"\r").unwrap_or(said);
+            let may = words.iter().chain(common).any(|word| may_start(said, word) && said.len() <= word.len());
+            if may { Header::Short } else { Header::Bad }
+        }
+        (None, Some(_)) if words.iter().chain(common).any(|word| is(&word)) => Header::Short,
+        (Some(len), _) if words.iter().any(|word| is(&word)) => Header::Good { len, bits: 7 * said.len() as u32 },
+        (Some(len), _) if common.iter().any(|word| is(&word)) => Header::Good { len, bits: 0 },
+        _ => Header::Bad,
+    }
+}
+
+/// A reply line of three digits, one of `codes`, then a blank, a dash, or the end of the line. Worth 20 bits.
+pub(super) fn reply(head: &[u8], codes: &[&str]) -> Header {
+    let known = head.get(..3.min(head.len())).unwrap_or_default();
+    if !codes.iter().any(|code| code.as_bytes().starts_with(known)) {
+        return Header::Bad;
+    }
+    match (head.get(3), line(head)) {
+        (Some(b' ' | b'-' | b'\r' | b'\n'), Ok((_, len))) => Header::Good { len, bits: 20 },
+        (None | Some(b' ' | b'-' | b'\r' | b'\n'), Err(other)) => other,
+        _ => Header::Bad,
+    }
+}
+
+/// A line that begins with one of `starts` exactly as written; its length in bits, eight a letter.
+pub(super) fn opening(head: &[u8], starts: &[&str]) -> Header {
+    let Some(start) = starts.iter().find(|start| head.starts_with(start.as_bytes())) else {
+        let may = starts.iter().any(|start| start.as_bytes().starts_with(head));
+        return if may { Header::Short } else { Header::Bad };
+    };
+    match line(head) {
+        Ok((_, len)) => Header::Good { len, bits: 8 * start.len() as u32 },
+        Err(other) => other,
+    }
+}
+
+/// Adds `more` bits to a good message.
+pub(super) fn with_bits(header: Header, more: u32) -> Header {
+    match header {
+        Header::Good { len, bits } => Header::Good { len, bits: bits + more },
+        other => other,
+    }
+}

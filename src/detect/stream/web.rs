@@ -1,0 +1,250 @@
+//! Start lines: HTTP/1 with WebDAV and its kin, RTSP, SIP, ICY; and HTTP CONNECT as a way to TLS.
+//!
+//! Sources: RFC 9112 sections 3 and 4, RFC 2326 section 6, RFC 3261 section 7, RFC 9110 section 9.3.6 (CONNECT),
+//! RFC 2817 (Upgrade: TLS). An Upgrade to websocket or h2c stays in clear (RFC 6455, RFC 9113 section 3.1).
+//! Evidence: the version word in its place; of one side alone `Likely`.
+//! Not handled: HTTP/0.9, streams that begin inside a body and show no start line.
+
+use super::super::Session;
+use super::framed::{Framed, Header, good};
+use super::text::{line, starts};
+use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
+use crate::model::Protocol;
+
+/// HTTP/1.
+pub(super) static HTTP: Framed = Framed::text(&"http", http_request, http_response)
+    .with_session(|| Upgrading::open(Protocol::HTTP, Connect { body: 0, tls: false, open: false }) as Box<dyn Session>);
+/// RTSP; both sides may ask.
+pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true));
+/// SIP; both sides may ask.
+pub(super) static SIP: Framed = Framed::alike(&"sip", sip);
+/// SHOUTcast: HTTP requests, answered by `ICY 200 OK`.
+pub(super) static ICY: Framed = Framed::text(&"icy", http_request, icy_response);
+
+fn http_request(head: &[u8]) -> Header {
+    start_line(head, "HTTP/1.", true, false)
+}
+
+fn http_response(head: &[u8]) -> Header {
+    start_line(head, "HTTP/1.", false, true)
+}
+
+fn icy_response(head: &[u8]) -> Header {
+    super::text::opening(head, &["ICY 200 OK", "ICY 401 ", "ICY 404 ", "OK2\r\nicy-caps:"])
+}
+
+fn sip(head: &[u8]) -> Header {
+    // Keep-alives (RFC 5626 section 4.4.1) may go before.
+    let blank = head.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    match head.get(blank..) {
+        Some([]) if blank <= 64 => Header::Short,
+        Some(rest) if blank <= 64 => start_line(rest, "SIP/2.", true, true),
+        _ => Header::Bad,
+    }
+}
+
+/// `METHOD target VERSION` or `VERSION code reason`. The rest of the head belongs to the message.
+fn start_line(head: &[u8], version: &str, request: bool, response: bool) -> Header {
+    let version_bits = 8 * version.len() as u32;
+    if response && version.as_bytes().starts_with(head.get(..version.len().min(head.len())).unwrap_or_default()) {
+        let Some(rest) = head.get(version.len()..) else { return Header::Short };
+        let fixed = |index: usize, ok: fn(&u8) -> bool| rest.get(index).is_none_or(ok);
+        let ok = fixed(0, u8::is_ascii_digit)
+            && fixed(1, |byte| *byte == b' ')
+            && fixed(2, |byte| matches!(byte, b'1'..=b'9'))
+            && fixed(3, u8::is_ascii_digit)
+            && fixed(4, u8::is_ascii_digit)
+            && fixed(5, |byte| matches!(byte, b' ' | b'\r' | b'\n'));
+        return if ok && rest.len() < 6 { Header::Short } else { good(ok, usize::MAX, version_bits + 24) };
+    }
+    if !request {
+        return Header::Bad;
+    }
+    let method = head.iter().take(MAX_METHOD + 1).take_while(|byte| is_method(**byte)).count();
+    match head.get(method) {
+        None if method <= MAX_METHOD => return Header::Short,
+        Some(b' ') if (2..=MAX_METHOD).contains(&method) => {}
+        _ => return Header::Bad,
+    }
+    match line(head) {
+        Ok((text, _)) => {
+            let mut words = text.rsplitn(2, |byte| *byte == b' ');
+            let last = words.next().unwrap_or_default();
+            let digit = last.strip_prefix(version.as_bytes()).unwrap_or_default();
+            let ok = matches!(digit, [b'0'..=b'9']) && words.next().is_some_and(|before| before.len() > method + 1);
+            good(ok, usize::MAX, version_bits + 4 * method as u32 + 8)
+        }
+        Err(other) => other,
+    }
+}
+
+/// Longest method: `VERSION-CONTROL`, `UPDATEREDIRECTREF` and vendors' own. Unit: bytes.
+const MAX_METHOD: usize = 24;
+
+fn is_method(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')
+}
+
+/// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101.
+struct Connect {
+    /// Bytes of an answer's body still to be passed over (407 before the CONNECT that succeeds).
+    body: usize,
+    /// The request asks for TLS on this connection (RFC 2817), not for a tunnel.
+    tls: bool,
+    /// The answer to the request has been seen.
+    open: bool,
+}
+
+/// Longest head of a request or answer that is waited for. Unit: bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+impl Negotiation for Connect {
+    fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
+        if !from_client && self.body > 0 {
+            let count = self.body.min(unread.len());
+            self.body -= count;
+            return Read::Take(count);
+        }
+        let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") else {
+            let other = from_client && !b"CONNECT ".starts_with(unread.get(..8.min(unread.len())).unwrap_or_default());
+            let plain = other && unread.len() >= MAX_HEAD;
+            return if plain || unread.len() > MAX_HEAD { Read::Over } else { Read::Wait };
+        };
+        let head = unread.get(..end).unwrap_or_default();
+        match if from_client { self.request(talk, head) } else { self.answer(talk, head) } {
+            true => Read::Take(end + 4),
+            false => Read::Over,
+        }
+    }
+
+    fn opens(&self) -> Opens {
+        if self.tls { Opens::Tls } else { Opens::Tunnel }
+    }
+}
+
+impl Connect {
+    /// Whether to go on after a request.
+    fn request(&mut self, talk: &mut Talk, head: &[u8]) -> bool {
+        self.tls = header(head, "upgrade").is_some_and(|value| starts(value, "TLS/1"));
+        let asks = self.tls || head.starts_with(b"CONNECT ");
+        if asks {
+            talk.stage = Stage::Asked;
+        }
+        asks
+    }
+
+    /// Whether to go on after an answer.
+    fn answer(&mut self, talk: &mut Talk, head: &[u8]) -> bool {
+        let status = head.get(9..12).unwrap_or_default();
+        match (status, talk.stage) {
+            (b"101", Stage::Asked) if self.tls => talk.stage = Stage::Agreed,
+            ([b'1', ..], _) => {}
+            ([b'2', ..], Stage::Asked) if !self.tls => {
+                self.open = true;
+                talk.stage = Stage::Agreed;
+            }
+            _ => {
+                let length =
+                    header(head, "content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                let Some(length) = length.filter(|length| *length <= MAX_HEAD) else { return false };
+                self.body = length;
+                // The tunnel was refused, not TLS: that is no outcome of an upgrade.
+                if self.tls { talk.refused() } else { talk.stage = Stage::Clear }
+            }
+        }
+        true
+    }
+}
+
+/// The value of a header field.
+fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
+        let value = line.get(name.len()..)?.strip_prefix(b":")?;
+        starts(line, name).then(|| value.trim_ascii())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::check;
+    use super::super::upgrade::trial::{HELLO, run};
+    use super::*;
+    use crate::detect::{Dissector, Heads, Outcome};
+    use crate::model::UpgradeOutcome;
+
+    #[test]
+    fn probe() {
+        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+            ("http", &HTTP, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\n", "found"),
+            ("request only", &HTTP, b"PROPFIND /a HTTP/1.1\r\n", b"", "likely"),
+            ("answer only", &HTTP, b"", b"HTTP/1.0 304 Not\r\n", "likely"),
+            ("half a request", &HTTP, b"GET /a/long/pa", b"", "more"),
+            ("another server", &HTTP, b"GET / HTTP/1.1\r\n", b"SSH-2.0-x\r\n", "no"),
+            ("rtsp is not http", &HTTP, b"OPTIONS * RTSP/1.0\r\n", b"", "no"),
+            ("http 2 line", &HTTP, b"PRI * HTTP/2.0\r\n", b"", "no"),
+            ("lower case", &HTTP, b"get / HTTP/1.1\r\n", b"", "no"),
+            ("no target", &HTTP, b"GET HTTP/1.1\r\n", b"", "no"),
+            ("rtsp", &RTSP, b"OPTIONS * RTSP/1.0\r\n", b"RTSP/1.0 200 OK\r\n", "found"),
+            ("sip", &SIP, b"\r\n\r\nREGISTER sip:a SIP/2.0\r\n", b"SIP/2.0 401 Un\r\n", "found"),
+            ("icy", &ICY, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\n", "found"),
+        ];
+        for (name, row, client, server, want) in cases {
+            check(*row, &[(*name, *client, *server, *want)]);
+        }
+    }
+
+    #[test]
+    fn half_a_stream() {
+        let heads = Heads { client: b"GET / HTTP/1.1\r\n", server: b"\x89PNG\r\n\x1a\n", ..Heads::default() };
+        assert!(matches!(HTTP.probe(heads), Outcome::Likely(_)), "the server is in the middle of a body");
+        assert_eq!(HTTP.probe(Heads { from_start: true, ..heads }), Outcome::No);
+    }
+
+    #[test]
+    fn connect() {
+        const ASK: &[u8] = b"CONNECT a:443 HTTP/1.1\r\n\r\n";
+        const YES: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+        let glued = [ASK, HELLO].concat();
+        let denied = b"HTTP/1.1 407 Auth\r\nContent-Length: 3\r\n\r\nno!";
+        type Case<'a> = (&'a str, &'a [(bool, &'a [u8])], (Option<UpgradeOutcome>, Option<usize>));
+        let used = Some(UpgradeOutcome::Used);
+        let cases: &[Case<'_>] = &[
+            ("tls", &[(true, ASK), (false, YES), (true, HELLO)], (used, Some(HELLO.len()))),
+            ("hello before the answer", &[(true, &glued), (false, YES)], (used, Some(0))),
+            (
+                "407 first",
+                &[(true, ASK), (false, denied), (true, ASK), (false, YES), (true, HELLO)],
+                (used, Some(HELLO.len())),
+            ),
+            (
+                "mail inside",
+                &[(true, ASK), (false, YES), (false, b"220 a ESMTP\r\n"), (true, b"EHLO b\r\n")],
+                (None, None),
+            ),
+            ("denied", &[(true, ASK), (false, b"HTTP/1.1 403 No\r\n\r\n"), (true, HELLO)], (None, None)),
+            ("no tunnel", &[(true, b"GET / HTTP/1.1\r\n\r\n"), (false, YES), (true, HELLO)], (None, None)),
+            (
+                "upgrade to tls",
+                &[
+                    (true, b"OPTIONS * HTTP/1.1\r\nUpgrade: TLS/1.0\r\n\r\n"),
+                    (false, b"HTTP/1.1 101 X\r\n\r\n"),
+                    (true, HELLO),
+                ],
+                (used, Some(HELLO.len())),
+            ),
+            (
+                "websocket stays in clear",
+                &[
+                    (true, b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"),
+                    (false, b"HTTP/1.1 101 X\r\n\r\n"),
+                    (true, HELLO),
+                ],
+                (None, None),
+            ),
+        ];
+        for (name, pieces, want) in cases {
+            let session = HTTP.session(crate::detect::Found::plaintext(Protocol::HTTP)).expect("session");
+            assert_eq!(run(session, pieces), *want, "{name}");
+        }
+    }
+}

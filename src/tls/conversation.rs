@@ -1,0 +1,271 @@
+//! Both sides of one handshake together: how far it got, what it says, and what class follows.
+//!
+//! Sources: RFC 8446 section 2 and appendix A, RFC 5246 section 7.3, RFC 5077 section 3.4 (resumption), RFC 9150 and the
+//! NULL suites (readable although negotiated).
+//! The order in which pieces of the two sides arrive does not matter: heads are fed one side after the other.
+
+use super::hello::{self, Carrier, ClientHello, ServerHello};
+use super::record::{
+    APPLICATION_DATA, CERTIFICATE, CERTIFICATE_REQUEST, CLIENT_HELLO, HELLO_RETRY_REQUEST, HELLO_VERIFY_REQUEST,
+    SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE,
+};
+use super::{exchange, ssl2, suite};
+use crate::detect::Found;
+use crate::model::{Class, Evidence, Facts, Handshake, TlsFacts};
+
+/// What was learnt of a handshake.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    carrier: Carrier,
+    facts: TlsFacts,
+    client: Progress,
+    server: Progress,
+    session_id: Vec<u8>,
+    echoed: bool,
+    /// The server sent its certificate or ServerHelloDone: this is a full handshake.
+    full: bool,
+    early_data: bool,
+    srtp_offered: bool,
+    /// A ServerHello that cannot be true.
+    bogus: bool,
+}
+
+/// What one side was seen to do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    hello: bool,
+    /// Something that only an endpoint of this protocol sends.
+    spoke: bool,
+    change_cipher_spec: bool,
+    /// Records whose content is protected.
+    protected: u32,
+    /// Records of application data.
+    data: u32,
+    /// A protected record that can be the Finished of TLS 1.3.
+    finished: bool,
+    alert: bool,
+    not_tls: bool,
+    ssl2_data: bool,
+    ended: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(carrier: Carrier) -> Self {
+        Self {
+            carrier,
+            facts: TlsFacts::default(),
+            client: Progress::default(),
+            server: Progress::default(),
+            session_id: Vec::new(),
+            echoed: false,
+            full: false,
+            early_data: false,
+            srtp_offered: false,
+            bogus: false,
+        }
+    }
+
+    /// A readable handshake message, without its header.
+    pub(super) fn handshake(&mut self, from_client: bool, kind: u8, body: &[u8]) {
+        self.side(from_client).spoke = true;
+        match (from_client, kind) {
+            (true, CLIENT_HELLO) => self.client_hello(body),
+            (false, SERVER_HELLO) => self.server_hello(body),
+            (false, HELLO_RETRY_REQUEST) if !self.server.hello => self.facts.hello_retry = true,
+            (false, HELLO_VERIFY_REQUEST) => {}
+            (false, CERTIFICATE) => {
+                self.full = true;
+                // A message that cannot be read leaves its facts unseen.
+                let _ = exchange::certificate(body, &mut self.facts);
+            }
+            (false, SERVER_KEY_EXCHANGE) => {
+                let _ = exchange::server_key_exchange(body, &mut self.facts);
+            }
+            (false, CERTIFICATE_REQUEST) => self.facts.client_certificate_requested = true,
+            (false, SERVER_HELLO_DONE) => self.full = true,
+            _ => {}
+        }
+    }
+
+    /// An SSL 2 hello, after its type.
+    pub(super) fn ssl2_hello(&mut self, from_client: bool, kind: u8, body: &[u8]) {
+        let believed = match (from_client, kind) {
+            (true, 1) => ssl2::client_hello(body, &mut self.facts),
+            (false, 4) => ssl2::server_hello(body, &mut self.facts),
+            _ => false,
+        };
+        let side = self.side(from_client);
+        side.spoke |= believed;
+        side.hello |= believed;
+        side.not_tls |= !believed;
+    }
+
+    pub(super) fn ssl2_data(&mut self, from_client: bool) {
+        self.side(from_client).ssl2_data = true;
+    }
+
+    pub(super) fn change_cipher_spec(&mut self, from_client: bool) {
+        let side = self.side(from_client);
+        side.spoke = true;
+        side.change_cipher_spec = true;
+    }
+
+    /// A readable alert. A warning ends nothing, except that the sender closes.
+    pub(super) fn alert(&mut self, from_client: bool, level: u8, description: u8) {
+        let side = self.side(from_client);
+        side.spoke = true;
+        side.alert |= level == FATAL || description == CLOSE_NOTIFY;
+    }
+
+    /// A record whose content is protected; `len` is that of its content.
+    pub(super) fn protected(&mut self, from_client: bool, kind: u8, len: usize) {
+        // With early data offered, what the client sends may come before the server's answer.
+        let early = from_client && self.early_data;
+        let server_spoke = self.server.hello;
+        let side = self.side(from_client);
+        side.spoke = true;
+        side.protected = side.protected.saturating_add(1);
+        if kind == APPLICATION_DATA {
+            side.data = side.data.saturating_add(1);
+            side.finished |= if early && !server_spoke { FINISHED_LENS.contains(&len) } else { len >= FINISHED_MIN };
+        }
+    }
+
+    pub(super) fn not_tls(&mut self, from_client: bool) {
+        self.side(from_client).not_tls = true;
+    }
+
+    /// Nothing more of this side can be read.
+    pub(super) fn end(&mut self, from_client: bool) {
+        self.side(from_client).ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.client.ended && self.server.ended
+    }
+
+    /// SRTP was negotiated or, where the answer is encrypted or was not seen, offered (RFC 5764).
+    pub(super) fn may_have_srtp(&self) -> bool {
+        self.facts.srtp_profile.is_some() || (self.srtp_offered && (self.is_tls13() || !self.server.hello))
+    }
+
+    /// Whether the negotiated version is TLS 1.3 or DTLS 1.3.
+    pub(super) fn is_tls13(&self) -> bool {
+        self.facts.version.is_some_and(hello::is_tls13)
+    }
+
+    /// How far the handshake got.
+    pub(super) fn state(&self) -> Handshake {
+        let (client, server) = (self.client, self.server);
+        if !client.hello && !server.hello {
+            return if client.alert || server.alert { Handshake::Failed } else { Handshake::NotSeen };
+        }
+        let both = client.hello && server.hello;
+        if both && self.is_complete() {
+            Handshake::Completed
+        } else if client.alert || server.alert {
+            Handshake::Failed
+        } else if both || (client.hello && server.spoke) {
+            Handshake::Opened
+        } else {
+            Handshake::OneSided
+        }
+    }
+
+    /// Whether the handshake is complete and all that the server says in clear was read.
+    pub(super) fn is_settled(&self) -> bool {
+        let server = self.server;
+        let server_read = self.is_tls13() || server.change_cipher_spec || server.protected > 0 || server.ended;
+        self.state() == Handshake::Completed && server_read
+    }
+
+    /// Writes the facts, and corrects class and evidence.
+    pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
+        let state = self.state();
+        self.facts.handshake = state;
+        let heard = |side: Progress| side.hello || side.spoke;
+        let refuted = self.client.not_tls || self.server.not_tls;
+        if state != Handshake::Completed && refuted {
+            found.class = Class::Unknown;
+            found.evidence = Evidence::None;
+        } else if self.client.hello && heard(self.server) && !self.bogus {
+            found.evidence = found.evidence.max(Evidence::Handshake);
+        } else if self.client.hello || self.server.hello {
+            found.evidence = found.evidence.max(Evidence::OneSided);
+        }
+        if state != Handshake::NotSeen && found.class == Class::Encrypted && self.is_readable() {
+            found.class = Class::Plaintext;
+        }
+        facts.tls = Some(self.facts);
+    }
+
+    /// Heap bytes held.
+    pub(super) fn memory(&self) -> usize {
+        let facts = &self.facts;
+        let numbers = facts.offered_ciphers.capacity()
+            + facts.offered_groups.capacity()
+            + facts.offered_signatures.capacity()
+            + facts.offered_versions.capacity()
+            + facts.key_shares.capacity();
+        let names: usize = facts.offered_protocols.iter().map(|name| name.capacity() + size_of::<String>()).sum();
+        numbers * 2 + names + self.session_id.capacity() + FINGERPRINTS_LEN
+    }
+
+    fn client_hello(&mut self, body: &[u8]) {
+        if self.client.hello {
+            return;
+        }
+        let Some(parts) = ClientHello::parse(body, self.carrier) else {
+            self.client.not_tls = true;
+            return;
+        };
+        self.client.hello = hello::client_hello(body, &mut self.facts, self.carrier);
+        self.session_id = parts.session_id.to_vec();
+        self.early_data = parts.extension(hello::EARLY_DATA).is_some();
+        self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
+    }
+
+    fn server_hello(&mut self, body: &[u8]) {
+        if self.server.hello {
+            return;
+        }
+        if !hello::server_hello(body, &mut self.facts, self.carrier) {
+            self.bogus = true;
+            return;
+        }
+        let Some(parts) = ServerHello::parse(body, self.carrier) else { return };
+        if !parts.is_retry() {
+            self.server.hello = true;
+            self.echoed = !parts.session_id.is_empty() && parts.session_id == self.session_id;
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let (client, server) = (self.client, self.server);
+        if self.facts.version == Some(ssl2::VERSION) {
+            client.ssl2_data && server.ssl2_data
+        } else if self.is_tls13() {
+            client.finished
+        } else {
+            (client.change_cipher_spec && server.change_cipher_spec) || client.data > 0 || server.data > 0
+        }
+    }
+
+    /// Whether the negotiated suite protects nothing.
+    fn is_readable(&self) -> bool {
+        self.facts.cipher.is_some_and(suite::is_readable)
+    }
+
+    fn side(&mut self, from_client: bool) -> &mut Progress {
+        if from_client { &mut self.client } else { &mut self.server }
+    }
+}
+
+const FATAL: u8 = 2;
+const CLOSE_NOTIFY: u8 = 0;
+/// Two MD5 in hex, and a JA4.
+const FINGERPRINTS_LEN: usize = 32 + 32 + 36;
+/// A protected Finished of TLS 1.3 is 4 + 32 bytes, one of type and at least 8 of tag; a protected alert is far shorter.
+const FINISHED_MIN: usize = 4 + 32 + 1 + 8;
+/// The same with hashes of 32 and 48 bytes and tags of 8 and 16.
+const FINISHED_LENS: [usize; 4] = [45, 53, 61, 69];

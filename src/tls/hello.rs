@@ -1,0 +1,340 @@
+//! ClientHello and ServerHello: the facts that both sides show in clear, over TLS, DTLS and QUIC alike.
+//!
+//! Sources: RFC 8446 section 4.1 and 4.2, RFC 5246 section 7.4.1, RFC 6347 section 4.2.1 (cookie), RFC 9147, the TLS 1.3
+//! drafts 18 to 28, RFC 8701 (GREASE), RFC 9849 (ECH); the IANA TLS registries for code points.
+//! Evidence: none of its own; a hello is believed when its fixed part is well-formed and possible.
+//! Extensions are walked one by one: a malformed one is skipped, and hides no other.
+//! Not handled: what TLS 1.3 encrypts (EncryptedExtensions, Certificate), and the ClientHello inside ECH.
+
+use sha2::{Digest, Sha256};
+
+use super::read::{Reader, numbers};
+use super::{fingerprint, suite};
+use crate::model::TlsFacts;
+
+/// What carries the handshake messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A byte stream (RFC 8446).
+    Tls,
+    /// Datagrams (RFC 6347, RFC 9147); the hello has a cookie.
+    Dtls,
+    /// CRYPTO frames of QUIC (RFC 9001).
+    Quic,
+}
+
+/// Reads a ClientHello (`body`: the message without its header of 4 or 12 bytes) into `facts`.
+///
+/// The first ClientHello of a flow counts: one that follows a HelloRetryRequest changes nothing.
+/// Returns whether the message is a ClientHello; if not, `facts` is left as it was.
+pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool {
+    let Some(hello) = ClientHello::parse(body, carrier) else { return false };
+    if facts.ja3.is_some() {
+        return true;
+    }
+    facts.ja3 = Some(fingerprint::ja3(&hello));
+    facts.ja4 = Some(fingerprint::ja4(&hello, carrier));
+    facts.fallback_scsv = numbers(hello.ciphers).any(|suite| suite == FALLBACK_SCSV);
+    facts.offered_ciphers = offered(hello.ciphers, MAX_SUITES);
+    facts.offered_versions = vec![hello.version];
+    for (kind, content) in hello.extensions() {
+        // A malformed extension says nothing; the others still do.
+        let _ = client_extension(kind, content, facts);
+    }
+    true
+}
+
+/// Reads a ServerHello (`body` as for [`client_hello`]) into `facts`.
+///
+/// A HelloRetryRequest sets `hello_retry` and nothing else. A hello that cannot be true (impossible version, a suite
+/// that neither the client offered nor any registry knows) is not believed. For TLS 1.2 and earlier `resumed` needs the
+/// ClientHello's session ID and is not set here.
+/// Returns whether the message is a ServerHello and believed; if not, `facts` is left as it was.
+pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool {
+    let Some(hello) = ServerHello::parse(body, carrier) else { return false };
+    if hello.random == HELLO_RETRY_RANDOM {
+        facts.hello_retry = true;
+        return true;
+    }
+    if !suite::is_known(hello.cipher) && !facts.offered_ciphers.contains(&hello.cipher) {
+        return false;
+    }
+    let Some((version, draft)) = negotiated(&hello, carrier) else { return false };
+    facts.version = Some(version);
+    facts.draft = draft;
+    facts.cipher = Some(hello.cipher);
+    facts.compression = hello.compression;
+    facts.ja3s = Some(fingerprint::ja3s(&hello));
+    facts.downgrade_sentinel =
+        hello.random.starts_with_at(24, b"DOWNGRD") && hello.random.last().is_some_and(|&last| last <= 1);
+    let mut psk = false;
+    for (kind, content) in hello.extensions() {
+        psk |= kind == PRE_SHARED_KEY;
+        let _ = server_extension(kind, content, facts);
+    }
+    if is_tls13(version) {
+        facts.resumed = psk;
+        facts.psk_only = psk && facts.group.is_none();
+    }
+    true
+}
+
+/// The parts of a ClientHello, none of them interpreted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientHello<'a> {
+    /// `legacy_version`.
+    pub(super) version: u16,
+    /// `legacy_session_id`.
+    pub(super) session_id: &'a [u8],
+    /// Cipher suites, two bytes each.
+    pub(super) ciphers: &'a [u8],
+    extensions: &'a [u8],
+}
+
+impl<'a> ClientHello<'a> {
+    /// `None` when the part before the extensions is malformed or the version impossible.
+    pub(super) fn parse(body: &'a [u8], carrier: Carrier) -> Option<Self> {
+        let mut reader = Reader(body);
+        let version = reader.u16().filter(|&version| is_legacy_version(version, carrier))?;
+        reader.take(RANDOM_LEN)?;
+        let session_id = reader.vector8().filter(|id| id.len() <= 32)?;
+        if carrier == Carrier::Dtls {
+            reader.vector8()?; // cookie
+        }
+        let ciphers = reader.vector16().filter(|suites| suites.len() >= 2 && suites.len() % 2 == 0)?;
+        reader.vector8().filter(|methods| !methods.is_empty())?;
+        Some(Self { version, session_id, ciphers, extensions: extension_block(reader) })
+    }
+
+    /// Type and content of each extension, up to the first that runs over the end.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
+        extensions(self.extensions)
+    }
+
+    /// The content of the extension `kind`, if it was sent.
+    pub(super) fn extension(&self, kind: u16) -> Option<&'a [u8]> {
+        self.extensions().find_map(|(found, content)| (found == kind).then_some(content))
+    }
+}
+
+/// The parts of a ServerHello, none of them interpreted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerHello<'a> {
+    /// `legacy_version`.
+    pub(super) version: u16,
+    random: &'a [u8],
+    /// `legacy_session_id_echo`; empty in the drafts before 22, which have none.
+    pub(super) session_id: &'a [u8],
+    /// Selected suite.
+    pub(super) cipher: u16,
+    compression: Option<u8>,
+    extensions: &'a [u8],
+}
+
+impl<'a> ServerHello<'a> {
+    /// `None` when the part before the extensions is malformed or the version impossible.
+    pub(super) fn parse(body: &'a [u8], carrier: Carrier) -> Option<Self> {
+        let mut reader = Reader(body);
+        let version = reader.u16().filter(|&version| is_legacy_version(version, carrier))?;
+        let random = reader.take(RANDOM_LEN)?;
+        // Until draft 21 the TLS 1.3 ServerHello had neither session ID nor compression method.
+        let early_draft = is_draft(version);
+        let session_id = if early_draft { &[] } else { reader.vector8().filter(|id| id.len() <= 32)? };
+        let cipher = reader.u16()?;
+        let compression = if early_draft { None } else { Some(reader.u8()?) };
+        Some(Self { version, random, session_id, cipher, compression, extensions: extension_block(reader) })
+    }
+
+    /// Type and content of each extension, up to the first that runs over the end.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
+        extensions(self.extensions)
+    }
+
+    /// Whether this is a HelloRetryRequest (RFC 8446 section 4.1.3).
+    pub(super) fn is_retry(&self) -> bool {
+        self.random == HELLO_RETRY_RANDOM
+    }
+}
+
+/// Whether `value` is one of the sixteen reserved two-byte values of RFC 8701.
+pub(super) fn is_grease(value: u16) -> bool {
+    let [high, low] = value.to_be_bytes();
+    high == low && low & 0x0f == 0x0a
+}
+
+/// Whether `version` (as in [`TlsFacts::version`]) is TLS 1.3 or DTLS 1.3.
+pub(super) fn is_tls13(version: u16) -> bool {
+    matches!(version, 0x0304 | 0xfefc)
+}
+
+/// The first eight bytes of the SHA-256 of a public value, as a number: the same in every run.
+pub(super) fn share_digest(value: &[u8]) -> u64 {
+    Sha256::digest(value).first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+fn client_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<()> {
+    let mut reader = Reader(content);
+    match kind {
+        SERVER_NAME => {
+            let mut names = Reader(reader.vector16()?);
+            while names.u8()? != 0 {
+                names.vector16()?;
+            }
+            let name = names.vector16()?;
+            let name = name.get(..MAX_NAME).unwrap_or(name);
+            facts.server_name = Some(String::from_utf8_lossy(name).into_owned());
+        }
+        SUPPORTED_GROUPS => facts.offered_groups = offered(reader.vector16()?, MAX_LIST),
+        SIGNATURE_ALGORITHMS => facts.offered_signatures = offered(reader.vector16()?, MAX_LIST),
+        ALPN => facts.offered_protocols = protocols(reader.vector16()?),
+        SUPPORTED_VERSIONS => {
+            let versions = offered(reader.vector8()?, MAX_LIST);
+            if !versions.is_empty() {
+                facts.offered_versions = versions;
+            }
+        }
+        KEY_SHARE | KEY_SHARE_DRAFT => {
+            let mut shares = Reader(reader.vector16()?);
+            let mut groups = Vec::new();
+            while let (Some(group), Some(_)) = (shares.u16(), shares.vector16()) {
+                if !is_grease(group) && groups.len() < MAX_LIST {
+                    groups.push(group);
+                }
+            }
+            // 40 was key_share until draft 22; anything else under that number must not wipe out the real one.
+            if kind == KEY_SHARE || facts.key_shares.is_empty() {
+                facts.key_shares = groups;
+            }
+        }
+        ENCRYPTED_CLIENT_HELLO => facts.ech_offered = true,
+        _ => {}
+    }
+    Some(())
+}
+
+fn server_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<()> {
+    let mut reader = Reader(content);
+    match kind {
+        KEY_SHARE | KEY_SHARE_DRAFT => {
+            let (group, share) = (reader.u16()?, reader.vector16()?);
+            facts.group = Some(group);
+            facts.server_share_digest = Some(share_digest(share));
+        }
+        ALPN => facts.next_protocol = protocols(reader.vector16()?).into_iter().next(),
+        ENCRYPT_THEN_MAC => facts.encrypt_then_mac = true,
+        EXTENDED_MASTER_SECRET => facts.extended_master_secret = true,
+        RENEGOTIATION_INFO => facts.secure_renegotiation = true,
+        TRUNCATED_HMAC => facts.truncated_hmac = true,
+        HEARTBEAT => facts.heartbeat = true,
+        USE_SRTP => facts.srtp_profile = numbers(reader.vector16()?).next(),
+        _ => {}
+    }
+    Some(())
+}
+
+/// The version that a ServerHello stands for, and the draft number if it is a draft of TLS 1.3.
+fn negotiated(hello: &ServerHello<'_>, carrier: Carrier) -> Option<(u16, Option<u8>)> {
+    let selected = hello
+        .extensions()
+        .find_map(|(kind, content)| (kind == SUPPORTED_VERSIONS).then(|| Reader(content).u16()))
+        .flatten()
+        .unwrap_or(hello.version);
+    let [high, low] = selected.to_be_bytes();
+    match (high, carrier) {
+        (0x7f, Carrier::Tls | Carrier::Quic) => Some((0x0304, Some(low))),
+        // Facebook's versions of drafts 23 and 26.
+        (0xfb, Carrier::Tls | Carrier::Quic) => Some((0x0304, Some(low))),
+        // Google's experiments, which became draft 22.
+        (0x7e, Carrier::Tls | Carrier::Quic) => Some((0x0304, Some(22))),
+        (0x03, Carrier::Tls) if low <= 4 => Some((selected, None)),
+        (0x03, Carrier::Quic) if low == 4 => Some((selected, None)),
+        (0xfe, Carrier::Dtls) if matches!(low, 0xff | 0xfd | 0xfc) => Some((selected, None)),
+        (0x01, Carrier::Dtls) if low == 0 => Some((selected, None)),
+        _ => None,
+    }
+}
+
+/// Whether a hello may carry `version` as its legacy version.
+fn is_legacy_version(version: u16, carrier: Carrier) -> bool {
+    match carrier {
+        Carrier::Tls | Carrier::Quic => matches!(version, 0x0300..=0x0304) || is_draft(version),
+        // 0x0100 is what OpenSSL spoke before DTLS 1.0 was a standard, and Cisco AnyConnect still does.
+        Carrier::Dtls => matches!(version, 0xfeff | 0xfefd | 0xfefc | 0x0100),
+    }
+}
+
+fn is_draft(version: u16) -> bool {
+    matches!(version, 0x7f01..=0x7f1c)
+}
+
+/// The block of extensions at the end of a hello: empty when there is none, and what there is of one that was cut.
+fn extension_block(mut reader: Reader<'_>) -> &[u8] {
+    let len = reader.u16().unwrap_or(0);
+    reader.0.get(..len.into()).unwrap_or(reader.0)
+}
+
+fn extensions(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut reader = Reader(block);
+    std::iter::from_fn(move || Some((reader.u16()?, reader.vector16()?)))
+}
+
+/// At most `limit` numbers of a list, GREASE left out.
+fn offered(list: &[u8], limit: usize) -> Vec<u16> {
+    numbers(list).filter(|&value| !is_grease(value)).take(limit).collect()
+}
+
+/// At most [`MAX_LIST`] names of an ALPN list, GREASE left out.
+fn protocols(list: &[u8]) -> Vec<String> {
+    let mut reader = Reader(list);
+    std::iter::from_fn(|| reader.vector8())
+        .filter(|name| !matches!(name, [a, b] if is_grease(u16::from_be_bytes([*a, *b]))))
+        .take(MAX_LIST)
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect()
+}
+
+/// Reading at a place inside a byte string.
+trait StartsWithAt {
+    /// Whether `part` stands at `offset`.
+    fn starts_with_at(&self, offset: usize, part: &[u8]) -> bool;
+}
+
+impl StartsWithAt for [u8] {
+    fn starts_with_at(&self, offset: usize, part: &[u8]) -> bool {
+        self.get(offset..).is_some_and(|rest| rest.starts_with(part))
+    }
+}
+
+const RANDOM_LEN: usize = 32;
+/// The registry has some 360 suites; a longer list is cut here, not in the fingerprints.
+const MAX_SUITES: usize = 512;
+/// Entries kept of any other list.
+const MAX_LIST: usize = 128;
+/// Bytes kept of a server name; a DNS name has at most 255.
+const MAX_NAME: usize = 1024;
+
+const FALLBACK_SCSV: u16 = 0x5600;
+
+pub(super) const SERVER_NAME: u16 = 0;
+const TRUNCATED_HMAC: u16 = 4;
+pub(super) const SUPPORTED_GROUPS: u16 = 10;
+pub(super) const EC_POINT_FORMATS: u16 = 11;
+pub(super) const SIGNATURE_ALGORITHMS: u16 = 13;
+pub(super) const USE_SRTP: u16 = 14;
+const HEARTBEAT: u16 = 15;
+pub(super) const ALPN: u16 = 16;
+const ENCRYPT_THEN_MAC: u16 = 22;
+const EXTENDED_MASTER_SECRET: u16 = 23;
+const KEY_SHARE_DRAFT: u16 = 40;
+const PRE_SHARED_KEY: u16 = 41;
+pub(super) const EARLY_DATA: u16 = 42;
+pub(super) const SUPPORTED_VERSIONS: u16 = 43;
+const KEY_SHARE: u16 = 51;
+const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+const RENEGOTIATION_INFO: u16 = 0xff01;
+
+/// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
+const HELLO_RETRY_RANDOM: [u8; RANDOM_LEN] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
