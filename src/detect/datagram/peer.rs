@@ -81,7 +81,8 @@ fn tracker(reader: &mut Reader<'_>) -> Check {
     let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
     let request = matches!(word(8), Some(1 | 2)) && reader.left() >= 36;
     let answer = matches!(word(0), Some(1..=3)) && reader.left() >= 8;
-    reader.holds(request || answer, 10)
+    // Neither says enough to count; they only fit beside a connect.
+    reader.holds(request || answer, 0)
 }
 
 fn gnutella(reader: &mut Reader<'_>) -> Check {

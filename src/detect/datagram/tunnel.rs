@@ -56,6 +56,8 @@ fn capwap(reader: &mut Reader<'_>) -> Check {
 }
 
 fn teredo(reader: &mut Reader<'_>) -> Check {
+    // Packets with content may follow, which nobody opened.
+    reader.waits = true;
     if reader.whole().starts_with(&[0, 1]) {
         reader.skip(2)?;
         let (client, value) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
@@ -170,7 +172,7 @@ mod tests {
         table(
             &TEREDO,
             &[
-                ("bubble", &format!("60000000 0000 3b 15 {address}1 {address}2"), 'f'),
+                ("bubble", &format!("60000000 0000 3b 15 {address}1 {address}2"), 'l'),
                 ("length wrong", &format!("60000000 0001 3b 15 {address}1 {address}2"), 'n'),
                 ("version 4", &format!("45000000 0000 3b 15 {address}1 {address}2"), 'n'),
             ],
