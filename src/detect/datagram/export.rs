@@ -75,7 +75,7 @@ fn sflow(reader: &mut Reader<'_>) -> Check {
         for _ in 0..samples {
             let _format = reader.u32()?;
             let length = reader.u32()? as usize;
-            reader.holds(length % 4 == 0 && length <= reader.left(), 8)?;
+            reader.holds(length.is_multiple_of(4) && length <= reader.left(), 8)?;
             reader.skip(length)?;
         }
         return reader.end(8);
@@ -124,27 +124,47 @@ mod tests {
     fn exports() {
         let zeros = |count: usize| "11".repeat(count);
         let five = format!("0005 0001 {} {}", zeros(20), zeros(48));
-        table(&NETFLOW, &[
-            ("version 5", &five, 'f'),
-            ("version 5, count wrong", &five.replacen("0001", "0002", 1), 'n'),
-            ("version 9", &format!("0009 0001 {} 0000 0008 01000000", zeros(16)), 'f'),
-            ("version 9, set 3", &format!("0009 0001 {} 0003 0008 01000000", zeros(16)), 'n'),
-            ("IPFIX", &format!("000a 0018 {} 0002 0008 01000000", zeros(12)), 'f'),
-            ("IPFIX, length wrong", &format!("000a 0019 {} 0002 0008 01000000", zeros(12)), 'n'),
-        ]);
-        table(&SFLOW, &[
-            ("version 5", "00000005 00000001 c0000201 00000000 00000001 00000001 00000001 00000001 00000004 00000000", 'f'),
-            ("sample too long", "00000005 00000001 c0000201 00000000 00000001 00000001 00000001 00000001 00000008 00000000", 'n'),
-            ("version 3", "00000003 00000001 c0000201 00000000 00000001 00000001 00000000", 'n'),
-        ]);
-        table(&COLLECTD, &[
-            ("host and time", "0000 0009 686f737400 0001 000c 0000000012345678", 'f'),
-            ("encrypted", "0210 0009 686f737400", 'n'),
-            ("text without an end", "0000 0009 686f737475", 'n'),
-        ]);
-        table(&GANGLIA, &[
-            ("metric", "00000080 00000004 686f7374 00000003 63707500 00000000", 'f'),
-            ("kind 0x90", "00000090 00000004 686f7374 00000003 63707500 00000000", 'n'),
-        ]);
+        table(
+            &NETFLOW,
+            &[
+                ("version 5", &five, 'f'),
+                ("version 5, count wrong", &five.replacen("0001", "0002", 1), 'n'),
+                ("version 9", &format!("0009 0001 {} 0000 0008 01000000", zeros(16)), 'f'),
+                ("version 9, set 3", &format!("0009 0001 {} 0003 0008 01000000", zeros(16)), 'n'),
+                ("IPFIX", &format!("000a 0018 {} 0002 0008 01000000", zeros(12)), 'f'),
+                ("IPFIX, length wrong", &format!("000a 0019 {} 0002 0008 01000000", zeros(12)), 'n'),
+            ],
+        );
+        table(
+            &SFLOW,
+            &[
+                (
+                    "version 5",
+                    "00000005 00000001 c0000201 00000000 00000001 00000001 00000001 00000001 00000004 00000000",
+                    'f',
+                ),
+                (
+                    "sample too long",
+                    "00000005 00000001 c0000201 00000000 00000001 00000001 00000001 00000001 00000008 00000000",
+                    'n',
+                ),
+                ("version 3", "00000003 00000001 c0000201 00000000 00000001 00000001 00000000", 'n'),
+            ],
+        );
+        table(
+            &COLLECTD,
+            &[
+                ("host and time", "0000 0009 686f737400 0001 000c 0000000012345678", 'f'),
+                ("encrypted", "0210 0009 686f737400", 'n'),
+                ("text without an end", "0000 0009 686f737475", 'n'),
+            ],
+        );
+        table(
+            &GANGLIA,
+            &[
+                ("metric", "00000080 00000004 686f7374 00000003 63707500 00000000", 'f'),
+                ("kind 0x90", "00000090 00000004 686f7374 00000003 63707500 00000000", 'n'),
+            ],
+        );
     }
 }

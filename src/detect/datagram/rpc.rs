@@ -47,7 +47,7 @@ fn sunrpc(reader: &mut Reader<'_>) -> Check {
 fn credential(reader: &mut Reader<'_>) -> Check {
     let flavour = reader.u32()?;
     let length = reader.u32()? as usize;
-    reader.holds(flavour <= 6 && length <= 400 && length % 4 == 0, 16)?;
+    reader.holds(flavour <= 6 && length <= 400 && length.is_multiple_of(4), 16)?;
     const GSS: u32 = 6;
     if flavour == GSS {
         const PRIVACY: u32 = 3;
@@ -63,7 +63,7 @@ fn verifier(reader: &mut Reader<'_>) -> Check {
     let flavour = reader.u32()?;
     let length = reader.u32()? as usize;
     // A reply under GSS (6) does not say whether its result is sealed.
-    reader.holds(flavour <= 5 && length <= 400 && length % 4 == 0, 16)?;
+    reader.holds(flavour <= 5 && length <= 400 && length.is_multiple_of(4), 16)?;
     reader.skip(length)
 }
 
@@ -114,21 +114,38 @@ mod tests {
     #[test]
     fn calls() {
         let call = "01020304 00000000 00000002 000186a0 00000002 00000003 00000000 00000000 00000000 00000000";
-        table(&SUNRPC, &[
-            ("call", call, 'f'),
-            ("reply", "01020304 00000001 00000000 00000000 00000000 00000000", 'f'),
-            ("version 3", &call.replacen("00000002", "00000003", 1), 'n'),
-            ("sealed", "01020304 00000000 00000002 000186a3 00000003 00000001 00000006 00000014 00000001 00000000 00000001 00000003 00000000", 'n'),
-        ]);
-        table(&RX, &[
-            ("call", "a1b2c3d4 01020304 00000001 00000001 00000001 01 05 00 00 0000 0001 00000001", 'f'),
-            ("security class 2", "a1b2c3d4 01020304 00000001 00000001 00000001 01 05 00 02 0000 0001", 'n'),
-        ]);
-        let pdu = format!("04 00 20 00 10 00 00 00 {} {} 0000 0000 0000 0400 0000 00 00 01020304", "aa".repeat(48), "bb".repeat(12));
-        table(&DCERPC, &[
-            ("request", &pdu, 'f'),
-            ("sealed", &pdu.replacen("0400 0000 00 00", "0400 0000 09 00", 1), 'n'),
-            ("length wrong", &pdu.replacen("0400 0000 00 00", "0500 0000 00 00", 1), 'n'),
-        ]);
+        table(
+            &SUNRPC,
+            &[
+                ("call", call, 'f'),
+                ("reply", "01020304 00000001 00000000 00000000 00000000 00000000", 'f'),
+                ("version 3", &call.replacen("00000002", "00000003", 1), 'n'),
+                (
+                    "sealed",
+                    "01020304 00000000 00000002 000186a3 00000003 00000001 00000006 00000014 00000001 00000000 00000001 00000003 00000000",
+                    'n',
+                ),
+            ],
+        );
+        table(
+            &RX,
+            &[
+                ("call", "a1b2c3d4 01020304 00000001 00000001 00000001 01 05 00 00 0000 0001 00000001", 'f'),
+                ("security class 2", "a1b2c3d4 01020304 00000001 00000001 00000001 01 05 00 02 0000 0001", 'n'),
+            ],
+        );
+        let pdu = format!(
+            "04 00 20 00 10 00 00 00 {} {} 0000 0000 0000 0400 0000 00 00 01020304",
+            "aa".repeat(48),
+            "bb".repeat(12)
+        );
+        table(
+            &DCERPC,
+            &[
+                ("request", &pdu, 'f'),
+                ("sealed", &pdu.replacen("0400 0000 00 00", "0400 0000 09 00", 1), 'n'),
+                ("length wrong", &pdu.replacen("0400 0000 00 00", "0500 0000 00 00", 1), 'n'),
+            ],
+        );
     }
 }
