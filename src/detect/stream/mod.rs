@@ -9,7 +9,9 @@ mod databases;
 mod framed;
 mod lines;
 mod mail;
+mod rdp;
 mod shells;
+mod tds;
 mod text;
 mod tunnel;
 mod upgrade;
@@ -18,6 +20,8 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &rdp::Rdp,
+    &tds::Tds,
     &web::HTTP,
     &web::RTSP,
     &web::SIP,
