@@ -1,10 +1,11 @@
-//! TDS (Microsoft SQL Server) from its pre-login, with TLS inside TDS packets.
+//! TDS (Microsoft SQL Server) in clear, and with TLS inside TDS packets after a pre-login.
 //!
 //! Sources: MS-TDS sections 2.2.3.1 (packet header), 2.2.6.5 (PRELOGIN and its ENCRYPTION option), 3.2.5.1 (TLS handshake
 //! inside packets of type 18, raw records after it).
 //! Evidence: a pre-login of the client and the server's answer (signature). With encryption of the whole session the flow
 //! is split where TLS begins. With encryption of the login only it stays plaintext: all queries and answers are readable.
-//! Not handled: sessions that start without a pre-login, and TDS 8.0, which is TLS from the first byte.
+//! In mid-stream, requests and results with their fixed parts are enough (signature).
+//! Not handled: TDS 4 and 5 (Sybase), and TDS 8.0, which is TLS from the first byte.
 
 use super::super::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
 use crate::model::{Evidence, Facts, Protocol, Transport, UpgradeOutcome};
@@ -23,6 +24,11 @@ impl Dissector for Tds {
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let found = Found::plaintext(PROTOCOL).from_client();
+        match (request(heads.client), response(heads.server)) {
+            (Some(true), Some(true)) => return Outcome::Found(found),
+            (Some(true), None) => return Outcome::Likely(found),
+            _ => {}
+        }
         match (prelogin(heads.client, PRELOGIN), prelogin(heads.server, RESPONSE)) {
             (Prelogin::Other, _) | (_, Prelogin::Other) => Outcome::No,
             (Prelogin::Whole { .. }, Prelogin::Whole { .. }) => Outcome::Found(found),
@@ -84,6 +90,43 @@ fn prelogin(head: &[u8], kind: u8) -> Prelogin {
     }
 }
 
+/// Whether a side starts with another request that is surely TDS: a login, or a batch or call with the headers that all
+/// have since TDS 7.2, a batch in UTF-16, an NTLM token. `None` while it is too short.
+fn request(head: &[u8]) -> Option<bool> {
+    const ALL_HEADERS: &[u8] = &[22, 0, 0, 0, 18, 0, 0, 0, 2, 0];
+    let (header, body) = head.split_first_chunk::<HEADER_LEN>()?;
+    let [kind, status, _, _, _, _, _, 0] = *header else { return Some(false) };
+    if status > 0x10 || packet_len(header)? <= HEADER_LEN {
+        return Some(false);
+    }
+    Some(match kind {
+        BATCH | CALL | TRANSACTION if body.starts_with(ALL_HEADERS) => true,
+        BATCH => body
+            .get(..8)
+            .is_some_and(|text| matches!(text, [0x20..=0x7e, 0, 0x20..=0x7e, 0, 0x20..=0x7e, 0, 0x20..=0x7e, 0])),
+        LOGIN => {
+            let len = body.first_chunk().copied().map(u32::from_le_bytes)?;
+            // Whole length, then the version: 7.0 to 7.4.
+            packet_len(header)?.checked_sub(HEADER_LEN) == Some(len as usize)
+                && matches!(body.get(4..8)?, [_, _, _, 0x70..=0x74])
+        }
+        TOKEN => body.starts_with(b"NTLMSSP\0"),
+        _ => false,
+    })
+}
+
+/// Whether a side starts with a tabular result whose first token is known (MS-TDS section 2.2.7). `None` without a byte.
+fn response(head: &[u8]) -> Option<bool> {
+    match *head {
+        [] => None,
+        [RESPONSE, 0 | 1, _, _, _, _, _, 0, token, ..] => Some(matches!(
+            token,
+            0x79 | 0x81 | 0x88 | 0xa4 | 0xa5 | 0xa9..=0xae | 0xd1..=0xd3 | 0xe3 | 0xe4 | 0xed | 0xee | 0xfd..=0xff
+        )),
+        _ => Some(false),
+    }
+}
+
 /// The length of a TDS packet, header included.
 fn packet_len(head: &[u8]) -> Option<usize> {
     Some(usize::from(u16::from_be_bytes(*head.get(2..)?.first_chunk()?)))
@@ -103,10 +146,12 @@ impl Session for TdsSession {
         if client.len().max(server.len()) > MAX_HELD {
             return Step::Done;
         }
-        let (Prelogin::Whole { len: asked_len, encryption: asked }, Prelogin::Whole { len, encryption: answer }) =
-            (prelogin(client, PRELOGIN), prelogin(server, RESPONSE))
-        else {
-            return Step::Continue;
+        let (asked_len, asked, len, answer) = match (prelogin(client, PRELOGIN), prelogin(server, RESPONSE)) {
+            (Prelogin::Whole { len: asked_len, encryption: asked }, Prelogin::Whole { len, encryption: answer }) => {
+                (asked_len, asked, len, answer)
+            }
+            (Prelogin::Other, _) | (_, Prelogin::Other) => return Step::Done,
+            _ => return Step::Continue,
         };
         if !matches!(answer, Some(ON | REQUIRED)) {
             let refused = matches!(asked, Some(ON | REQUIRED)) && answer == Some(NOT_SUPPORTED);
@@ -214,6 +259,11 @@ const PROTOCOL: Protocol = Protocol(&"tds");
 const HEADER_LEN: usize = 8;
 const PRELOGIN: u8 = 0x12;
 const RESPONSE: u8 = 0x04;
+const BATCH: u8 = 0x01;
+const CALL: u8 = 0x03;
+const TRANSACTION: u8 = 0x0e;
+const LOGIN: u8 = 0x10;
+const TOKEN: u8 = 0x11;
 const ENCRYPTION: u8 = 1;
 const ON: u8 = 1;
 const NOT_SUPPORTED: u8 = 2;
@@ -243,12 +293,20 @@ mod tests {
     fn probe() {
         let found = Found::plaintext(PROTOCOL).from_client();
         let (asked, answer) = (packet(PRELOGIN, &options(0)), packet(RESPONSE, &options(1)));
+        let headers = [22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0];
+        let (batch, result) = (packet(BATCH, &headers), packet(RESPONSE, &[0xfd, 0, 0]));
         let mut outside = options(0);
         outside[2] = 99;
         let cases: &[(&str, &[u8], &[u8], Outcome)] = &[
             ("both sides", &asked, &answer, Outcome::Found(found)),
             ("client only", &asked, b"", Outcome::Likely(found)),
             ("sides exchanged", &answer, &asked, Outcome::No),
+            ("batch", &batch, &result, Outcome::Found(found)),
+            ("batch without its answer", &batch, b"", Outcome::Likely(found)),
+            ("old batch", &packet(BATCH, b"S\0E\0L\0E\0"), &result, Outcome::Found(found)),
+            ("login", &packet(LOGIN, &[9, 0, 0, 0, 4, 0, 0, 0x74, 0]), b"", Outcome::Likely(found)),
+            ("login of another length", &packet(LOGIN, &[8, 0, 0, 0, 4, 0, 0, 0x74, 0]), b"", Outcome::No),
+            ("batch answered by another protocol", &batch, b"HTTP/1.1 400", Outcome::No),
             ("option outside the packet", &packet(PRELOGIN, &outside), b"", Outcome::No),
             ("options without an end", &packet(PRELOGIN, &[0, 0, 0, 0, 1]), b"", Outcome::No),
             ("answered by another protocol", &asked, b"HTTP/1.1 400", Outcome::No),
@@ -256,7 +314,7 @@ mod tests {
         for (name, client, server, want) in cases {
             let probe = |client, server| Tds.probe(Heads { client, server, ..Heads::default() });
             assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
+            if *want != Outcome::No && client.first() == Some(&PRELOGIN) {
                 for end in 0..client.len() {
                     assert_ne!(
                         probe(client.get(..end).unwrap_or_default(), server),
