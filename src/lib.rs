@@ -20,6 +20,7 @@
 //! threads.
 
 pub mod capture;
+pub mod cli;
 pub mod detect;
 pub mod error;
 pub mod flow;
@@ -27,6 +28,7 @@ pub mod grade;
 pub mod link;
 pub mod model;
 pub mod net;
+pub mod pipeline;
 pub mod quic;
 pub mod report;
 pub mod tally;

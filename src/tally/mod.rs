@@ -12,6 +12,7 @@ mod groups;
 mod label;
 mod strength;
 mod table;
+pub(crate) mod testing;
 mod tls;
 
 use std::borrow::Cow;
