@@ -3,7 +3,21 @@
 use super::registry;
 
 /// Names and texts. The first is the default; those in [`PARTS`] are there to be inherited.
-const POLICIES: &[(&str, &str)] = &[("bcp195", include_str!("policies/bcp195.toml"))];
+const POLICIES: &[(&str, &str)] = &[
+    ("bcp195", include_str!("policies/bcp195.toml")),
+    ("iana", include_str!("policies/iana.toml")),
+    ("mozilla-modern", include_str!("policies/mozilla-modern.toml")),
+    ("mozilla-intermediate", include_str!("policies/mozilla-intermediate.toml")),
+    ("nist-800-52r2", include_str!("policies/nist-800-52r2.toml")),
+    ("bsi-tr-02102-2", include_str!("policies/bsi-tr-02102-2.toml")),
+    ("ncsc-nl-2025", include_str!("policies/ncsc-nl-2025.toml")),
+    ("anssi", include_str!("policies/anssi.toml")),
+    ("cnsa-1.0", include_str!("policies/cnsa-1.0.toml")),
+    ("cnsa-2.0", include_str!("policies/cnsa-2.0.toml")),
+    ("pci-dss-4", include_str!("policies/pci-dss-4.toml")),
+    ("ciphersuite-info", include_str!("policies/ciphersuite-info.toml")),
+    ("ssllabs-negotiated", include_str!("policies/ssllabs-negotiated.toml")),
+];
 
 /// Rules that several policies share.
 const PARTS: &[(&str, &str)] = &[
@@ -29,4 +43,28 @@ pub(super) fn unknown(name: &str) -> String {
     let hint = registry::nearest(name, names.iter().copied()).map(|near| format!("; did you mean {near}?"));
     let hint = hint.unwrap_or_default();
     format!("`{name}` is no built-in policy and no file{hint} Built in: {}", names.join(", "))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use super::*;
+    use crate::grade::Policy;
+
+    #[test]
+    fn every_policy_loads_under_its_name() {
+        for (name, _) in POLICIES.iter().chain(PARTS) {
+            let policy = Policy::load(name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(policy.name(), *name);
+            assert!(!policy.rules().is_empty() && !policy.about().is_empty(), "{name}");
+        }
+        assert_eq!(builtin_names().len(), 13);
+        assert_eq!(builtin_names()[0], "bcp195");
+    }
+
+    #[test]
+    fn unknown_names_get_a_hint() {
+        let error = Policy::load("mozila-modern").unwrap_err().to_string();
+        assert!(error.contains("did you mean mozilla-modern?") && error.contains("cnsa-2.0"), "{error}");
+    }
 }

@@ -266,6 +266,7 @@ fn all(tests: &[Test], seen: &Seen<'_>) -> Option<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

@@ -452,7 +452,8 @@ fn suite_test(when: &When) -> Checked<Option<Test>> {
         (&when.mac, "mac", |suite| suite.mac),
         (&when.recommended, "recommended", |suite| suite.recommended),
     ];
-    let flags: [(Option<bool>, fn(&Suite) -> bool); 4] = [
+    type Has = fn(&Suite) -> bool;
+    let flags: [(Option<bool>, Has); 4] = [
         (when.aead, |suite| suite.aead),
         (when.export, |suite| suite.export),
         (when.forward_secrecy, |suite| suite.forward_secrecy),

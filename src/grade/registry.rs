@@ -311,6 +311,7 @@ fn read_group([code, name, family, bits, recommended, _reference]: [&'static str
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 
@@ -330,7 +331,8 @@ mod tests {
 
     #[test]
     fn parts() {
-        let cases: &[(u16, &str, [&str; 5], u16, bool, bool)] = &[
+        type Case = (u16, &'static str, [&'static str; 5], u16, bool, bool);
+        let cases: &[Case] = &[
             (0x1301, "TLS_AES_128_GCM_SHA256", ["tls13", "tls13", "aes", "gcm", "aead"], 128, true, true),
             (0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", ["ecdhe", "rsa", "aes", "gcm", "aead"], 128, true, true),
             (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA", ["rsa", "rsa", "3des", "cbc", "sha1"], 112, false, false),
