@@ -137,14 +137,14 @@ impl Target {
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::File(file) => file.out.write(bytes),
+            Self::File(file) => file.write(bytes),
             Self::Stdout(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) => file.out.flush(),
+            Self::File(file) => file.flush(),
             Self::Stdout(out) => out.flush(),
         }
     }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 
 /// How much of a packet capture is encrypted, how well, and why.
 #[derive(Parser)]
-#[command(name = "tlscov", version, max_term_width = 100, after_help = EXAMPLES, infer_subcommands = true)]
+#[command(name = "tlscov", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -64,9 +64,13 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version go to stdout with status 0, mistakes to stderr with status 2. A closed pipe is no error.
+            if error.use_stderr() {
+                say("error", &one_line(&error));
+                return ExitCode::from(2);
+            }
+            // Help or the version, on stdout; a closed pipe is no error.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return ExitCode::SUCCESS;
         }
     };
     match execute(arguments.command) {
@@ -100,6 +104,14 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<ExitCode>) -> Result<E
     let status = write(&mut out)?;
     out.flush()?;
     Ok(status)
+}
+
+/// What is wrong with the arguments, and where to read on.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.strip_prefix("error:").unwrap_or(first).split_whitespace().collect();
+    format!("{}; see --help", words.join(" "))
 }
 
 /// One line on stderr about an error.

@@ -6,43 +6,72 @@ use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
 use anstream::adapter::strip_bytes;
+use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::report::{Format, Report, format_named};
 
-/// Writes `report` to `path`, or to standard output: in `format`, else as text on a terminal and as JSON elsewhere.
-pub(super) fn write_report(report: &Report, path: Option<&Path>, format: Option<&'static Format>) -> Result<()> {
-    let default = if path.is_none() && io::stdout().is_terminal() { "text" } else { "json" };
-    let format = format.or_else(|| format_named(default));
-    let format = format.ok_or_else(|| Error::usage("--format", "no such format"))?;
-    let mut text = Vec::new();
-    (format.write)(report, &mut text)?;
-    match path {
-        Some(path) => to_file(path, |out| out.write_all(&strip_bytes(&text).into_vec())),
-        None => {
-            let mut out = AutoStream::auto(io::stdout());
-            out.write_all(&text)?;
-            Ok(out.flush()?)
+/// Where a report goes and in which format: the options of every command that writes one.
+#[derive(Args)]
+pub(super) struct ReportOptions {
+    /// Write the report to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<&'static Format>,
+}
+
+/// Where a report will go.
+pub(super) struct ReportOutput {
+    format: &'static Format,
+    /// `None` for standard output.
+    file: Option<AtomicFile>,
+}
+
+impl ReportOptions {
+    /// Opens the output, so that a mistake in its name shows before hours of reading and not after.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn open(&self) -> Result<ReportOutput> {
+        let default = if self.output.is_none() && io::stdout().is_terminal() { "text" } else { "json" };
+        let format = self.format.or_else(|| format_named(default));
+        let format = format.ok_or_else(|| Error::usage("--format", "no such format"))?;
+        Ok(ReportOutput { format, file: self.output.as_deref().map(AtomicFile::create).transpose()? })
+    }
+}
+
+impl ReportOutput {
+    /// Writes `report`.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write(self, report: &Report) -> Result<()> {
+        let mut text = Vec::new();
+        (self.format.write)(report, &mut text)?;
+        match self.file {
+            Some(mut file) => {
+                file.write_all(&strip_bytes(&text).into_vec())?;
+                file.finish()
+            }
+            None => {
+                let mut out = AutoStream::auto(io::stdout());
+                out.write_all(&text)?;
+                Ok(out.flush()?)
+            }
         }
     }
 }
 
 /// The format named on the command line.
-pub(super) fn parse_format(name: &str) -> std::result::Result<&'static Format, String> {
+fn parse_format(name: &str) -> std::result::Result<&'static Format, String> {
     format_named(name).ok_or_else(|| format!("expected one of {}", crate::report::names().join(", ")))
-}
-
-/// Writes a file: under another name first, so that `path` never holds half of it.
-pub(super) fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    let written = write(&mut file.out).map_err(|error| cannot_write(path, &error));
-    written.and_then(|()| file.finish())
 }
 
 /// A file that takes its name when it is finished; before that, dropping it leaves nothing behind.
 pub(super) struct AtomicFile {
-    /// Write here.
-    pub out: BufWriter<File>,
+    out: BufWriter<File>,
     path: PathBuf,
     /// The file under its first name; `None` when it is written in place.
     unfinished: Option<PathBuf>,
@@ -83,6 +112,21 @@ impl AtomicFile {
     }
 }
 
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).map_err(|error| named(&self.path, &error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().map_err(|error| named(&self.path, &error))
+    }
+}
+
+/// The same error with the file in its text.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), cannot_write(path, error).to_string())
+}
+
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(unfinished) = &self.unfinished {
@@ -105,13 +149,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
         fs::write(&path, "old").unwrap();
-        let failed = to_file(&path, |out| {
-            out.write_all(b"half")?;
-            Err(io::Error::other("disk full"))
-        });
-        assert_eq!(failed.unwrap_err().to_string(), format!("{}: cannot be written: disk full", path.display()));
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        file.flush().unwrap();
+        drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        to_file(&path, |out| out.write_all(b"new")).unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
     }
@@ -120,7 +165,7 @@ mod tests {
     fn a_missing_folder_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("report.json");
-        let error = to_file(&path, |_| Ok(())).unwrap_err().to_string();
+        let error = AtomicFile::create(&path).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("report.json: cannot be written"), "{error}");
     }
 }

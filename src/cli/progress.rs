@@ -56,7 +56,8 @@ impl Progress {
 }
 
 fn bar(total: Option<u64>) -> ProgressBar {
-    const KNOWN: &str = "{bar:32} {percent:>3}%  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+    const KNOWN: &str =
+        "{bar:32} {percent:>3}%  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
     const UNKNOWN: &str = "{spinner} {decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}";
     let (bar, template) = match total {
         Some(total) => (ProgressBar::new(total), KNOWN),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Outcome;
-use super::output::{parse_format, write_report};
+use super::output::ReportOptions;
 use crate::error::{Error, Result};
-use crate::report::{Format, Report};
+use crate::report::Report;
 use crate::tally::Tally;
 
 /// Join reports of different captures into one, exactly as if the captures had been read together
@@ -18,12 +18,8 @@ pub(super) struct Merge {
     /// Reports as `scan --format json` writes them; `-` for standard input
     #[arg(required = true, value_name = "REPORT")]
     reports: Vec<PathBuf>,
-    /// Write to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
-    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
-    format: Option<&'static Format>,
+    #[command(flatten)]
+    output: ReportOptions,
 }
 
 const MERGE_EXAMPLES: &str = "\
@@ -38,12 +34,8 @@ pub(super) struct Render {
     /// A report as `scan --format json` writes it; `-` for standard input
     #[arg(value_name = "REPORT")]
     report: PathBuf,
-    /// Write to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
-    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
-    format: Option<&'static Format>,
+    #[command(flatten)]
+    output: ReportOptions,
 }
 
 const RENDER_EXAMPLES: &str = "\
@@ -58,14 +50,14 @@ impl Merge {
         for path in &self.reports {
             sums.merge(tally(path)?);
         }
-        write_report(&Report::new(&sums), self.output.as_deref(), self.format)?;
+        self.output.open()?.write(&Report::new(&sums))?;
         Ok(Outcome::Done)
     }
 }
 
 impl Render {
     pub fn run(&self) -> Result<Outcome> {
-        write_report(&read(&self.report)?, self.output.as_deref(), self.format)?;
+        self.output.open()?.write(&read(&self.report)?)?;
         Ok(Outcome::Done)
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::flows::Sink;
-use super::output::{parse_format, write_report};
-use super::read::Read;
 use super::Outcome;
+use super::flows::Sink;
+use super::output::ReportOptions;
+use super::read::Read;
 use crate::error::Result;
-use crate::report::{Format, Report};
+use crate::report::Report;
 
 /// Read captures and report how much of them is encrypted, and how well
 #[derive(Args)]
@@ -17,12 +17,8 @@ use crate::report::{Format, Report};
 pub(super) struct Scan {
     #[command(flatten)]
     read: Read,
-    /// Write the report to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
-    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
-    format: Option<&'static Format>,
+    #[command(flatten)]
+    report: ReportOptions,
     /// Write a record of each flow to this file as well: .jsonl or .csv
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
@@ -39,6 +35,7 @@ Examples:
 impl Scan {
     pub fn run(&self) -> Result<Outcome> {
         let policies = self.read.policies()?;
+        let output = self.report.open()?;
         let (tally, outcome) = match &self.flows {
             None => self.read.run(policies, None)?,
             Some(path) => {
@@ -49,7 +46,7 @@ impl Scan {
             }
         };
         if let Some(tally) = tally {
-            write_report(&Report::new(&tally), self.output.as_deref(), self.format)?;
+            output.write(&Report::new(&tally))?;
         }
         Ok(outcome)
     }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::Outcome;
 use crate::error::Result;
-use crate::report::{FlowRecord, Report};
+use crate::report::{self, FlowRecord, Report};
 
 /// Print the JSON Schema of a report, a flow record or a policy file
 #[derive(Args)]
@@ -34,8 +34,8 @@ enum Of {
 impl Schema {
     pub fn run(&self) -> Result<Outcome> {
         let schema = match self.of {
-            Of::Report => schemars::schema_for!(Report),
-            Of::Flow => schemars::schema_for!(FlowRecord<'_>),
+            Of::Report => report::schema::<Report>(),
+            Of::Flow => report::schema::<FlowRecord<'_>>(),
             Of::Policy => crate::grade::file::schema(),
         };
         super::to_stdout(|out| {

@@ -116,7 +116,8 @@ pub(crate) fn office_tally() -> Tally {
     let mut tally = Tally::default();
     let policies: Vec<Policy> = Policy::builtin("bcp195").into_iter().collect();
     for flow in office() {
-        let verdicts: Vec<_> = policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect();
+        let verdicts: Vec<_> =
+            policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect();
         tally.add_flow(&flow, &verdicts);
     }
     tally.name_policies(&policies);
