@@ -39,6 +39,8 @@ pub(super) fn ether_type(cursor: &mut Cursor<'_>, outer: u16) -> Read {
         MACSEC => return macsec(cursor),
         BRIDGED => Step::Next(Layer::Ethernet),
         PPP => Step::Next(Layer::Ppp),
+        APPLETALK => appletalk(cursor),
+        DECNET => decnet(cursor),
         _ => named(ether_type),
     })
 }
@@ -49,6 +51,8 @@ const BRIDGED: u16 = 0x6558;
 const PPP: u16 = 0x880b;
 const MACSEC: u16 = 0x88e5;
 const HSR: u16 = 0x892f;
+const APPLETALK: u16 = 0x809b;
+const DECNET: u16 = 0x6003;
 
 /// Tags that end in the next type: VLANs (also of several vendors), high-availability seamless redundancy.
 #[inline]
@@ -104,6 +108,26 @@ fn macsec(cursor: &mut Cursor<'_>) -> Read {
     Ok(Step::Next(Layer::EtherType(inner)))
 }
 
+/// The long header of DDP ("Inside AppleTalk", chapter 4): routing, names, echo and zones keep the network running.
+pub(super) fn appletalk(cursor: &Cursor<'_>) -> Step {
+    match cursor.left().get(12) {
+        Some(1 | 2 | 4 | 5 | 6) => Step::Control("appletalk"),
+        _ => Step::Opaque("appletalk"),
+    }
+}
+
+/// DECnet phase IV routing layer: length, perhaps padding, then flags whose lowest bit marks a control message.
+fn decnet(cursor: &Cursor<'_>) -> Step {
+    match cursor.left() {
+        [_, _, padding, rest @ ..] if padding & 0x80 != 0 => {
+            let flags = usize::from(padding & 0x7f).checked_sub(1).and_then(|at| rest.get(at));
+            if flags.is_some_and(|flags| flags & 1 != 0) { Step::Control("decnet") } else { Step::Opaque("decnet") }
+        }
+        [_, _, flags, ..] if flags & 1 != 0 => Step::Control("decnet"),
+        _ => Step::Opaque("decnet"),
+    }
+}
+
 /// EtherTypes with nothing further to open.
 fn named(ether_type: u16) -> Step {
     match ether_type {
@@ -116,10 +140,8 @@ fn named(ether_type: u16) -> Step {
         0x22f4 => Step::Control("isis"),
         0x2000 => Step::Control("cdp"),
         0x6001 | 0x6002 => Step::Control("mop"),
-        0x6003 => Step::Opaque("decnet"),
         0x6004 => Step::Plain("lat"),
         0x8035 => Step::Control("rarp"),
-        0x809b => Step::Opaque("appletalk"),
         0x80f3 => Step::Control("aarp"),
         0x8137 | 0x8138 => Step::Opaque("ipx"),
         0x8204 => Step::Opaque("qnx"),
@@ -148,6 +170,7 @@ fn named(ether_type: u16) -> Step {
         0x88fb => Step::Control("prp"),
         0x8902 => Step::Control("cfm"),
         0x8906 => Step::Opaque("fcoe"),
+        0x890d => Step::Control("tdls"),
         0x8914 => Step::Control("fip"),
         0x8915 => Step::Opaque("roce"),
         0x8947 => Step::Opaque("geonetworking"),
@@ -177,6 +200,11 @@ mod tests {
             ("length", 0x0003, &[0x42, 0x42, 3], Ok(Step::Next(Layer::Llc))),
             ("between length and type", 0x05f0, &[0, 0], Ok(Step::Opaque("ethernet"))),
             ("redundancy tag", HSR, &[0, 0, 0, 1, 0x08, 0x00], next(0x0800)),
+            ("decnet hello", DECNET, &[0, 0, 0x0b], Ok(Step::Control("decnet"))),
+            ("decnet hello, padded", DECNET, &[0, 0, 0x81, 0x0b], Ok(Step::Control("decnet"))),
+            ("decnet data", DECNET, &[0, 0, 0x26], Ok(Step::Opaque("decnet"))),
+            ("appletalk names", APPLETALK, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], Ok(Step::Control("appletalk"))),
+            ("appletalk data", APPLETALK, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], Ok(Step::Opaque("appletalk"))),
             ("unknown type", 0xabcd, &[], Ok(Step::Opaque("ethernet"))),
         ];
         for (name, outer, rest, want) in cases {

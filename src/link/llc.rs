@@ -4,7 +4,7 @@
 //! ISO/IEC TR 9577 (network layer identifiers).
 //! NetBIOS frames (NBF) carry SMB 1 and know no encryption, hence plain; IPX may carry anything, hence opaque.
 
-use super::{Cursor, Layer, Read, Step};
+use super::{Cursor, Layer, Read, Step, ethernet};
 
 /// Destination and source access point, control, then by access point.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Read {
@@ -73,7 +73,7 @@ pub(super) fn snap(cursor: &mut Cursor<'_>) -> Read {
         ([0, 0, 0x0c], 0x2000) => Step::Control("cdp"),
         ([0, 0x80, 0xc2], 0x0001 | 0x0007) => bridged(cursor),
         ([0, 0x80, 0xc2], 0x000e) => Step::Control("stp"),
-        ([0x08, 0, 0x07], 0x809b) => Step::Opaque("appletalk"),
+        ([0x08, 0, 0x07], 0x809b) => ethernet::appletalk(cursor),
         ([0, 0xe0, 0x2b], _) => Step::Control("extreme-control"),
         _ => Step::Opaque("snap"),
     })

@@ -98,8 +98,8 @@ pub(super) fn c_hdlc(cursor: &mut Cursor<'_>) -> Read {
         0x8035 => Step::Control("slarp"),
         0x2000 => Step::Control("cdp"),
         0xfefe => {
-            // A byte of padding stands before the packet.
-            if cursor.left().starts_with(&[0]) {
+            // A byte of padding stands before the packet; not always zero.
+            if matches!(cursor.left(), [_, 0x81..=0x83, ..]) {
                 cursor.skip(1)?;
             }
             llc::network_layer_id(cursor)?
@@ -191,7 +191,7 @@ mod tests {
             ("session", ppp_ether, &[0x11, 0], Ok(Step::Next(Layer::EtherType(0x8864)))),
             ("discovery", ppp_ether, &[0x11, 9], Ok(Step::Next(Layer::EtherType(0x8863)))),
             ("slarp", c_hdlc, &[0x8f, 0, 0x80, 0x35], Ok(Step::Control("slarp"))),
-            ("isis", c_hdlc, &[0x0f, 0, 0xfe, 0xfe, 0, 0x83], Ok(Step::Control("isis"))),
+            ("isis", c_hdlc, &[0x0f, 0, 0xfe, 0xfe, 0x35, 0x83], Ok(Step::Control("isis"))),
             ("frame relay ip", frame_relay, &[0x18, 0x41, 3, 0xcc, 0x45], ip),
             ("frame relay snap", frame_relay, &[0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0], {
                 Ok(Step::Next(Layer::EtherType(0x0800)))

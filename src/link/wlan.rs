@@ -25,14 +25,19 @@ fn padded_frame(cursor: &mut Cursor<'_>, swapped: bool, padded: bool) -> Read {
         return Err(Loss::MalformedHeader); // protocol version 0 is the only one
     }
     match (kind >> 2) & 0x03 {
-        2 => data(cursor, kind >> 4, flags, padded),
+        2 => {
+            // Who swaps the control field swaps the sequence number too.
+            let sequence = cursor.left().get(if swapped { 23 } else { 22 });
+            let is_later_part = sequence.is_some_and(|byte| byte & 0x0f != 0);
+            data(cursor, kind >> 4, flags, padded, is_later_part)
+        }
         3 => Ok(Step::Opaque("wlan")),
         _ => Ok(Step::Control("wlan")),
     }
 }
 
 /// A data frame: addresses by direction, quality of service, then LLC.
-fn data(cursor: &mut Cursor<'_>, subtype: u8, flags: u8, padded: bool) -> Read {
+fn data(cursor: &mut Cursor<'_>, subtype: u8, flags: u8, padded: bool, is_later_part: bool) -> Read {
     const NO_DATA: u8 = 0x04;
     const QOS: u8 = 0x08;
     const BOTH_DIRECTIONS: u8 = 0x03;
@@ -46,7 +51,6 @@ fn data(cursor: &mut Cursor<'_>, subtype: u8, flags: u8, padded: bool) -> Read {
     if flags & PROTECTED != 0 {
         return Ok(Step::Sealed("wlan"));
     }
-    let fragment = cursor.left().get(22).map_or(0, |byte| byte & 0x0f);
     let mut length = if flags & BOTH_DIRECTIONS == BOTH_DIRECTIONS { 30 } else { 24 };
     let mut several = false;
     if subtype & QOS != 0 {
@@ -54,7 +58,7 @@ fn data(cursor: &mut Cursor<'_>, subtype: u8, flags: u8, padded: bool) -> Read {
         length += if flags & ORDER != 0 { 6 } else { 2 };
     }
     cursor.skip(if padded { usize::next_multiple_of(length, 4) } else { length })?;
-    if fragment != 0 || flags & MORE_FRAGMENTS != 0 {
+    if is_later_part || flags & MORE_FRAGMENTS != 0 {
         return Ok(Step::Opaque("wlan-fragment"));
     }
     if several && cursor.left().get(..6) != Some(&[0xaa, 0xaa, 0x03, 0, 0, 0]) {

@@ -59,7 +59,8 @@ pub struct Datagram {
     /// Fragments are missing or contradict each other: each frame is a [`crate::model::Loss::UnmatchedFragments`].
     ///
     /// When the first fragment was there, `decoded` is still the packet with its ports, and its payload length counts the
-    /// bytes that were seen; else it is a packet with ports 0 and no captured payload (or control, for ICMP and its like).
+    /// bytes that were seen; else it is a packet with ports 0 and no captured payload
+    /// (control for ICMP and its like, opaque for a protocol that is not read).
     pub unmatched: bool,
 }
 
@@ -176,7 +177,13 @@ impl Pool {
     }
 
     /// Adds a fragment; the datagram, if that completes it.
-    fn place(&mut self, fragment: &Fragment, data: &[u8], frames: Frames, done: &mut Vec<Datagram>) -> Option<Datagram> {
+    fn place(
+        &mut self,
+        fragment: &Fragment,
+        data: &[u8],
+        frames: Frames,
+        done: &mut Vec<Datagram>,
+    ) -> Option<Datagram> {
         let key = Key { key: fragment.key, from: fragment.from, id: fragment.id, tunnels: fragment.tunnels };
         let waiting = self.waiting.entry(key).or_insert_with(|| {
             self.ages.insert(self.next_age, key);
@@ -353,20 +360,24 @@ fn differ((a_start, a): (u32, &[u8]), (b_start, b): (u32, &[u8])) -> bool {
 
 /// A fragment without its transport header: what its protocol number tells.
 fn portless(fragment: &Fragment, payload_len: u32) -> Decoded {
-    match transport::control(fragment.key.transport().0) {
-        Some(name) => Decoded::Control(name, fragment.tunnels),
-        None => Decoded::Packet(super::Packet {
-            key: fragment.key,
-            from: fragment.from,
-            tcp_flags: 0,
-            tunnels: fragment.tunnels,
-            seq: 0,
-            ack: 0,
-            payload_start: 0,
-            payload_captured: 0,
-            payload_len,
-        }),
+    let transport = fragment.key.transport();
+    if let Some(name) = transport::control(transport.0) {
+        return Decoded::Control(name, fragment.tunnels);
     }
+    if transport.name().is_none() {
+        return Decoded::Opaque("ip", fragment.tunnels);
+    }
+    Decoded::Packet(super::Packet {
+        key: fragment.key,
+        from: fragment.from,
+        tcp_flags: 0,
+        tunnels: fragment.tunnels,
+        seq: 0,
+        ack: 0,
+        payload_start: 0,
+        payload_captured: 0,
+        payload_len,
+    })
 }
 
 #[cfg(test)]
@@ -380,7 +391,7 @@ mod tests {
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
         packet[2..4].copy_from_slice(&(20 + data.len() as u16).to_be_bytes());
         packet[4..6].copy_from_slice(&id.to_be_bytes());
-        packet[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        packet[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         packet.extend(data);
         packet
     }
@@ -433,14 +444,20 @@ mod tests {
     #[test]
     fn any_order_gives_the_datagram() {
         let whole = udp(40);
-        let parts =
-            [ip_fragment(7, 0, true, &whole[..16]), ip_fragment(7, 16, true, &whole[16..32]), ip_fragment(7, 32, false, &whole[32..])];
+        let parts = [
+            ip_fragment(7, 0, true, &whole[..16]),
+            ip_fragment(7, 16, true, &whole[16..32]),
+            ip_fragment(7, 32, false, &whole[32..]),
+        ];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let done = run(1 << 20, &order.map(|index| parts[index].clone()));
             assert_eq!(done.len(), 1);
             assert!(!done[0].unmatched);
             assert_eq!(done[0].data, whole);
-            assert_eq!((done[0].frames, done[0].wire_bytes, done[0].first_ns, done[0].last_ns), (3, 100, 0, 2_000_000_000));
+            assert_eq!(
+                (done[0].frames, done[0].wire_bytes, done[0].first_ns, done[0].last_ns),
+                (3, 100, 0, 2_000_000_000)
+            );
             let packet = packet(&done[0]);
             assert_eq!((packet.payload_start, packet.payload_captured, packet.payload_len), (8, 32, 32));
             assert_eq!(ports(&done[0]), [1234, 53]);

@@ -22,6 +22,10 @@ mod transport;
 mod tunnel;
 mod walk;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 use crate::model::{FlowKey, Loss, Side, Tunnel};
 
 pub use tunnel::{TUNNELS, TunnelKind};

@@ -53,10 +53,13 @@ fn options(cursor: &mut Cursor<'_>, flags: u8) -> Result<(), Loss> {
 
 fn payload(cursor: &mut Cursor<'_>, flags: u8, protocol: u16) -> Read {
     const ERSPAN: u16 = 0x88be;
+    const ERSPAN_III: u16 = 0x22eb;
     const CACHE_REDIRECT: u16 = 0x883e;
     Ok(match protocol {
         0 if cursor.wire_left() == 0 => Step::Control("gre-keepalive"),
+        // GRE is a part of ERSPAN, which is what the tunnel is called.
         ERSPAN if flags & SEQUENCE == 0 => mirror::ERSPAN_WITHOUT_HEADER,
+        ERSPAN | ERSPAN_III => Step::Next(Layer::EtherType(protocol)),
         CACHE_REDIRECT => {
             // Version 2 of the protocol puts four bytes before the packet.
             if cursor.peek::<1>()?[0] >> 4 != 4 {

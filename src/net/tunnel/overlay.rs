@@ -12,17 +12,15 @@ const VXLAN_GPE: Tunnel = number("vxlan-gpe");
 const GENEVE: Tunnel = number("geneve");
 const NSH: Tunnel = number("nsh");
 
-/// Flags with the I bit only (or with a group policy), reserved bytes zero, Ethernet.
+/// The I bit, a last byte of zero, and Ethernet. Other reserved bits are set by extensions and are to be ignored (RFC 7348
+/// section 5).
 pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Option<Step> {
-    match cursor.take::<8>().ok()? {
-        [0x08, 0, 0, 0, .., 0] => {}
-        [0x88, policy, _, _, .., 0] if policy & !0x48 == 0 => {}
-        _ => return None,
-    }
-    inside::ethernet(cursor).then_some(Step::Open(VXLAN, Layer::Ethernet))
+    const HAS_NETWORK: u8 = 0x08;
+    let &[flags, .., 0] = cursor.take::<8>().ok()? else { return None };
+    (flags & HAS_NETWORK != 0 && inside::ethernet(cursor)).then_some(Step::Open(VXLAN, Layer::Ethernet))
 }
 
-/// The same with the P bit and a protocol.
+/// Reserved bits zero, the I and P bits and a protocol.
 pub(super) fn vxlan_gpe(cursor: &mut Cursor<'_>) -> Option<Step> {
     let &[flags, 0, 0, protocol, _, _, _, 0] = cursor.take::<8>().ok()? else { return None };
     if flags & 0xfe != 0x0c {
@@ -31,7 +29,9 @@ pub(super) fn vxlan_gpe(cursor: &mut Cursor<'_>) -> Option<Step> {
     let layer = match protocol {
         1 | 2 if inside::ip(cursor) => Layer::Ip,
         3 if inside::ethernet(cursor) => Layer::Ethernet,
-        4 if service_path(&mut cursor.clone()).is_ok_and(|(ether_type, inner)| inside::announced(&inner, ether_type)) => {
+        4 if service_path(&mut cursor.clone())
+            .is_ok_and(|(ether_type, inner)| inside::announced(&inner, ether_type)) =>
+        {
             Layer::EtherType(0x894f)
         }
         _ => return None,
