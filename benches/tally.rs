@@ -1,5 +1,7 @@
 //! Adding closed flows to the sums, and working out a report.
 
+#![allow(missing_docs, reason = "criterion_group! makes an item without docs")]
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,5 +1,7 @@
 //! The commands that work on reports, run as a user runs them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +112,7 @@ fn mistakes_are_told_in_one_line() {
         (&["scan", "a.pcap", "--flows", "flows.xlsx"], "--flows"),
         (&["scan", "a.pcap", "-o", "/no/such/folder/report.json"], "/no/such/folder/report.json"),
         (&["scan", "/no/such/capture.pcap"], "/no/such/capture.pcap"),
+        (&["scan", "a.pcap", "--as-of", "yesterday"], "--as-of"),
         (&["schema", "universe"], "universe"),
     ];
     for (arguments, want) in cases {

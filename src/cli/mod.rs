@@ -35,7 +35,9 @@ enum Command {
     Flows(flows::Flows),
     Merge(reports::Merge),
     Render(reports::Render),
+    #[command(after_help = GRADE_EXAMPLES)]
     Grade(grade::Args),
+    #[command(after_help = POLICIES_EXAMPLES)]
     Policies(policies::Args),
     Schema(schema::Schema),
 }
@@ -49,6 +51,17 @@ Examples:
   tlscov merge monday.json tuesday.json -o both.json
 
 Exit status: 0 done, 1 a check failed, 2 an error of use or input.";
+
+const GRADE_EXAMPLES: &str = "\
+Examples:
+  tlscov grade TLS_RSA_WITH_RC4_128_SHA
+  tlscov grade ECDHE-RSA-AES128-GCM-SHA256 0x1301 --policy bcp195 --as-of 2018-08-01";
+
+const POLICIES_EXAMPLES: &str = "\
+Examples:
+  tlscov policies
+  tlscov policies bcp195 --as-of 2018-08-01
+  tlscov policies diff bcp195 mozilla-modern";
 
 /// What a command that did its work has to say.
 enum Outcome {

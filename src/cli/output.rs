@@ -141,6 +141,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::grade::{load, read_date};
 use super::progress::Progress;
 use super::{Outcome, complain, memory, warn};
 use crate::capture::{self, Input};
@@ -23,6 +24,9 @@ pub(super) struct Read {
     /// Grade under this policy: a built-in name or a policy file; may be repeated
     #[arg(long, value_name = "NAME|FILE", default_value = "bcp195")]
     policy: Vec<String>,
+    /// Grade by the rules in force on this day (YYYY-MM-DD) [default: the latest]
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<String>,
     /// Threads to work with [default: all cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -55,7 +59,8 @@ impl Read {
         let mut names = self.policy.clone();
         names.sort();
         names.dedup();
-        let mut policies: Vec<Policy> = names.iter().map(|name| Policy::load(name)).collect::<Result<_>>()?;
+        let date = self.as_of.as_deref().map(read_date).transpose()?;
+        let mut policies: Vec<Policy> = names.iter().map(|name| load(name, date)).collect::<Result<_>>()?;
         policies.sort_by(|a, b| a.name().cmp(b.name()));
         match policies.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
             Some(pair) => Err(Error::usage("--policy", format!("two policies are called {:?}", pair[0].name()))),

@@ -19,6 +19,7 @@ mod number;
 mod restore;
 mod share;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests;
 mod text;
 mod time;

@@ -171,6 +171,9 @@ fn strength(report: &Report) -> String {
         );
         text += &levels(&policy.levels);
         let against: Vec<_> = policy.reasons.iter().filter(|reason| AGAINST.contains(&reason.level.as_str())).collect();
+        if !against.is_empty() {
+            text += &format!("\n  {DIM}why (a flow counts under every reason that applies){DIM:#}\n");
+        }
         for reason in against.iter().take(MOST_ROWS) {
             let what = format!("{} ({})", clean(&reason.reason), first_source(&reason.source));
             let who = format!("{:<12}{:>14}  ", clean(&reason.level), counted(reason.totals.flows, "flow"));

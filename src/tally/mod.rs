@@ -244,6 +244,7 @@ fn merge_units<K: Ord>(into: &mut BTreeMap<K, Units>, from: BTreeMap<K, Units>) 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::testing::{office, office_tally};
     use super::*;
