@@ -257,7 +257,7 @@ fn mysql_server(head: &[u8]) -> Header {
         }
         (0, Some(0xff)) if (4..=1024).contains(&len) => match (u16_le(head, 5), head.get(7..)) {
             // Error numbers start at 1000; a message in text follows.
-            (Some(1000..=4999), Some(text)) => good(text.iter().take(len - 3).all(|byte| *byte >= 0x20), len + 4, 40),
+            (Some(1000..=4999), Some(text)) => good(text.iter().take(len - 3).all(|byte| *byte >= 0x20), len + 4, 50),
             (None, _) => Header::Short,
             _ => Header::Bad,
         },
