@@ -5,14 +5,22 @@
 
 use super::Dissector;
 
+mod brokers;
 mod databases;
+mod desktops;
+mod files;
 mod framed;
+mod industrial;
 mod lines;
 mod mail;
+mod media;
+mod network;
 mod rdp;
 mod shells;
 mod tds;
 mod text;
+#[cfg(test)]
+mod trial;
 mod tunnel;
 mod upgrade;
 mod web;
@@ -23,9 +31,11 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &rdp::Rdp,
     &tds::Tds,
     &web::HTTP,
+    &web::ICY,
+    &media::HTTP2,
     &web::RTSP,
     &web::SIP,
-    &web::ICY,
+    &web::GNUTELLA,
     &mail::SMTP,
     &mail::LMTP,
     &mail::POP3,
@@ -35,10 +45,62 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mail::NNTP,
     &shells::IRC,
     &shells::XMPP,
+    &desktops::Vnc,
+    &desktops::NX,
+    &network::BGP,
+    &files::NETBIOS,
+    &files::RPC,
+    &files::ISCSI,
     &databases::Postgres,
     &databases::AMQP_TLS,
     &databases::LDAP,
     &databases::MYSQL,
+    &brokers::MQTT,
+    &brokers::REDIS,
+    &brokers::ZOOKEEPER,
+    &brokers::ELASTICSEARCH,
+    &brokers::THRIFT,
+    &brokers::MONGO,
+    &brokers::CASSANDRA,
+    &brokers::TNS,
+    &brokers::DRDA,
+    &brokers::STOMP,
+    &brokers::NATS,
+    &brokers::MEMCACHED,
+    &brokers::MEMCACHED_BINARY,
+    &brokers::FASTCGI,
+    &brokers::AJP,
+    &network::DNS,
+    &network::KERBEROS,
+    &network::DIAMETER,
+    &network::SMPP,
+    &network::LDP,
+    &network::OPENFLOW,
+    &industrial::S7COMM,
+    &industrial::ISO_SESSION,
+    &industrial::COTP,
+    &industrial::ENIP,
+    &industrial::DNP3,
+    &industrial::SYNCHROPHASOR,
+    &industrial::IEC104,
+    &industrial::C1222,
+    &industrial::MODBUS,
+    &media::FIX,
+    &media::H225,
+    &media::SKINNY,
+    &media::X11,
+    &media::RTMP,
+    &media::EDONKEY,
+    &brokers::KAFKA,
     &tunnel::Socks,
     &shells::TELNET,
+    &brokers::JSON_RPC,
+    &network::SYSLOG,
+    &network::MSDP,
+    &media::RLOGIN,
+    &media::RSH,
+    &files::LPD,
+    &network::IDENT,
+    &media::MPEG_TS,
+    &network::WHOIS,
 ];

@@ -6,7 +6,7 @@
 
 use super::framed::{Framed, Header, good};
 use super::lines;
-use super::text::{command, holds, line, opening, reply, starts, with_bits};
+use super::text::{command, ending, holds, line, reply, starts, with_bits};
 
 /// FTP control connection.
 pub(super) static FTP: Framed =
@@ -27,7 +27,7 @@ fn ftp_client(head: &[u8]) -> Header {
     ];
     match command(head, WORDS, &["QUIT", "NOOP", "HELP", "AUTH", "STAT", "MODE", "ACCT"]) {
         Header::Good { len, bits: 1.. } => Header::Good { len, bits: 28 },
-        other => other,
+        other => ending(other, head, &["AUTH"]),
     }
 }
 
@@ -119,11 +119,28 @@ fn xmpp(head: &[u8]) -> Header {
         match STREAM.iter().any(|tag| body.starts_with(tag.as_bytes())) {
             true if body.len() > 14 => good(body.get(14).is_some_and(u8::is_ascii_whitespace), usize::MAX, 112),
             _ if "<stream:stream".as_bytes().starts_with(body) => Header::Short,
-            _ => match opening(body, &["<flash:stream"]) {
-                Header::Good { .. } => Header::Good { len: usize::MAX, bits: 100 },
-                other => other,
-            },
+            _ => opening_of_stanza(body),
         }
+    }
+}
+
+/// Stanzas of a stream that began earlier (RFC 6120 section 8).
+fn opening_of_stanza(body: &[u8]) -> Header {
+    const STANZAS: &[&str] = &[
+        "<flash:stream",
+        "<iq type=",
+        "<iq id=",
+        "<iq xml:lang=",
+        "<iq from=",
+        "<iq to=",
+        "<message ",
+        "<presence",
+        "</stream:stream>",
+    ];
+    match STANZAS.iter().find(|start| body.starts_with(start.as_bytes())) {
+        Some(start) => Header::Good { len: usize::MAX, bits: 8 * start.len() as u32 },
+        None if STANZAS.iter().any(|start| start.as_bytes().starts_with(body)) => Header::Short,
+        None => Header::Bad,
     }
 }
 
@@ -138,7 +155,7 @@ fn telnet(head: &[u8]) -> Header {
             let end = head.windows(2).position(|window| window == [0xff, 0xf0]);
             match end {
                 _ if option > 49 && !matches!(option, 69 | 70 | 85..=93 | 200 | 201) => Header::Bad,
-                Some(end) => good(end >= 3 && end <= 512, end + 2, 30),
+                Some(end) => good((3..=512).contains(&end), end + 2, 30),
                 None if head.len() < 512 => Header::Short,
                 None => Header::Bad,
             }
@@ -152,12 +169,13 @@ fn telnet(head: &[u8]) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trial::check;
     use super::*;
-    use crate::detect::{Dissector, Heads, Outcome};
 
     #[test]
     fn probe() {
-        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
+        let cases: &[Row<'_>] = &[
             ("ftp", &FTP, b"USER a\r\n", b"220 b\r\n", "found"),
             ("ftp greeting", &FTP, b"", b"220 b FTP server\r\n", "likely"),
             ("ftp long greeting", &FTP, b"USER a\r\n", b"220-hello\r\n any text\r\n220 b\r\n331 x\r\n", "found"),
@@ -171,14 +189,7 @@ mod tests {
             ("no such option", &TELNET, b"\xff\xfd\x41", b"", "no"),
         ];
         for (name, row, client, server, want) in cases {
-            let outcome = row.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let got = match outcome {
-                Outcome::No => "no",
-                Outcome::NeedMore => "more",
-                Outcome::Likely(_) => "likely",
-                Outcome::Found(_) => "found",
-            };
-            assert_eq!(got, *want, "{name}");
+            check(*row, &[(*name, *client, *server, *want)]);
         }
     }
 }
