@@ -15,7 +15,9 @@ mod lines;
 mod mail;
 mod media;
 mod network;
+mod rdp;
 mod shells;
+mod tds;
 mod text;
 #[cfg(test)]
 mod trial;
@@ -26,6 +28,8 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &rdp::Rdp,
+    &tds::Tds,
     &web::HTTP,
     &web::ICY,
     &media::HTTP2,

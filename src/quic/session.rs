@@ -1,0 +1,172 @@
+//! Reads a QUIC connection on: opens its Initial packets on both sides and hands the hellos to TLS.
+
+use super::frame::{CryptoStream, Frame, frames};
+use super::keys::{InitialKeys, Sender};
+use super::packet::{Kind, Long, Packet, packets};
+use super::version::{Secrets, Version};
+use crate::detect::{Found, Moment, Session, Step};
+use crate::model::{Evidence, Facts, Handshake, TlsFacts};
+use crate::tls::hello::{Carrier, client_hello, server_hello};
+
+/// What is known of a connection so far.
+#[derive(Default)]
+pub(super) struct QuicSession {
+    /// Version of the latest packet that was opened; before one was, of the latest long header.
+    version: Option<Version>,
+    opened: bool,
+    /// What the keys of the client's version were made from.
+    secrets: Option<Secrets>,
+    /// The connection ID that keys are made from.
+    destination: Vec<u8>,
+    client: End,
+    server: End,
+    derivations: u8,
+    datagrams: u16,
+    closed: bool,
+    tls: TlsFacts,
+    plain: Vec<u8>,
+}
+
+/// One side of a connection.
+#[derive(Default)]
+struct End {
+    keys: Option<(Version, InitialKeys)>,
+    stream: CryptoStream,
+    hello: bool,
+    handshake: bool,
+    short: bool,
+}
+
+impl QuicSession {
+    /// Opens an Initial packet into `self.plain`; gives the range of its frames.
+    fn open(&mut self, from_client: bool, packet: &Long<'_>) -> Option<std::ops::Range<usize>> {
+        let sender = if from_client { Sender::Client } else { Sender::Server };
+        let end = if from_client { &mut self.client } else { &mut self.server };
+        // A server may answer in another version (RFC 9368); the connection ID stays.
+        if end.keys.as_ref().is_some_and(|(version, _)| *version != packet.version) {
+            end.keys = None;
+        }
+        if end.keys.is_none() && self.opened && self.derivations < MAX_DERIVATIONS {
+            self.derivations += 1;
+            let secrets = self.secrets.filter(|_| self.version == Some(packet.version));
+            end.keys = secrets
+                .or_else(|| packet.version.secrets().first().copied())
+                .and_then(|secrets| InitialKeys::derive(&secrets, &self.destination, sender))
+                .map(|keys| (packet.version, keys));
+        }
+        if let Some((_, keys)) = &end.keys
+            && let Some(plain) = keys.open(packet, &mut self.plain)
+        {
+            let len = plain.len();
+            return Some(range_at_tag(self.plain.len(), len));
+        }
+        // The first Initial; or the first after a Retry, or of another connection between the same ends.
+        if !from_client || self.destination == packet.destination || self.derivations >= MAX_DERIVATIONS {
+            return None;
+        }
+        self.derivations += 1;
+        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let keys = InitialKeys::derive(secrets, packet.destination, sender)?;
+            let len = keys.open(packet, &mut self.plain)?.len();
+            Some((*secrets, keys, len))
+        })?;
+        self.secrets = Some(secrets);
+        self.destination = packet.destination.to_vec();
+        self.opened = true;
+        self.client.keys = Some((packet.version, keys));
+        self.server.keys = None;
+        self.client.stream = CryptoStream::default();
+        self.server.stream = CryptoStream::default();
+        Some(range_at_tag(self.plain.len(), len))
+    }
+
+    fn initial(&mut self, from_client: bool, packet: &Long<'_>) {
+        let Some(range) = self.open(from_client, packet) else { return };
+        self.version = Some(packet.version);
+        let end = if from_client { &mut self.client } else { &mut self.server };
+        for frame in frames(self.plain.get(range).unwrap_or_default(), packet.version.is_google()) {
+            match frame {
+                Frame::Crypto(offset, data) => end.stream.insert(offset, data),
+                Frame::Close => self.closed = true,
+            }
+        }
+        if packet.version.has_google_crypto() {
+            end.hello |= end.stream.ready().len() >= 4;
+            return;
+        }
+        while let Some((kind, body)) = end.stream.message() {
+            match kind {
+                CLIENT_HELLO if from_client => end.hello |= client_hello(body, &mut self.tls, Carrier::Quic),
+                SERVER_HELLO if !from_client && server_hello(body, &mut self.tls, Carrier::Quic) => {
+                    // A HelloRetryRequest settles nothing.
+                    end.hello |= self.tls.version.is_some();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Protected data follows the hellos: the client sends 1-RTT packets only once it has verified the server.
+    fn completed(&self) -> bool {
+        self.server.hello && (self.client.short || self.client.handshake && self.server.short)
+    }
+}
+
+impl Session for QuicSession {
+    fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
+        self.datagrams = self.datagrams.saturating_add(1);
+        for packet in packets(bytes).take(MAX_PACKETS) {
+            let end = if from_client { &mut self.client } else { &mut self.server };
+            match packet {
+                Packet::Long(long) => {
+                    if !self.opened {
+                        self.version = Some(long.version);
+                    }
+                    match long.kind {
+                        Kind::Initial => self.initial(from_client, &long),
+                        Kind::Handshake => end.handshake = true,
+                        Kind::ZeroRtt | Kind::Retry | Kind::Opaque => {}
+                    }
+                }
+                Packet::Short(_) => end.short = true,
+                Packet::Negotiation(_) => {}
+            }
+        }
+        if self.completed() || self.datagrams >= MAX_SESSION_DATAGRAMS { Step::Done } else { Step::Continue }
+    }
+
+    fn finish(mut self: Box<Self>, found: &mut Found, facts: &mut Facts) {
+        facts.carrier_version = self.version.map(|Version(number)| number);
+        if self.opened {
+            found.evidence = Evidence::Verified;
+            found.client_proven = true;
+        }
+        self.tls.handshake = match (self.client.hello, self.server.hello) {
+            _ if self.completed() => Handshake::Completed,
+            (true, _) | (_, true) if self.closed => Handshake::Failed,
+            (true, true) => Handshake::Opened,
+            (false, false) => Handshake::NotSeen,
+            _ => Handshake::OneSided,
+        };
+        facts.tls = Some(self.tls);
+    }
+
+    fn memory(&self) -> usize {
+        self.plain.capacity() + self.client.stream.memory() + self.server.stream.memory() + 512
+    }
+}
+
+/// Where the frames lie in a buffer of `total` bytes that ends in a tag of 16 bytes.
+fn range_at_tag(total: usize, len: usize) -> std::ops::Range<usize> {
+    let end = total.saturating_sub(16);
+    end.saturating_sub(len)..end
+}
+
+/// Key derivations that one flow is worth: two sides, a Retry, a change of version, and room for hostile traffic.
+const MAX_DERIVATIONS: u8 = 12;
+/// Packets read of one datagram; real ones hold up to four.
+const MAX_PACKETS: usize = 8;
+/// Datagrams after which the end of the handshake is not waited for any longer.
+const MAX_SESSION_DATAGRAMS: u16 = 128;
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
