@@ -456,7 +456,6 @@ impl Negotiation for AmqpTls {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
