@@ -9,7 +9,7 @@
 //! Not handled: MySQL X protocol, Thrift compact protocol, Oracle native network encryption (it is negotiated inside).
 
 use super::framed::{Framed, Header, good, u16_at, u32_at, u32_le};
-use super::text::{command, holds, line, opening};
+use super::text::{command, holds, line, opening, whole};
 
 /// MQTT.
 pub(super) static MQTT: Framed = Framed::alike(&"mqtt", mqtt);
@@ -167,8 +167,13 @@ fn cassandra_server(head: &[u8]) -> Header {
     }
 }
 
-/// `*2\r\n$3\r\n`: an array of bulk strings.
+/// `*2\r\n$3\r\n`: an array of bulk strings; or an inline command.
 fn redis_client(head: &[u8]) -> Header {
+    const INLINE: &[&str] =
+        &["set", "get", "incr", "decr", "del", "ping", "info", "config", "auth", "select", "keys", "expire", "command"];
+    if head.first().is_some_and(u8::is_ascii_alphabetic) {
+        return whole(command(head, INLINE, &[]));
+    }
     let count = match counted(head, b'*') {
         Ok(end) => end,
         Err(other) => return other,
@@ -188,7 +193,10 @@ fn redis_server(head: &[u8]) -> Header {
             Err(other) => other,
         },
         Some(b'+' | b'-' | b'_') => match line(head) {
-            Ok(_) => Header::Good { len: usize::MAX, bits: 12 },
+            Ok((text, _)) => {
+                let plain = text.starts_with(b"+OK") || text.starts_with(b"-ERR");
+                Header::Good { len: usize::MAX, bits: if plain { 24 } else { 12 } }
+            }
             Err(other) => other,
         },
         Some(_) => Header::Bad,
@@ -255,14 +263,6 @@ fn memcached_server(head: &[u8]) -> Header {
     whole(command(head, WORDS, &["OK", "ERROR"]))
 }
 
-/// A message after which no more are looked at: what follows it is data.
-fn whole(header: Header) -> Header {
-    match header {
-        Header::Good { bits, .. } => Header::Good { len: usize::MAX, bits },
-        other => other,
-    }
-}
-
 /// Magic, operation, key length, extras length, data type 0, status, body length.
 fn memcached_binary(head: &[u8], magic: u8) -> Header {
     let ok = |index: usize, test: fn(u8) -> bool| head.get(index).is_none_or(|byte| test(*byte));
@@ -292,9 +292,9 @@ fn kafka_client(head: &[u8]) -> Header {
         return Header::Bad;
     }
     match (u16_at(head, 12), head.get(14..)) {
-        (Some(0xffff), _) => Header::Good { len: len as usize + 4, bits: 40 },
+        (Some(0xffff), _) => Header::Good { len: len as usize + 4, bits: 48 },
         (Some(name @ 1..=249), Some(text)) if u32::from(name) + 10 <= len => match text.get(..usize::from(name)) {
-            Some(text) => good(text.iter().all(u8::is_ascii_graphic), len as usize + 4, 36 + u32::from(name.min(16))),
+            Some(text) => good(text.iter().all(u8::is_ascii_graphic), len as usize + 4, 42 + u32::from(name.min(16))),
             None => Header::Short,
         },
         (None, _) => Header::Short,
@@ -340,7 +340,11 @@ fn elasticsearch(head: &[u8]) -> Header {
         ([] | [b'E'] | [b'E', b'S'], _) | ([b'E', b'S', ..], None) => Header::Short,
         ([b'E', b'S', ..], Some(u32::MAX)) => Header::Good { len: 6, bits: 48 },
         ([b'E', b'S', ..], Some(len @ 13..=0x4000_0000)) => match (head.get(14), head.get(15)) {
-            (Some(0..=0x1f), Some(0)) => Header::Good { len: len as usize + 6, bits: 40 },
+            (Some(0..=0x1f), Some(0)) => {
+                // Request ids count up from 1.
+                let low = u32_at(head, 6) == Some(0);
+                Header::Good { len: len as usize + 6, bits: if low { 64 } else { 40 } }
+            }
             (Some(0..=0x1f) | None, None) => Header::Short,
             _ => Header::Bad,
         },

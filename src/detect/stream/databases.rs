@@ -76,11 +76,15 @@ fn ldap_client(head: &[u8]) -> Header {
     match ldap_message(head) {
         Ok((tag, id, at, len)) => {
             let exact = ldap_exact(head, at, len);
-            good(
-                matches!(tag, 0x60 | 0x42 | 0x63 | 0x66 | 0x68 | 0x4a | 0x6c | 0x6e | 0x50 | 0x77) && id > 0,
-                len,
-                24 + exact,
-            )
+            let known = matches!(tag, 0x60 | 0x42 | 0x63 | 0x66 | 0x68 | 0x4a | 0x6c | 0x6e | 0x50 | 0x77) && id > 0;
+            // A bind names version 2 or 3, a search begins with a name; after StartTLS comes TLS.
+            let content = head.get(at + 2..).unwrap_or_default();
+            let more = match (tag, content) {
+                (0x60, [2, 1, 2 | 3, ..]) => 22,
+                (0x63, [4, ..]) => 8,
+                _ => 0,
+            };
+            good(known, if tag == 0x77 { usize::MAX } else { len }, 24 + exact + more)
         }
         Err(other) => other,
     }
@@ -91,11 +95,14 @@ fn ldap_server(head: &[u8]) -> Header {
     match ldap_message(head) {
         Ok((tag, _, at, len)) => {
             let exact = ldap_exact(head, at, len);
-            good(
-                matches!(tag, 0x61 | 0x64 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | 0x73 | 0x78 | 0x79),
-                len,
-                24 + exact,
-            )
+            let known = matches!(tag, 0x61 | 0x64 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | 0x73 | 0x78 | 0x79);
+            // An LDAPResult begins with its code, an entry with its name.
+            let more = match (tag, head.get(at + 2..).unwrap_or_default()) {
+                (0x64, [4 | 0x82 | 0x81, ..]) => 4,
+                (0x61 | 0x65 | 0x78, [0x0a, 1, ..]) => 16,
+                _ => 0,
+            };
+            good(known, len, 24 + exact + more)
         }
         Err(other) => other,
     }
@@ -165,7 +172,8 @@ fn mysql_client(head: &[u8]) -> Header {
         (1, _) => match (head.get(4..8), head.get(13..32)) {
             (Some(flags), Some(zeros)) => {
                 let secure = flags.get(1).is_some_and(|byte| byte & 0x82 != 0);
-                good(secure && zeros.iter().all(|byte| *byte == 0), len + 4, 64)
+                // The client waits now, or speaks TLS.
+                good(secure && zeros.iter().all(|byte| *byte == 0), usize::MAX, 64)
             }
             _ => Header::Short,
         },
@@ -309,7 +317,8 @@ fn postgres_client(head: &[u8]) -> Header {
             (Some(len @ 9..=10_000), Some(0x0003_0000..=0x0003_0002 | 0x0002_0000)) => match head.get(8..) {
                 // Parameters are pairs of strings; "user" is among them, mostly first.
                 Some(text) if text.iter().take(len as usize - 8).all(|byte| *byte == 0 || *byte >= 0x20) => {
-                    Header::Good { len: len as usize, bits: if text.starts_with(b"user\0") { 90 } else { 50 } }
+                    // The client waits for the answer now.
+                    Header::Good { len: usize::MAX, bits: if text.starts_with(b"user\0") { 90 } else { 50 } }
                 }
                 _ => Header::Bad,
             },

@@ -34,7 +34,7 @@ fn smb(head: &[u8]) -> Header {
                 [] | [0xff | 0xfe | 0xfc] | [0xff | 0xfe | 0xfc, b'S'] | [0xff | 0xfe | 0xfc, b'S', b'M'] => {
                     Header::Short
                 }
-                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 38),
+                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 48),
                 _ => Header::Bad,
             }
         }
@@ -45,7 +45,11 @@ fn smb(head: &[u8]) -> Header {
 /// Session request with two encoded names, positive and negative response, retarget, keep-alive.
 fn session_setup(head: &[u8]) -> Header {
     match *head {
-        [0x81, 0, 0, 0x44, 0x20, ..] => Header::Good { len: 72, bits: 40 },
+        [0x81, 0, 0, 0x44, 0x20, ref name @ ..] => {
+            // The name called, in letters A to P (RFC 1001 section 14.1).
+            let name = name.get(..32).unwrap_or(name);
+            good(name.iter().all(|byte| (b'A'..=b'P').contains(byte)), 72, 40 + name.len() as u32)
+        }
         [0x82 | 0x85, 0, 0, 0, ..] => Header::Good { len: 4, bits: 30 },
         [0x83, 0, 0, 1, 0x80..=0x8f, ..] => Header::Good { len: 5, bits: 32 },
         [0x84, 0, 0, 6, ..] => Header::Good { len: 10, bits: 30 },

@@ -15,6 +15,8 @@ pub(super) static MODBUS: Framed = Framed::directed(&"modbus", |head| modbus(hea
 pub(super) static S7COMM: Framed = Framed::alike(&"s7comm", |head| tpkt(head, s7comm));
 /// MMS and other users of the ISO session layer.
 pub(super) static ISO_SESSION: Framed = Framed::alike(&"iso-session", |head| tpkt(head, iso_session));
+/// ISO-on-TCP of which only the connection request was seen; never more than likely.
+pub(super) static COTP: Framed = Framed::directed(&"cotp", cotp_request, |head| tpkt(head, |_| Header::Short).silent());
 /// EtherNet/IP.
 pub(super) static ENIP: Framed = Framed::alike(&"enip", enip);
 /// IEC 60870-5-104.
@@ -37,8 +39,14 @@ fn modbus(head: &[u8], response: bool) -> Header {
     let whole = usize::from(len) + 6;
     let first = head.get(8).map(|byte| u16::from(*byte));
     match (*function, response) {
-        (0x81..=0xab, true) => good(len == 3, whole, 40),
-        (1..=6 | 8, false) | (5 | 6 | 15 | 16, true) => good(len == 6 || *function == 8 && len >= 6, whole, 40),
+        (0x81..=0xab, true) => good(len == 2 || len == 3, whole, 40),
+        (1..=4, false) => match u16_at(head, 10) {
+            // So many bits or registers are asked for.
+            Some(quantity) => good(len == 6 && (1..=2000).contains(&quantity), whole, 48),
+            None => Header::Short,
+        },
+        (5 | 6 | 8, false) | (5 | 6 | 15 | 16, true) => good(len == 6 || *function == 8 && len >= 6, whole, 40),
+
         (1..=4 | 12 | 17 | 20 | 21 | 23, true) if len > 2 => match first {
             Some(count) => good(len == count + 3, whole, 36),
             None => Header::Short,
@@ -81,7 +89,16 @@ fn tpkt(head: &[u8], inside: fn(&[u8]) -> Header) -> Header {
     }
 }
 
-/// Protocol 0x32 (S7) with a known kind of job and reserved zeros, or 0x72 (S7 plus) in its first, readable version.
+/// A connection request with the parameters of ISO 8073: 03 00, both lengths, e0, no destination yet.
+fn cotp_request(head: &[u8]) -> Header {
+    match tpkt(head, |_| Header::Short) {
+        Header::Good { .. } => good(matches!(head, [3, 0, _, _, _, 0xe0, 0, 0, ..]), usize::MAX, 48),
+        other => other,
+    }
+}
+
+/// Protocol 0x32 (S7) with a known kind of job and reserved zeros, or 0x72 (S7 plus), whose versions sign but
+/// do not encipher.
 fn s7comm(data: &[u8]) -> Header {
     match *data {
         [] | [0x32] | [0x72] => Header::Short,
@@ -89,7 +106,7 @@ fn s7comm(data: &[u8]) -> Header {
             Some(reserved) => good(reserved == [0, 0], 0, 56),
             None => Header::Short,
         },
-        [0x72, 1, ..] => Header::Good { len: 0, bits: 40 },
+        [0x72, 1..=3 | 0xfe, ..] => Header::Good { len: 0, bits: 52 },
         _ => Header::Bad,
     }
 }
@@ -198,7 +215,11 @@ fn synchrophasor(head: &[u8]) -> Header {
                 return Header::Bad;
             }
             match (head.get(..len - 2), u16_at(head, len - 2)) {
-                (Some(frame), Some(crc)) => good(crc_ccitt(frame) == crc, len, 30),
+                (Some(frame), Some(crc)) => {
+                    // A frame that ends with the bytes at hand is surer by its length.
+                    let ends = if head.len() == len { 18 } else { 0 };
+                    good(crc_ccitt(frame) == crc, len, 30 + ends)
+                }
                 _ => Header::Short,
             }
         }
@@ -235,7 +256,7 @@ fn c1222(head: &[u8]) -> Header {
             [0xbe, ref user @ ..] => {
                 let Some(user) = user.get(..12.min(end.saturating_sub(at + 1))) else { return Header::Short };
                 let Some(epsem) = epsem(user) else { return Header::Bad };
-                return good(epsem & 0x0c <= 4 && epsem & 0x80 != 0 && bits >= 28, end, bits + 20);
+                return good(epsem & 0x0c <= 4 && bits >= 28, end, bits + 20);
             }
             _ => return Header::Bad,
         }

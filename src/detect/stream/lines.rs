@@ -153,6 +153,10 @@ impl Negotiation for Lines {
     fn bound(&self) -> usize {
         self.dialect.bound
     }
+
+    fn survives_gap(&self) -> bool {
+        true
+    }
 }
 
 /// The first word of a line.

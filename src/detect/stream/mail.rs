@@ -6,7 +6,7 @@
 
 use super::framed::{Framed, Header};
 use super::lines;
-use super::text::{command, holds, line, reply, starts, with_bits};
+use super::text::{command, ending, holds, line, reply, starts, with_bits};
 
 /// SMTP.
 pub(super) static SMTP: Framed =
@@ -29,11 +29,12 @@ pub(super) static NNTP: Framed =
 
 fn smtp_client(head: &[u8]) -> Header {
     const COMMON: &[&str] = &["QUIT", "NOOP", "HELP", "AUTH"];
-    command(
+    let said = command(
         head,
         &["EHLO", "HELO", "MAIL", "RCPT", "STARTTLS", "RSET", "VRFY", "EXPN", "BDAT", "ETRN", "XCLIENT", "DATA"],
         COMMON,
-    )
+    );
+    ending(said, head, &["DATA", "BDAT", "STARTTLS", "AUTH"])
 }
 
 fn lmtp_client(head: &[u8]) -> Header {
@@ -52,7 +53,8 @@ fn smtp_server(head: &[u8]) -> Header {
 
 fn pop3_client(head: &[u8]) -> Header {
     const COMMON: &[&str] = &["QUIT", "NOOP", "AUTH", "LIST", "STAT", "RSET", "PASS", "USER"];
-    command(head, &["CAPA", "STLS", "APOP", "RETR", "DELE", "UIDL", "TOP", "XTND", "UTF8"], COMMON)
+    let said = command(head, &["CAPA", "STLS", "APOP", "RETR", "DELE", "UIDL", "TOP", "XTND", "UTF8"], COMMON);
+    ending(said, head, &["STLS", "AUTH"])
 }
 
 /// `+OK` and `-ERR` tell POP3 on their own, so the common commands need prove nothing.
@@ -61,9 +63,9 @@ fn pop3_server(head: &[u8]) -> Header {
     for (answer, bits) in ANSWERS {
         if head.starts_with(answer) {
             return match (head.get(answer.len()), line(head)) {
-                (None | Some(b' ' | b'\r' | b'\n'), Ok((text, len))) => {
-                    // A greeting that names itself is enough without a client.
-                    Header::Good { len, bits: bits + if holds(text, "POP") { 24 } else { 0 } }
+                (None | Some(b' ' | b'\r' | b'\n'), Ok((text, _))) => {
+                    // A greeting that names itself is enough without a client. Lines of data may follow.
+                    Header::Good { len: usize::MAX, bits: bits + if holds(text, "POP") { 24 } else { 0 } }
                 }
                 (_, Ok((_, len))) if answer.len() == 2 => Header::Good { len, bits: *bits },
                 (_, Err(other)) => other,
@@ -122,7 +124,11 @@ fn imap_client(head: &[u8]) -> Header {
         _ if !tag_ok => Header::Bad,
         None => Header::Short,
         Some(blank) => match command(head.get(blank + 1..).unwrap_or_default(), WORDS, &[]) {
-            Header::Good { len, bits } => Header::Good { len: len + blank + 1, bits: bits.max(20) },
+            Header::Good { len, bits } => {
+                let rest = head.get(blank + 1..).unwrap_or_default();
+                let tagged = Header::Good { len: len + blank + 1, bits: bits.max(20) };
+                ending(tagged, rest, &["STARTTLS", "AUTHENTICATE", "APPEND", "COMPRESS"])
+            }
             other => other,
         },
     }
@@ -178,7 +184,7 @@ fn imap_server(head: &[u8]) -> Header {
 }
 
 fn sieve_client(head: &[u8]) -> Header {
-    command(
+    let said = command(
         head,
         &[
             "AUTHENTICATE",
@@ -193,7 +199,8 @@ fn sieve_client(head: &[u8]) -> Header {
             "CHECKSCRIPT",
         ],
         &["NOOP"],
-    )
+    );
+    ending(said, head, &["STARTTLS", "AUTHENTICATE", "PUTSCRIPT"])
 }
 
 fn sieve_server(head: &[u8]) -> Header {
@@ -212,7 +219,7 @@ fn sieve_server(head: &[u8]) -> Header {
 }
 
 fn nntp_client(head: &[u8]) -> Header {
-    command(
+    let said = command(
         head,
         &[
             "CAPABILITIES",
@@ -231,7 +238,8 @@ fn nntp_client(head: &[u8]) -> Header {
             "XHDR",
         ],
         &["QUIT", "LIST", "HELP", "DATE", "POST"],
-    )
+    );
+    ending(said, head, &["STARTTLS", "POST", "IHAVE", "TAKETHIS"])
 }
 
 fn nntp_server(head: &[u8]) -> Header {
@@ -243,7 +251,11 @@ fn nntp_server(head: &[u8]) -> Header {
     ];
     let named =
         line(head).is_ok_and(|(text, _)| starts(text, "20") && (holds(text, "NNTP") || holds(text, "InterNetNews")));
-    with_bits(reply(head, CODES), if named { 32 } else { 0 })
+    // Lines of data may follow any reply.
+    match with_bits(reply(head, CODES), if named { 32 } else { 0 }) {
+        Header::Good { bits, .. } => Header::Good { len: usize::MAX, bits },
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) static X11: Framed = Framed::directed(&"x11", x11_client, x11_server)
 /// rlogin.
 pub(super) static RLOGIN: Framed = Framed::directed(&"rlogin", rlogin_client, zero);
 /// rsh and rexec.
-pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, zero);
+pub(super) static RSH: Framed = Framed::directed(&"rsh", rsh_client, rsh_server);
 /// eDonkey, not obfuscated.
 pub(super) static EDONKEY: Framed = Framed::alike(&"edonkey", edonkey);
 
@@ -124,20 +124,22 @@ fn h225(head: &[u8]) -> Header {
     }
 }
 
-/// `8=FIX.4.2<SOH>9=`.
+/// `8=FIX.4.2<SOH>9=65<SOH>`; compressed dialects have another word in place of the version.
 fn fix(head: &[u8]) -> Header {
-    let begin: [&[u8]; 2] = [b"8=FIX.", b"8=FIXT."];
-    match begin.iter().find(|begin| head.starts_with(begin)) {
-        None if begin.iter().any(|begin| begin.starts_with(head)) => Header::Short,
-        None => Header::Bad,
-        Some(_) => match head.iter().take(16).position(|byte| *byte == 1) {
-            Some(end) => match head.get(end + 1..end + 3) {
-                Some(tag) => good(tag == b"9=", usize::MAX, 80),
-                None => Header::Short,
-            },
-            None if head.len() < 16 => Header::Short,
-            None => Header::Bad,
-        },
+    let Some(known) = opens(head, b"8=") else { return Header::Short };
+    let word = head.iter().skip(2).take(13).take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'.').count();
+    let body = match head.get(2 + word..) {
+        _ if !known || word > 12 => return Header::Bad,
+        Some([]) => return Header::Short,
+        Some([1, rest @ ..]) if word > 0 => rest,
+        _ => return Header::Bad,
+    };
+    let digits = body.iter().skip(2).take(7).take_while(|byte| byte.is_ascii_digit()).count();
+    match (opens(body, b"9="), body.get(2 + digits)) {
+        (None, _) => Header::Short,
+        (Some(true), None) if digits < 7 => Header::Short,
+        (Some(true), Some(1)) => good(digits > 0, usize::MAX, 40 + 6 * word.min(8) as u32),
+        _ => Header::Bad,
     }
 }
 
@@ -171,6 +173,17 @@ fn zero(head: &[u8]) -> Header {
     match head.first() {
         None => Header::Short,
         Some(byte) => good(*byte == 0, usize::MAX, 8),
+    }
+}
+
+/// Success, or one and the reason in text.
+fn rsh_server(head: &[u8]) -> Header {
+    match *head {
+        [1, ref reason @ ..] => {
+            let text = reason.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+            good(text && !reason.is_empty() || head.len() == 1, usize::MAX, 8)
+        }
+        _ => zero(head),
     }
 }
 

@@ -7,6 +7,7 @@ use super::Dissector;
 
 mod brokers;
 mod databases;
+mod desktops;
 mod files;
 mod framed;
 mod industrial;
@@ -25,11 +26,12 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &web::ICY,
     &web::HTTP,
     &media::HTTP2,
     &web::RTSP,
     &web::SIP,
-    &web::ICY,
+    &web::GNUTELLA,
     &mail::SMTP,
     &mail::LMTP,
     &mail::POP3,
@@ -39,6 +41,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mail::NNTP,
     &shells::IRC,
     &shells::XMPP,
+    &desktops::Vnc,
+    &desktops::NX,
     &network::BGP,
     &files::SMB,
     &files::NETBIOS,
@@ -73,6 +77,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &industrial::S7COMM,
     &industrial::ISO_SESSION,
     &industrial::OPCUA,
+    &industrial::COTP,
     &industrial::ENIP,
     &industrial::DNP3,
     &industrial::SYNCHROPHASOR,

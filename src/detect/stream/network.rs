@@ -214,9 +214,9 @@ fn syslog(head: &[u8]) -> Header {
         (Some(b'>'), Some(0..=191)) => {}
         _ => return Header::Bad,
     }
-    const DATES: [&[u8]; 13] = [
-        b"1 ", b"Jan ", b"Feb ", b"Mar ", b"Apr ", b"May ", b"Jun ", b"Jul ", b"Aug ", b"Sep ", b"Oct ", b"Nov ",
-        b"Dec ",
+    const DATES: [&[u8]; 14] = [
+        b"20", b"1 ", b"Jan ", b"Feb ", b"Mar ", b"Apr ", b"May ", b"Jun ", b"Jul ", b"Aug ", b"Sep ", b"Oct ",
+        b"Nov ", b"Dec ",
     ];
     let body = rest.get(2 + digits..).unwrap_or_default();
     if !DATES.iter().any(|date| body.starts_with(date)) {

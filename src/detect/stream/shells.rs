@@ -6,7 +6,7 @@
 
 use super::framed::{Framed, Header, good};
 use super::lines;
-use super::text::{command, holds, line, opening, reply, starts, with_bits};
+use super::text::{command, ending, holds, line, reply, starts, with_bits};
 
 /// FTP control connection.
 pub(super) static FTP: Framed =
@@ -27,7 +27,7 @@ fn ftp_client(head: &[u8]) -> Header {
     ];
     match command(head, WORDS, &["QUIT", "NOOP", "HELP", "AUTH", "STAT", "MODE", "ACCT"]) {
         Header::Good { len, bits: 1.. } => Header::Good { len, bits: 28 },
-        other => other,
+        other => ending(other, head, &["AUTH"]),
     }
 }
 
@@ -119,11 +119,28 @@ fn xmpp(head: &[u8]) -> Header {
         match STREAM.iter().any(|tag| body.starts_with(tag.as_bytes())) {
             true if body.len() > 14 => good(body.get(14).is_some_and(u8::is_ascii_whitespace), usize::MAX, 112),
             _ if "<stream:stream".as_bytes().starts_with(body) => Header::Short,
-            _ => match opening(body, &["<flash:stream"]) {
-                Header::Good { .. } => Header::Good { len: usize::MAX, bits: 100 },
-                other => other,
-            },
+            _ => opening_of_stanza(body),
         }
+    }
+}
+
+/// Stanzas of a stream that began earlier (RFC 6120 section 8).
+fn opening_of_stanza(body: &[u8]) -> Header {
+    const STANZAS: &[&str] = &[
+        "<flash:stream",
+        "<iq type=",
+        "<iq id=",
+        "<iq xml:lang=",
+        "<iq from=",
+        "<iq to=",
+        "<message ",
+        "<presence",
+        "</stream:stream>",
+    ];
+    match STANZAS.iter().find(|start| body.starts_with(start.as_bytes())) {
+        Some(start) => Header::Good { len: usize::MAX, bits: 8 * start.len() as u32 },
+        None if STANZAS.iter().any(|start| start.as_bytes().starts_with(body)) => Header::Short,
+        None => Header::Bad,
     }
 }
 

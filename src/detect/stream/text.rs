@@ -61,6 +61,24 @@ pub(super) fn command(head: &[u8], words: &[&str], common: &[&str]) -> Header {
     }
 }
 
+/// After a line that starts with one of `words` comes something else (mail, TLS, credentials): nothing more is looked at.
+pub(super) fn ending(header: Header, head: &[u8], words: &[&str]) -> Header {
+    match header {
+        Header::Good { bits, .. } if words.iter().any(|word| starts(head, word)) => {
+            Header::Good { len: usize::MAX, bits }
+        }
+        other => other,
+    }
+}
+
+/// A message after which no more are looked at: what follows it is data.
+pub(super) fn whole(header: Header) -> Header {
+    match header {
+        Header::Good { bits, .. } => Header::Good { len: usize::MAX, bits },
+        other => other,
+    }
+}
+
 /// A reply line of three digits, one of `codes`, then a blank, a dash, or the end of the line. Worth 20 bits.
 pub(super) fn reply(head: &[u8], codes: &[&str]) -> Header {
     let known = head.get(..3.min(head.len())).unwrap_or_default();

@@ -75,6 +75,11 @@ pub(super) trait Negotiation: Send {
         64 * 1024
     }
 
+    /// Whether the talk can still be followed after bytes of a side were lost.
+    fn survives_gap(&self) -> bool {
+        false
+    }
+
     /// What the agreement opens.
     fn opens(&self) -> Opens {
         Opens::Tls
@@ -257,6 +262,12 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
         }
     }
 
+    fn gap(&mut self, from_client: bool) -> bool {
+        let side = if from_client { &mut self.client } else { &mut self.server };
+        side.take(usize::MAX);
+        self.talk.stage == Stage::Clear && self.negotiation.survives_gap()
+    }
+
     fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts) {
         let carries = !self.client.rest().is_empty() || !self.server.rest().is_empty();
         match (self.negotiation.opens(), self.inside) {
@@ -320,7 +331,7 @@ fn record_len_ok(high: u8, low: u8) -> bool {
 
 /// What a switch leads to: TLS, and the session that reads it.
 fn tls_after_upgrade() -> (Found, Box<dyn Session>) {
-    (Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client(), Box::new(Nothing))
+    (Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client(), crate::tls::session::stream())
 }
 
 /// Reads nothing more.

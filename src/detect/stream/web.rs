@@ -1,4 +1,4 @@
-//! Start lines: HTTP/1 with WebDAV and its kin, RTSP, SIP, ICY; and HTTP CONNECT as a way to TLS.
+//! Start lines: HTTP/1 with WebDAV and its kin, RTSP, SIP, ICY, Gnutella; and the ways from there to TLS.
 //!
 //! Sources: RFC 9112 sections 3 and 4, RFC 2326 section 6, RFC 3261 section 7, RFC 9110 section 9.3.6 (CONNECT),
 //! RFC 2817 (Upgrade: TLS). An Upgrade to websocket or h2c stays in clear (RFC 6455, RFC 9113 section 3.1).
@@ -7,7 +7,7 @@
 
 use super::super::Session;
 use super::framed::{Framed, Header, good};
-use super::text::{line, starts};
+use super::text::{line, opening, starts, whole};
 use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
 use crate::model::Protocol;
 
@@ -25,12 +25,24 @@ fn http_request(head: &[u8]) -> Header {
     start_line(head, "HTTP/1.", true, false)
 }
 
+/// A status line; or text, as servers send that know nothing of heads. It proves nothing and refutes nothing.
 fn http_response(head: &[u8]) -> Header {
-    start_line(head, "HTTP/1.", false, true)
+    const ENOUGH: usize = 16;
+    match start_line(head, "HTTP/1.", false, true) {
+        Header::Bad => {
+            let text = head.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+            match text {
+                true if head.len() >= ENOUGH => Header::Good { len: usize::MAX, bits: 0 },
+                true => Header::Short,
+                false => Header::Bad,
+            }
+        }
+        other => other,
+    }
 }
 
 fn icy_response(head: &[u8]) -> Header {
-    super::text::opening(head, &["ICY 200 OK", "ICY 401 ", "ICY 404 ", "OK2\r\nicy-caps:"])
+    whole(opening(head, &["ICY 200 OK", "ICY 401 ", "ICY 404 ", "OK2\r\nicy-caps:"]))
 }
 
 fn sip(head: &[u8]) -> Header {
@@ -83,6 +95,50 @@ const MAX_METHOD: usize = 24;
 
 fn is_method(byte: u8) -> bool {
     byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')
+}
+
+/// Gnutella, whose handshake may agree on TLS as HTTP's does.
+pub(super) static GNUTELLA: Framed = Framed::text(&"gnutella", gnutella_client, gnutella_server)
+    .with_session(|| Upgrading::open(Protocol(&"gnutella"), Gnutella::default()) as Box<dyn Session>);
+
+fn gnutella_client(head: &[u8]) -> Header {
+    whole(opening(head, &["GNUTELLA CONNECT/", "GNUTELLA/0.6 "]))
+}
+
+fn gnutella_server(head: &[u8]) -> Header {
+    whole(opening(head, &["GNUTELLA/0.6 ", "GNUTELLA OK"]))
+}
+
+/// Three heads: the client offers, the server accepts, the client confirms with `Connection: Upgrade`.
+#[derive(Default)]
+struct Gnutella {
+    granted: bool,
+}
+
+impl Negotiation for Gnutella {
+    fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
+        let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") else {
+            let known = b"GNUTELLA".starts_with(unread.get(..8.min(unread.len())).unwrap_or_default());
+            return if unread.len() > MAX_HEAD || !known { Read::Over } else { Read::Wait };
+        };
+        let head = unread.get(..end).unwrap_or_default();
+        let tls = header(head, "upgrade").is_some_and(|value| starts(value, "TLS/1"));
+        let switches = header(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"upgrade"));
+        match (from_client, head.starts_with(b"GNUTELLA CONNECT")) {
+            (true, true) => {}
+            (true, false) if !switches => return Read::Over,
+            (true, false) => talk.stage = if self.granted { Stage::Agreed } else { Stage::Asked },
+            (false, _) if !tls => return Read::Over,
+            (false, _) => {
+                self.granted = true;
+                talk.offered();
+                if talk.stage == Stage::Asked {
+                    talk.stage = Stage::Agreed;
+                }
+            }
+        }
+        Read::Take(end + 4)
+    }
 }
 
 /// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101.
@@ -179,7 +235,9 @@ mod tests {
             ("request only", &HTTP, b"PROPFIND /a HTTP/1.1\r\n", b"", "likely"),
             ("answer only", &HTTP, b"", b"HTTP/1.0 304 Not\r\n", "likely"),
             ("half a request", &HTTP, b"GET /a/long/pa", b"", "more"),
-            ("another server", &HTTP, b"GET / HTTP/1.1\r\n", b"SSH-2.0-x\r\n", "no"),
+            ("an answer without a head", &HTTP, b"GET / HTTP/1.0\r\n", b"<html>hello</html>", "found"),
+            ("text on one side only", &HTTP, b"", b"<html>hello</html>", "more"),
+            ("a binary answer", &HTTP, b"GET / HTTP/1.1\r\n", b"\x15\x03\x01\0\x02", "no"),
             ("rtsp is not http", &HTTP, b"OPTIONS * RTSP/1.0\r\n", b"", "no"),
             ("http 2 line", &HTTP, b"PRI * HTTP/2.0\r\n", b"", "no"),
             ("lower case", &HTTP, b"get / HTTP/1.1\r\n", b"", "no"),
@@ -198,6 +256,19 @@ mod tests {
         let heads = Heads { client: b"GET / HTTP/1.1\r\n", server: b"\x89PNG\r\n\x1a\n", ..Heads::default() };
         assert!(matches!(HTTP.probe(heads), Outcome::Likely(_)), "the server is in the middle of a body");
         assert_eq!(HTTP.probe(Heads { from_start: true, ..heads }), Outcome::No);
+    }
+
+    #[test]
+    fn gnutella() {
+        const ASK: &[u8] = b"GNUTELLA CONNECT/0.6\r\nUpgrade: TLS/1.0\r\n\r\n";
+        const YES: &[u8] = b"GNUTELLA/0.6 200 OK\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n";
+        const DO: &[u8] = b"GNUTELLA/0.6 200 OK\r\nConnection: Upgrade\r\n\r\n";
+        check(&GNUTELLA, &[("both", ASK, YES, "found"), ("http", b"GET / HTTP/1.1\r\n", b"", "no")]);
+        let open = || GNUTELLA.session(crate::detect::Found::plaintext(GNUTELLA.protocol)).expect("session");
+        let used = (Some(UpgradeOutcome::Used), Some(HELLO.len()));
+        assert_eq!(run(open(), &[(true, ASK), (false, YES), (true, DO), (true, HELLO)]), used);
+        assert_eq!(run(open(), &[(true, ASK), (true, DO), (false, YES), (true, HELLO)]), used);
+        assert_eq!(run(open(), &[(true, ASK), (false, b"GNUTELLA/0.6 200 OK\r\n\r\n"), (true, DO)]), (None, None));
     }
 
     #[test]
