@@ -40,8 +40,7 @@ struct Sums {
 
 impl Sums {
     fn of(bytes: &[u8]) -> Self {
-        let mut sums =
-            Self { len: 0, ones: 0, printable: 0, binary: 0, longest_run: 0, high: [0; 16], low: [0; 16] };
+        let mut sums = Self { len: 0, ones: 0, printable: 0, binary: 0, longest_run: 0, high: [0; 16], low: [0; 16] };
         let mut run = 0;
         for byte in bytes {
             sums.len += 1;
@@ -60,7 +59,9 @@ impl Sums {
     fn is_text(&self) -> bool {
         let white = self.len - self.printable - self.binary;
         // What is neither may be UTF-8; that alone is no text.
-        self.printable * 2 >= self.len && (self.printable + white) * 20 >= self.len * 19 && self.binary * 100 <= self.len
+        self.printable * 2 >= self.len
+            && (self.printable + white) * 20 >= self.len * 19
+            && self.binary * 100 <= self.len
     }
 
     /// Whether one of the published rules lets a payload pass as not fully encrypted.

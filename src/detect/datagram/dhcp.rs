@@ -24,8 +24,9 @@ fn v4(reader: &mut Reader<'_>) -> Check {
     reader.skip(24)?; // transaction, seconds, flags, four addresses
     let address = reader.take(16)?;
     let padded = address.get(length..).unwrap_or_default().iter().all(|byte| *byte == 0);
+    reader.favours(padded && length <= 8, 14);
     let server_name = reader.take(64)?;
-    reader.favours(padded && length <= 8 && server_name.iter().all(|byte| *byte == 0), 24);
+    reader.favours(padded && length <= 8 && server_name.iter().all(|byte| *byte == 0), 10);
     reader.skip(128)?;
     if reader.left() >= 4 && reader.u32()? == 0x6382_5363 {
         return reader.holds(true, 32);

@@ -1,7 +1,8 @@
 //! Discovery and small home-network protocols: SLP, NAT-PMP and PCP, LIFX, XDMCP, lwres, RADIUS beside them.
 //!
 //! Sources: RFC 2608 section 8 and RFC 2165 section 4 (SLP), RFC 6886 section 3 (NAT-PMP), RFC 6887 section 7 (PCP), the LIFX
-//! LAN protocol documentation, the XDMCP specification section 5, BIND's lwpacket.h, RFC 2865 section 3 (RADIUS).
+//! LAN protocol documentation, the XDMCP specification section 5, BIND's lwpacket.h, nmap's
+//! ubiquiti-discovery.nse, RFC 2865 section 3 (RADIUS).
 //! Evidence: version and function numbers, and lengths that end with the datagram.
 
 use super::shape::{Check, Reader, Shape, Stop};
@@ -16,6 +17,8 @@ pub(super) static LIFX: Shape = Shape::new(&"lifx", lifx);
 pub(super) static XDMCP: Shape = Shape::new(&"xdmcp", xdmcp);
 /// BIND's lightweight resolver.
 pub(super) static LWRES: Shape = Shape::new(&"lwres", lwres);
+/// Ubiquiti device discovery.
+pub(super) static UBIQUITI: Shape = Shape::new(&"ubiquiti-discovery", ubiquiti);
 /// RADIUS: passwords are hidden, the rest is readable.
 pub(super) static RADIUS: Shape = Shape::new(&"radius", radius);
 
@@ -118,6 +121,21 @@ fn lwres(reader: &mut Reader<'_>) -> Check {
     reader.holds(matches!(operation, 1..=3 | 0x10001..=0x10003), 20)
 }
 
+fn ubiquiti(reader: &mut Reader<'_>) -> Check {
+    let version = reader.u8()?;
+    let command = reader.u8()?;
+    reader.holds(matches!(version, 1 | 2) && command <= 11, 10)?;
+    let length = usize::from(reader.u16()?);
+    reader.covers_rest(length, if length == 0 { 8 } else { 14 })?;
+    while reader.left() > 0 {
+        let kind = reader.u8()?;
+        let length = usize::from(reader.u16()?);
+        reader.holds(kind != 0 && kind < 0x40 && length <= reader.left(), 6)?;
+        reader.skip(length)?;
+    }
+    reader.end(8)
+}
+
 fn radius(reader: &mut Reader<'_>) -> Check {
     let code = reader.u8()?;
     reader.holds(matches!(code, 1..=5 | 11..=13 | 40..=45), 4)?;
@@ -143,38 +161,66 @@ mod tests {
 
     #[test]
     fn services() {
-        table(&SLP, &[
-            ("version 2", "02 01 000010 0000 000000 1234 0002 656e", 'f'),
-            ("version 2, length wrong", "02 01 000011 0000 000000 1234 0002 656e", 'n'),
-            ("version 1", "01 01 000c 00 00 656e 0003 1234", 'f'),
-            ("function 12", "01 0c 000c 00 00 656e 0003 1234", 'n'),
-        ]);
-        table(&PORT_CONTROL, &[
-            ("address wanted", "00 00", 'm'),
-            ("address", "00 80 0000 00000e10 c0000201", 'l'),
-            ("mapping", "00 01 0000 1f90 1f90 00000e10", 'l'),
-            ("mapping, reserved set", "00 01 0100 1f90 1f90 00000e10", 'n'),
-            ("second generation", "02 01 00 00 00000e10 00000000000000000000ffffc0000201 00000000", 'f'),
-        ]);
+        table(
+            &SLP,
+            &[
+                ("version 2", "02 01 000010 0000 000000 1234 0002 656e", 'f'),
+                ("version 2, length wrong", "02 01 000011 0000 000000 1234 0002 656e", 'n'),
+                ("version 1", "01 01 000c 00 00 656e 0003 1234", 'f'),
+                ("function 12", "01 0c 000c 00 00 656e 0003 1234", 'n'),
+            ],
+        );
+        table(
+            &PORT_CONTROL,
+            &[
+                ("address wanted", "00 00", 'm'),
+                ("address", "00 80 0000 00000e10 c0000201", 'l'),
+                ("mapping", "00 01 0000 1f90 1f90 00000e10", 'l'),
+                ("mapping, reserved set", "00 01 0100 1f90 1f90 00000e10", 'n'),
+                ("second generation", "02 01 00 00 00000e10 00000000000000000000ffffc0000201 00000000", 'f'),
+            ],
+        );
     }
 
     #[test]
     fn others() {
-        table(&LIFX, &[
-            ("get", "2400 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'f'),
-            ("length wrong", "2500 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'n'),
-        ]);
+        table(
+            &LIFX,
+            &[
+                ("get", "2400 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000", 'f'),
+                (
+                    "length wrong",
+                    "2500 0034 11223344 d073d5000102 0000 000000000000 01 01 0000000000000000 0200 0000",
+                    'n',
+                ),
+            ],
+        );
+        table(
+            &UBIQUITI,
+            &[
+                ("announcement", "02 06 0012 02 000a 00112233445566778899 0a 0002 aabb", 'f'),
+                ("part too long", "02 06 0012 02 000a 00112233445566778899 0a 0003 aabb", 'n'),
+                ("request", "01 00 0000", 'l'),
+                ("length wrong", "01 00 0001", 'n'),
+            ],
+        );
         table(&XDMCP, &[("query", "0001 0002 0001 00", 'f'), ("operation 14", "0001 000e 0001 00", 'n')]);
-        table(&LWRES, &[
-            ("no-op", "0000 0010 0000 0000 00000001 00000001", 'f'),
-            ("operation 9", "0000 0010 0000 0000 00000001 00000009", 'n'),
-        ]);
+        table(
+            &LWRES,
+            &[
+                ("no-op", "0000 0010 0000 0000 00000001 00000001", 'f'),
+                ("operation 9", "0000 0010 0000 0000 00000001 00000009", 'n'),
+            ],
+        );
         let authenticator = "00112233445566778899aabbccddeeff";
-        table(&RADIUS, &[
-            ("request", &format!("01 07 0019 {authenticator} 01 05 626f62"), 'l'),
-            ("two attributes", &format!("01 07 001f {authenticator} 01 05 626f62 04 06 c0000201"), 'f'),
-            ("attribute too long", &format!("01 07 0019 {authenticator} 01 06 626f62"), 'n'),
-            ("code 9", &format!("09 07 0019 {authenticator} 01 05 626f62"), 'n'),
-        ]);
+        table(
+            &RADIUS,
+            &[
+                ("request", &format!("01 07 0019 {authenticator} 01 05 626f62"), 'l'),
+                ("two attributes", &format!("01 07 001f {authenticator} 01 05 626f62 04 06 c0000201"), 'f'),
+                ("attribute too long", &format!("01 07 0019 {authenticator} 01 06 626f62"), 'n'),
+                ("code 9", &format!("09 07 0019 {authenticator} 01 05 626f62"), 'n'),
+            ],
+        );
     }
 }

@@ -76,7 +76,7 @@ struct Message {
 
 impl Message {
     fn read(datagram: Datagram<'_>) -> Option<Self> {
-        for walk in [Self::walk, Self::walk_question] {
+        for walk in [Self::walk, Self::walk_question, Self::walk_header] {
             let mut reader = Reader::new(datagram);
             let mut message = Self::default();
             if walk(&mut message, &mut reader) != Err(Stop::Against) {
@@ -87,6 +87,21 @@ impl Message {
         None
     }
 
+    /// A message whose names are broken: the header of a query or an answer, and mostly host name characters behind it.
+    /// Never more than likely.
+    fn walk_header(&mut self, reader: &mut Reader<'_>) -> Check {
+        self.id = reader.u16()?;
+        self.flags = reader.u16()?;
+        self.response = self.flags & 0x8000 != 0;
+        reader.holds(matches!(self.flags, 0 | 0x0100 | 0x0110 | 0x8000 | 0x8180 | 0x8183 | 0x8400 | 0x8580), 0)?;
+        let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
+        let small = counts.iter().filter(|count| **count <= 8).count();
+        let body = reader.rest();
+        let host = |byte: &&u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        let letters = body.iter().filter(host).count();
+        reader.holds(small >= 3 && counts.contains(&1) && letters >= 12 && letters * 10 >= body.len() * 5, FAIR)
+    }
+
     /// A message that is broken behind its first question, or lies about its counts, is still in clear when the question
     /// asks for a host name of some length.
     fn walk_question(&mut self, reader: &mut Reader<'_>) -> Check {
@@ -94,7 +109,7 @@ impl Message {
         self.flags = reader.u16()?;
         self.response = self.flags & 0x8000 != 0;
         self.questions = reader.u16()?;
-        reader.holds((1..=16).contains(&self.questions), 4)?;
+        reader.holds((1..=64).contains(&self.questions), 4)?;
         reader.skip(6)?;
         let mut letters = 0u32;
         loop {
@@ -269,6 +284,7 @@ mod tests {
             ("pointer into the header", "1234 0100 0001 0000 0000 0000 c004 0001 0001"),
             ("class 2", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0002"),
             ("count of 2, one question", "1234 0100 0002 0000 0000 0000 01 61 00 0001 0001"),
+            ("a broken name of few letters", "1234 0100 0001 0000 0000 0000 2f 616263ff6465 00 0001 0001"),
             ("count of 2, a name that is none", "1234 0100 0002 0000 0000 0000 06 616263ff6465 00 0001 0001"),
             ("bytes after the end", "1234 0100 0001 0000 0000 0000 01 61 00 0001 0001 07"),
             ("label type 0x40", "1234 0100 0001 0000 0000 0000 41 61 00 0001 0001"),
@@ -279,6 +295,13 @@ mod tests {
         for (name, text) in cases {
             assert_eq!(letter(probe(&Dns, &[&hex(text)])), 'n', "{name}");
         }
+    }
+
+    #[test]
+    fn broken_names_are_likely_at_most() {
+        let broken = hex("1234 0100 0001 0000 0000 0000 07 6578616d706c65 25 736f6d657468696e67 00 0001 0001");
+        assert_eq!(letter(probe(&Dns, &[&broken])), 'l');
+        assert_eq!(letter(probe(&Dns, &[&broken, &hex(QUERY)])), 'f', "a good message outweighs it");
     }
 
     #[test]

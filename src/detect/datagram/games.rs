@@ -21,9 +21,22 @@ fn query(reader: &mut Reader<'_>) -> Check {
     reader.literal(&[0xff; 4])?;
     let bytes = reader.rest();
     const WORDS: [&[u8]; 16] = [
-        b"TSource Engine Query\0", b"getinfo", b"getstatus", b"infoResponse", b"statusResponse", b"getservers", b"connect ",
-        b"challengeResponse", b"getchallenge", b"print\n", b"rcon ", b"disconnect", b"heartbeat", b"connectResponse",
-        b"getKeyAuthorize", b"ipAuthorize",
+        b"TSource Engine Query\0",
+        b"getinfo",
+        b"getstatus",
+        b"infoResponse",
+        b"statusResponse",
+        b"getservers",
+        b"connect ",
+        b"challengeResponse",
+        b"getchallenge",
+        b"print\n",
+        b"rcon ",
+        b"disconnect",
+        b"heartbeat",
+        b"connectResponse",
+        b"getKeyAuthorize",
+        b"ipAuthorize",
     ];
     if WORDS.iter().any(|word| bytes.starts_with(word)) {
         return reader.holds(true, 32);
@@ -46,8 +59,7 @@ fn query(reader: &mut Reader<'_>) -> Check {
 }
 
 /// Marks messages outside of a connection.
-const MAGIC: [u8; 16] =
-    [0, 0xff, 0xff, 0, 0xfe, 0xfe, 0xfe, 0xfe, 0xfd, 0xfd, 0xfd, 0xfd, 0x12, 0x34, 0x56, 0x78];
+const MAGIC: [u8; 16] = [0, 0xff, 0xff, 0, 0xfe, 0xfe, 0xfe, 0xfe, 0xfd, 0xfd, 0xfd, 0xfd, 0x12, 0x34, 0x56, 0x78];
 
 impl Dissector for RakNet {
     fn protocol(&self) -> Protocol {
@@ -74,7 +86,11 @@ impl Dissector for RakNet {
             Outcome::Found(Found { class: Class::Unknown, ..plain })
         } else if pings {
             // A connection may follow the pings on the same ports.
-            if heads.datagrams.len() >= crate::detect::MAX_DATAGRAMS { Outcome::Found(plain) } else { Outcome::Likely(plain) }
+            if heads.datagrams.len() >= crate::detect::MAX_DATAGRAMS {
+                Outcome::Found(plain)
+            } else {
+                Outcome::Likely(plain)
+            }
         } else {
             Outcome::NeedMore
         }
@@ -95,17 +111,20 @@ fn offline(bytes: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shape::testing::{letter, probe, table, hex};
+    use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
     fn queries() {
-        table(&QUERY, &[
-            ("source query", "ffffffff 54536f7572636520456e67696e6520517565727900", 'f'),
-            ("challenge", "ffffffff 41 01020304", 'f'),
-            ("other", "ffffffff 00010203", 'n'),
-            ("three bytes of ones", "ffffff00 54536f75", 'n'),
-        ]);
+        table(
+            &QUERY,
+            &[
+                ("source query", "ffffffff 54536f7572636520456e67696e6520517565727900", 'f'),
+                ("challenge", "ffffffff 41 01020304", 'f'),
+                ("other", "ffffffff 00010203", 'n'),
+                ("three bytes of ones", "ffffff00 54536f75", 'n'),
+            ],
+        );
     }
 
     #[test]

@@ -134,7 +134,8 @@ fn some_ip(reader: &mut Reader<'_>) -> Check {
         reader.skip(4)?;
         let (protocol, _interface) = (reader.u8()?, reader.u8()?);
         let (kind, code) = (reader.u8()?, reader.u8()?);
-        let known = matches!(kind, 0..=2 | 0x20..=0x22 | 0x40..=0x42 | 0x60..=0x62 | 0x80 | 0x81 | 0xa0 | 0xa1 | 0xc0 | 0xc1);
+        let known =
+            matches!(kind, 0..=2 | 0x20..=0x22 | 0x40..=0x42 | 0x60..=0x62 | 0x80 | 0x81 | 0xa0 | 0xa1 | 0xc0 | 0xc1);
         reader.holds(protocol == 1 && known && code <= 0x5e, 8 + 4 + 1)?;
         reader.skip(length - 8)?;
     }
@@ -231,57 +232,79 @@ mod tests {
 
     #[test]
     fn buildings_and_plants() {
-        table(&BACNET, &[
-            ("who-is", "81 0b 0008 01 00 10 08", 'f'),
-            ("length wrong", "81 0b 0009 01 00 10 08", 'n'),
-            ("version 2", "81 0b 0008 02 00 10 08", 'n'),
-        ]);
-        table(&ENIP, &[
-            ("list identity", "6300 0000 00000000 00000000 0000000000000000 00000000", 'f'),
-            ("options set", "6300 0000 00000000 00000000 0000000000000000 00000001", 'n'),
-            ("cyclic", "0200 0280 0800 01020304 01000000 b100 0200 aabb", 'f'),
-            ("cyclic, length wrong", "0200 0280 0800 01020304 01000000 b100 0300 aabb", 'n'),
-        ]);
-        table(&DNP3, &[
-            ("link status", "0564 05 c9 0100 0004 e921", 'n'),
-            ("reset of link states", "0564 05 c0 0100 0004 e921", 'f'),
-        ]);
-        table(&KNX, &[
-            ("search", "06 10 0201 000e 08 01 c0000201 0e57", 'f'),
-            ("secure wrapper", "06 10 0950 000e 08 01 c0000201 0e57", 'n'),
-            ("length wrong", "06 10 0201 000f 08 01 c0000201 0e57", 'n'),
-        ]);
+        table(
+            &BACNET,
+            &[
+                ("who-is", "81 0b 0008 01 00 10 08", 'f'),
+                ("length wrong", "81 0b 0009 01 00 10 08", 'n'),
+                ("version 2", "81 0b 0008 02 00 10 08", 'n'),
+            ],
+        );
+        table(
+            &ENIP,
+            &[
+                ("list identity", "6300 0000 00000000 00000000 0000000000000000 00000000", 'f'),
+                ("options set", "6300 0000 00000000 00000000 0000000000000000 00000001", 'n'),
+                ("cyclic", "0200 0280 0800 01020304 01000000 b100 0200 aabb", 'f'),
+                ("cyclic, length wrong", "0200 0280 0800 01020304 01000000 b100 0300 aabb", 'n'),
+            ],
+        );
+        table(
+            &DNP3,
+            &[
+                ("link status", "0564 05 c9 0100 0004 e921", 'n'),
+                ("reset of link states", "0564 05 c0 0100 0004 e921", 'f'),
+            ],
+        );
+        table(
+            &KNX,
+            &[
+                ("search", "06 10 0201 000e 08 01 c0000201 0e57", 'f'),
+                ("secure wrapper", "06 10 0950 000e 08 01 c0000201 0e57", 'n'),
+                ("length wrong", "06 10 0201 000f 08 01 c0000201 0e57", 'n'),
+            ],
+        );
         table(&HART_IP, &[("keep alive", "01 00 02 00 0001 0008", 'f'), ("kind 9", "01 09 02 00 0001 0008", 'n')]);
-        table(&EGD, &[
-            ("data", "0d 01 0100 c0000201 01000000 00000000 00000000 01000000 00000000 00000000 aabb", 'f'),
-            ("reserved set", "0d 01 0100 c0000201 01000000 00000000 00000000 01000000 00000000 00000001 aabb", 'n'),
-        ]);
-        table(&CNIP, &[
-            ("data", "0014 01 01 00 00 0000 00000001 00000001 00000001", 'f'),
-            ("version 2", "0014 02 01 00 00 0000 00000001 00000001 00000001", 'n'),
-        ]);
+        table(
+            &EGD,
+            &[
+                ("data", "0d 01 0100 c0000201 01000000 00000000 00000000 01000000 00000000 00000000 aabb", 'f'),
+                ("reserved set", "0d 01 0100 c0000201 01000000 00000000 00000000 01000000 00000000 00000001 aabb", 'n'),
+            ],
+        );
+        table(
+            &CNIP,
+            &[
+                ("data", "0014 01 01 00 00 0000 00000001 00000001 00000001", 'f'),
+                ("version 2", "0014 02 01 00 00 0000 00000001 00000001 00000001", 'n'),
+            ],
+        );
     }
 
     #[test]
     fn clocks_and_vehicles() {
-        let sync = "00 02 002c 00 00 0200 0000000000000000 00000000 0102030405060708 0001 0001 00 00 00005c0d0e0f 0000000a";
-        table(&PTP, &[
-            ("sync", sync, 'f'),
-            ("length wrong", &sync.replacen("002c", "0040", 1), 'n'),
-            ("control of another kind", &sync.replacen("0001 0001 00", "0001 0001 04", 1), 'n'),
-        ]);
-        table(&SOME_IP, &[
-            ("request", "1234 0001 0000000a 0001 0001 01 01 00 00 aabb", 'f'),
-            ("length wrong", "1234 0001 0000000b 0001 0001 01 01 00 00 aabb", 'n'),
-        ]);
+        let sync =
+            "00 02 002c 00 00 0200 0000000000000000 00000000 0102030405060708 0001 0001 00 00 00005c0d0e0f 0000000a";
+        table(
+            &PTP,
+            &[
+                ("sync", sync, 'f'),
+                ("length wrong", &sync.replacen("002c", "0040", 1), 'n'),
+                ("control of another kind", &sync.replacen("0001 0001 00", "0001 0001 04", 1), 'n'),
+            ],
+        );
+        table(
+            &SOME_IP,
+            &[
+                ("request", "1234 0001 0000000a 0001 0001 01 01 00 00 aabb", 'f'),
+                ("length wrong", "1234 0001 0000000b 0001 0001 01 01 00 00 aabb", 'n'),
+            ],
+        );
         table(&DOIP, &[("request", "02 fd 0001 00000000", 'f'), ("inverse wrong", "02 fc 0001 00000000", 'n')]);
         let mut command = vec![0xaa, 0x41, 0, 18, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
         command.extend(crc_ccitt(&command).to_be_bytes());
         let good: String = command.iter().map(|byte| format!("{byte:02x}")).collect();
-        table(&SYNCHROPHASOR, &[
-            ("command", &good, 'f'),
-            ("one bit flipped", &good.replacen("0002", "0003", 1), 'n'),
-        ]);
+        table(&SYNCHROPHASOR, &[("command", &good, 'f'), ("one bit flipped", &good.replacen("0002", "0003", 1), 'n')]);
     }
 
     /// The check value that catalogues of checksums give for "123456789".

@@ -170,15 +170,18 @@ mod tests {
 
     #[test]
     fn coap_messages() {
-        table(&Coap, &[
-            ("get", "40 01 1234 bb 2e77656c6c2d6b6e6f776e 04 636f7265", 'f'),
-            ("get of an early draft", "43 01 1234 72 1633 2b 2e77656c6c2d6b6e6f776e 04 636f7265", 'l'),
-            ("ping", "40 00 1234", 'm'),
-            ("option 2", "40 01 1234 21 2e", 'n'),
-            ("encrypted inside", "40 02 1234 92 0901 ff a9b3", 'n'),
-            ("version 2", "80 01 1234 b4 74656d70", 'n'),
-            ("token of nine", "49 01 1234 010203040506070809 b4 74656d70", 'n'),
-        ]);
+        table(
+            &Coap,
+            &[
+                ("get", "40 01 1234 bb 2e77656c6c2d6b6e6f776e 04 636f7265", 'f'),
+                ("get of an early draft", "43 01 1234 72 1633 2b 2e77656c6c2d6b6e6f776e 04 636f7265", 'l'),
+                ("ping", "40 00 1234", 'm'),
+                ("option 2", "40 01 1234 21 2e", 'n'),
+                ("encrypted inside", "40 02 1234 92 0901 ff a9b3", 'n'),
+                ("version 2", "80 01 1234 b4 74656d70", 'n'),
+                ("token of nine", "49 01 1234 010203040506070809 b4 74656d70", 'n'),
+            ],
+        );
         let (question, answer) = (hex("44 01 1234 a1b2c3d4 b4 74656d70"), hex("64 45 1234 a1b2c3d4 c0 ff 3231"));
         assert_eq!(letter(probe(&Coap, &[&question])), 'm');
         assert_eq!(letter(probe(&Coap, &[&question, &answer])), 'f');
@@ -186,10 +189,13 @@ mod tests {
 
     #[test]
     fn sensors() {
-        table(&MQTT_SN, &[
-            ("connect", "09 04 04 01 001e 616263", 'l'),
-            ("length wrong", "0a 04 04 01 001e 616263", 'n'),
-            ("protocol 2", "09 04 04 02 001e 616263", 'n'),
-        ]);
+        table(
+            &MQTT_SN,
+            &[
+                ("connect", "09 04 04 01 001e 616263", 'l'),
+                ("length wrong", "0a 04 04 01 001e 616263", 'n'),
+                ("protocol 2", "09 04 04 02 001e 616263", 'n'),
+            ],
+        );
     }
 }

@@ -115,22 +115,28 @@ mod tests {
 
     #[test]
     fn cores() {
-        table(&GTP, &[
-            ("version 1 echo", "32 01 0004 00000000 0001 0000", 'l'),
-            ("version 2 echo", "40 01 0009 00000100 03 0001 00 0a", 'l'),
-            ("version 2, two elements", "40 01 000e 00000100 03 0001 00 0a 98 0001 00 0a", 'f'),
-            ("version 2, element too long", "40 01 0009 00000100 03 0002 00 0a", 'n'),
-            ("user packet", "30 ff 0004 00000001 45000000", 'n'),
-            ("version 3", "60 01 0004 00000000 0001 0000", 'n'),
-        ]);
-        table(&GTP_PRIME, &[
-            ("data record", "4e f0 0004 0001 7e 01 0000", 'l'),
-            ("length wrong", "4e f0 0005 0001 7e 01 0000", 'n'),
-        ]);
-        table(&PFCP, &[
-            ("heartbeat", "20 01 000c 00000100 0060 0004 e1b2c3d4", 'f'),
-            ("element too long", "20 01 000c 00000100 0060 0005 e1b2c3d4", 'n'),
-            ("version 2", "40 01 000c 00000100 0060 0004 e1b2c3d4", 'n'),
-        ]);
+        table(
+            &GTP,
+            &[
+                ("version 1 echo", "32 01 0004 00000000 0001 0000", 'l'),
+                ("version 2 echo", "40 01 0009 00000100 03 0001 00 0a", 'l'),
+                ("version 2, two elements", "40 01 000e 00000100 03 0001 00 0a 98 0001 00 0a", 'f'),
+                ("version 2, element too long", "40 01 0009 00000100 03 0002 00 0a", 'n'),
+                ("user packet", "30 ff 0004 00000001 45000000", 'n'),
+                ("version 3", "60 01 0004 00000000 0001 0000", 'n'),
+            ],
+        );
+        table(
+            &GTP_PRIME,
+            &[("data record", "4e f0 0004 0001 7e 01 0000", 'l'), ("length wrong", "4e f0 0005 0001 7e 01 0000", 'n')],
+        );
+        table(
+            &PFCP,
+            &[
+                ("heartbeat", "20 01 000c 00000100 0060 0004 e1b2c3d4", 'f'),
+                ("element too long", "20 01 000c 00000100 0060 0005 e1b2c3d4", 'n'),
+                ("version 2", "40 01 000c 00000100 0060 0004 e1b2c3d4", 'n'),
+            ],
+        );
     }
 }

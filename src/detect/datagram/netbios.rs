@@ -12,7 +12,8 @@ fn check(reader: &mut Reader<'_>) -> Check {
     let kind = reader.u8()?;
     reader.holds((0x10..=0x16).contains(&kind), 5)?;
     let flags = reader.u8()?;
-    reader.holds(flags >> 4 == 0, 4)?;
+    // The upper half is reserved; some senders set its lowest bit.
+    reader.holds(flags >> 5 == 0, 3)?;
     reader.skip(8)?; // identification, address, port
     match kind {
         // Direct unique, direct group, broadcast.

@@ -81,7 +81,8 @@ fn tracker(reader: &mut Reader<'_>) -> Check {
     let word = |at: usize| bytes.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
     let request = matches!(word(8), Some(1 | 2)) && reader.left() >= 36;
     let answer = matches!(word(0), Some(1..=3)) && reader.left() >= 8;
-    reader.holds(request || answer, 10)
+    // Neither says enough to count; they only fit beside a connect.
+    reader.holds(request || answer, 0)
 }
 
 fn gnutella(reader: &mut Reader<'_>) -> Check {
@@ -155,8 +156,11 @@ impl Dissector for Utp {
 /// The connection number of a uTP packet.
 fn utp_header(bytes: &[u8]) -> Option<u16> {
     match bytes {
-        [kind, extension, a, b, rest @ ..] if kind & 0xf == 1 && kind >> 4 <= 4 && *extension <= 4 && rest.len() >= 16 => {
-            Some(u16::from_be_bytes([*a, *b]))
+        [kind, extension, a, b, rest @ ..]
+            if kind & 0xf == 1 && kind >> 4 <= 4 && *extension <= 4 && rest.len() >= 16 =>
+        {
+            // Zero is WireGuard's reserved field, not a number anyone draws.
+            Some(u16::from_be_bytes([*a, *b])).filter(|connection| *connection != 0)
         }
         _ => None,
     }
@@ -164,7 +168,7 @@ fn utp_header(bytes: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shape::testing::{letter, probe, table, hex};
+    use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
@@ -186,21 +190,30 @@ mod tests {
 
     #[test]
     fn headers() {
-        table(&TRACKER, &[
-            ("connect", "0000041727101980 00000000 11223344", 'f'),
-            ("other number", "0000041727101981 00000000 11223344", 'n'),
-        ]);
+        table(
+            &TRACKER,
+            &[
+                ("connect", "0000041727101980 00000000 11223344", 'f'),
+                ("other number", "0000041727101981 00000000 11223344", 'n'),
+            ],
+        );
         let id = "00112233445566778899aabbccddeeff";
-        table(&GNUTELLA, &[
-            ("ping", &format!("{id} 00 01 00 00000000"), 'f'),
-            ("length wrong", &format!("{id} 00 01 00 01000000"), 'n'),
-            ("kind 3", &format!("{id} 03 01 00 00000000"), 'n'),
-        ]);
-        table(&EDONKEY, &[
-            ("Kademlia ping", "e4 60", 'm'),
-            ("status request", "e3 96 01020304", 'm'),
-            ("unknown operation", "e4 f0 01020304", 'n'),
-        ]);
+        table(
+            &GNUTELLA,
+            &[
+                ("ping", &format!("{id} 00 01 00 00000000"), 'f'),
+                ("length wrong", &format!("{id} 00 01 00 01000000"), 'n'),
+                ("kind 3", &format!("{id} 03 01 00 00000000"), 'n'),
+            ],
+        );
+        table(
+            &EDONKEY,
+            &[
+                ("Kademlia ping", "e4 60", 'm'),
+                ("status request", "e3 96 01020304", 'm'),
+                ("unknown operation", "e4 f0 01020304", 'n'),
+            ],
+        );
     }
 
     #[test]

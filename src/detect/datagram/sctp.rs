@@ -87,7 +87,10 @@ impl Content {
         const DIAMETER_IN_DTLS: u32 = 47;
         if is_dtls(bytes) || identifier == DIAMETER_IN_DTLS {
             self.sealed += 1;
-        } else if matches!(identifier, 1..=46 | 48..=50 | 55 | 60..=66) || is_diameter(bytes, user) || (user >= 4 && is_text(bytes)) {
+        } else if matches!(identifier, 1..=46 | 48..=50 | 55 | 60..=66)
+            || is_diameter(bytes, user)
+            || (user >= 4 && is_text(bytes))
+        {
             self.readable += 1;
         }
         reader.skip(user)

@@ -40,7 +40,7 @@ impl Dissector for Stun {
                 Kind::Channel => others += 1,
                 Kind::Other => {
                     others += 1;
-                    sealed |= messages > 0 && recognise(*datagram).is_some();
+                    sealed |= messages > 0 && recognise(&[*datagram]).is_some();
                 }
             }
         }
@@ -48,8 +48,8 @@ impl Dissector for Stun {
         let found = match (messages, others + media) {
             (0, _) => return Outcome::No,
             (_, 0) => Found::plaintext(STUN),
-            // The session splits the flow where the encryption begins.
-            _ if sealed => return Outcome::Found(Found::plaintext(STUN)),
+            // Left to who recognises it.
+            _ if sealed => return Outcome::NeedMore,
             // Mixed content, to be named by who knows it; failing that this flow is only partly readable.
             (_, _) => Found { class: Class::Unknown, ..Found::plaintext(STUN) },
         };
@@ -121,11 +121,11 @@ fn classic(reader: &mut Reader<'_>, kind: u16) -> Check {
     while reader.left() > 0 {
         let attribute = reader.u16()?;
         let length = usize::from(reader.u16()?);
-        reader.holds(matches!(attribute, 1..=0x30 | 0x8000..=0x8080), 9)?;
+        reader.holds(matches!(attribute, 1..=0x30 | 0x0101 | 0x8000..=0x8080), 9)?;
         let fixed = match attribute {
             1 | 2 | 4 | 5 | 11 | 0x8020 => matches!(length, 8 | 20),
             3 => length == 4,
-            8 => length == 20,
+            8 | 0x0101 => length == 20,
             _ => true,
         };
         reader.holds(fixed && length <= reader.left(), 8)?;
@@ -141,11 +141,12 @@ struct Watch {
     messages: u64,
     media: u64,
     others: u64,
-    asked: u8,
+    /// Side, bytes and length on the wire of the first datagrams that are neither STUN nor media.
+    kept: Vec<(bool, Vec<u8>, usize)>,
 }
 
 /// Datagrams beside STUN that the encrypted protocols are asked about.
-const MAX_ASKED: u8 = 32;
+const MAX_KEPT: usize = MAX_DATAGRAMS;
 
 impl Session for Watch {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
@@ -159,12 +160,12 @@ impl Session for Watch {
                 return Step::Readable;
             }
             Kind::Media => self.media += 1,
-            Kind::Channel | Kind::Other => self.others += 1,
-        }
-        if self.asked < MAX_ASKED {
-            self.asked += 1;
-            if let Some((found, next)) = recognise(datagram) {
-                return Step::Upgrade { found, rest: bytes.len(), next };
+            Kind::Channel => self.others += 1,
+            Kind::Other => {
+                self.others += 1;
+                if let Some((found, next)) = self.ask(datagram, moment) {
+                    return Step::Upgrade { found, rest: bytes.len(), next };
+                }
             }
         }
         Step::Continue
@@ -186,22 +187,81 @@ impl Session for Watch {
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.kept.iter().map(|(_, bytes, _)| bytes.capacity() + 48).sum::<usize>()
     }
 }
 
-/// Asks the other dissectors whether this one datagram proves an encrypted protocol.
-fn recognise(datagram: Datagram<'_>) -> Option<(Found, Box<dyn Session>)> {
-    let datagrams = [datagram];
-    let heads = Heads { datagrams: &datagrams, from_start: true, ..Heads::default() };
+impl Watch {
+    /// Whether the datagrams beside STUN prove an encrypted protocol by now; its session has read all but this one.
+    fn ask(&mut self, datagram: Datagram<'_>, moment: Moment) -> Option<(Found, Box<dyn Session>)> {
+        if self.kept.len() >= MAX_KEPT {
+            return None;
+        }
+        self.kept.push((datagram.from_client, datagram.bytes.to_vec(), datagram.wire_len));
+        let datagrams: Vec<_> = self
+            .kept
+            .iter()
+            .map(|(from_client, bytes, wire_len)| Datagram { from_client: *from_client, bytes, wire_len: *wire_len })
+            .collect();
+        let (found, mut next) = recognise(&datagrams)?;
+        if let Some((_, earlier)) = datagrams.split_last() {
+            for datagram in earlier {
+                let moment = Moment { wire_len: datagram.wire_len, ..moment };
+                let _ = next.feed(datagram.from_client, datagram.bytes, moment);
+            }
+        }
+        Some((found, next))
+    }
+}
+
+/// Asks the other dissectors whether these datagrams prove an encrypted protocol, whoever of the two is its client:
+/// who sends STUN first says nothing of who sends the first hello.
+fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
+    if let Some(answer) = recognise_as_is(datagrams) {
+        return Some(answer);
+    }
+    let swapped: Vec<_> =
+        datagrams.iter().map(|datagram| Datagram { from_client: !datagram.from_client, ..*datagram }).collect();
+    let (found, next) = recognise_as_is(&swapped)?;
+    Some((Found { client_proven: false, ..found }, Box::new(Swapped(next))))
+}
+
+fn recognise_as_is(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
+    let heads = Heads { datagrams, from_start: true, ..Heads::default() };
     let all = DISSECTORS.iter().copied().flatten();
     let (found, dissector) = all
         .filter(|dissector| dissector.transport() == Transport::UDP && dissector.protocol() != STUN)
         .find_map(|dissector| match dissector.probe(heads) {
             Outcome::Found(found) if found.class == Class::Encrypted => Some((found, dissector)),
+            // Beside STUN, one hello of DTLS is enough to hand over to who reads on.
+            Outcome::Likely(found) if found.protocol == Protocol::DTLS => Some((found, dissector)),
             _ => None,
         })?;
     Some((found, dissector.session(found).unwrap_or_else(|| Box::new(Idle))))
+}
+
+/// A session whose client is the side that the flow calls the server.
+struct Swapped(Box<dyn Session>);
+
+impl Session for Swapped {
+    fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
+        match self.0.feed(!from_client, bytes, moment) {
+            Step::Upgrade { found, rest, next } => Step::Upgrade { found, rest, next: Box::new(Swapped(next)) },
+            step => step,
+        }
+    }
+
+    fn gap(&mut self, from_client: bool) -> bool {
+        self.0.gap(!from_client)
+    }
+
+    fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts) {
+        self.0.finish(found, facts);
+    }
+
+    fn memory(&self) -> usize {
+        self.0.memory()
+    }
 }
 
 /// For a protocol that needs no reading on.
@@ -256,6 +316,25 @@ mod tests {
         match probe(&Stun, &mixed) {
             Outcome::Found(found) => assert_eq!(found.class, Class::Unknown),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// DTLS after more STUN than the heads hold: the flow is handed over, whichever side says hello.
+    #[test]
+    fn session_hands_over() {
+        let hello = hex("16 feff 0000 000000000000 0036 01 00002a 0000 000000 00002a feff
+             000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 00 00 0002 c02b 01 00");
+        for from_client in [true, false] {
+            let mut session: Box<dyn Session> = Box::new(Watch::default());
+            let stun = hex(BINDING);
+            let _ = session.feed(true, &stun, Moment { time_ns: 0, wire_len: stun.len() });
+            match session.feed(from_client, &hello, Moment { time_ns: 0, wire_len: hello.len() }) {
+                Step::Upgrade { found, rest, .. } => {
+                    assert_eq!((found.protocol, rest), (Protocol::DTLS, hello.len()));
+                    assert!(from_client || !found.client_proven);
+                }
+                _ => panic!("not handed over, from client {from_client}"),
+            }
         }
     }
 

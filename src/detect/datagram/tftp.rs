@@ -70,16 +70,19 @@ mod tests {
 
     #[test]
     fn messages() {
-        table(&TFTP, &[
-            ("read request", "0001 612e747874 00 6f63746574 00", 'f'),
-            ("with option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00 31343238 00", 'f'),
-            ("unknown mode", "0001 612e747874 00 6f63746574 74 00", 'n'),
-            ("half an option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00", 'n'),
-            ("error", "0005 0001 4e6f7420666f756e64 00", 'f'),
-            ("one block", "0003 0001 aabbccdd", 'l'),
-            ("late block", "0003 4001 aabbccdd", 'm'),
-            ("long acknowledgement", "0004 0001 00", 'n'),
-        ]);
+        table(
+            &TFTP,
+            &[
+                ("read request", "0001 612e747874 00 6f63746574 00", 'f'),
+                ("with option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00 31343238 00", 'f'),
+                ("unknown mode", "0001 612e747874 00 6f63746574 74 00", 'n'),
+                ("half an option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00", 'n'),
+                ("error", "0005 0001 4e6f7420666f756e64 00", 'f'),
+                ("one block", "0003 0001 aabbccdd", 'l'),
+                ("late block", "0003 4001 aabbccdd", 'm'),
+                ("long acknowledgement", "0004 0001 00", 'n'),
+            ],
+        );
         let (block, acknowledgement) = (hex("0003 0001 aabbccdd"), hex("0004 0001"));
         assert_eq!(letter(probe(&TFTP, &[&block, &acknowledgement])), 'f');
     }

@@ -56,6 +56,8 @@ fn capwap(reader: &mut Reader<'_>) -> Check {
 }
 
 fn teredo(reader: &mut Reader<'_>) -> Check {
+    // Packets with content may follow, which nobody opened.
+    reader.waits = true;
     if reader.whole().starts_with(&[0, 1]) {
         reader.skip(2)?;
         let (client, value) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
@@ -75,7 +77,9 @@ fn teredo(reader: &mut Reader<'_>) -> Check {
     let _hops = reader.u8()?;
     for _ in ["source", "destination"] {
         let address = reader.take(16)?;
-        let near = address.starts_with(&[0x20, 1, 0, 0]) || address.starts_with(&[0xfe, 0x80]) || address.starts_with(&[0xff, 2]);
+        let near = address.starts_with(&[0x20, 1, 0, 0])
+            || address.starts_with(&[0xfe, 0x80])
+            || address.starts_with(&[0xff, 2]);
         reader.favours(near, 14);
     }
     Ok(())
@@ -85,7 +89,10 @@ fn tipc(reader: &mut Reader<'_>) -> Check {
     let word = reader.u32()?;
     let size = (word & 0x1_ffff) as usize;
     let header = (word >> 21 & 0xf) as usize * 4;
-    reader.holds(word >> 29 == 2 && size == reader.left() + 4 && (24..=60).contains(&header) && header <= size, 3 + 15 + 1)?;
+    reader.holds(
+        word >> 29 == 2 && size == reader.left() + 4 && (24..=60).contains(&header) && header <= size,
+        3 + 15 + 1,
+    )?;
     let second = reader.u32()?;
     let user = word >> 25 & 0xf;
     reader.favours(matches!(user, 0..=3 | 5..=8 | 10..=14), 0);
@@ -145,35 +152,50 @@ mod tests {
 
     #[test]
     fn tunnels() {
-        table(&L2TP, &[
-            ("start control", "c802 0014 0000 0000 0000 0000 8008 0000 0000 0001", 'f'),
-            ("attribute too long", "c802 0014 0000 0000 0000 0000 8009 0000 0000 0001", 'n'),
-            ("data", "0002 0001 0001 ff03", 'n'),
-        ]);
-        table(&CAPWAP, &[
-            ("discovery", "00 100200 00000000 00000001 00 0003 00", 'l'),
-            ("under DTLS", "01 000000 16 fefd 0000", 'n'),
-            ("kind 40", "00 100200 00000000 00000028 00 0003 00", 'n'),
-        ]);
+        table(
+            &L2TP,
+            &[
+                ("start control", "c802 0014 0000 0000 0000 0000 8008 0000 0000 0001", 'f'),
+                ("attribute too long", "c802 0014 0000 0000 0000 0000 8009 0000 0000 0001", 'n'),
+                ("data", "0002 0001 0001 ff03", 'n'),
+            ],
+        );
+        table(
+            &CAPWAP,
+            &[
+                ("discovery", "00 100200 00000000 00000001 00 0003 00", 'l'),
+                ("under DTLS", "01 000000 16 fefd 0000", 'n'),
+                ("kind 40", "00 100200 00000000 00000028 00 0003 00", 'n'),
+            ],
+        );
         let address = "20010000c0000201000000000000000";
-        table(&TEREDO, &[
-            ("bubble", &format!("60000000 0000 3b 15 {address}1 {address}2"), 'f'),
-            ("length wrong", &format!("60000000 0001 3b 15 {address}1 {address}2"), 'n'),
-            ("version 4", &format!("45000000 0000 3b 15 {address}1 {address}2"), 'n'),
-        ]);
-        table(&TIPC, &[
-            ("discovery", "5ac00018 00000000 00000000 00000000 00000000 00000000", 'l'),
-            ("size wrong", "5ac00019 00000000 00000000 00000000 00000000 00000000", 'n'),
-        ]);
+        table(
+            &TEREDO,
+            &[
+                ("bubble", &format!("60000000 0000 3b 15 {address}1 {address}2"), 'l'),
+                ("length wrong", &format!("60000000 0001 3b 15 {address}1 {address}2"), 'n'),
+                ("version 4", &format!("45000000 0000 3b 15 {address}1 {address}2"), 'n'),
+            ],
+        );
+        table(
+            &TIPC,
+            &[
+                ("discovery", "5ac00018 00000000 00000000 00000000 00000000 00000000", 'l'),
+                ("size wrong", "5ac00019 00000000 00000000 00000000 00000000 00000000", 'n'),
+            ],
+        );
     }
 
     #[test]
     fn management() {
-        table(&RMCP, &[
-            ("presence ping", "06 00 ff 06 000011be 80 00 00 00", 'f'),
-            ("session setup", "06 00 ff 07 00 00000000 00000000 09 2018c8810438 8e04b5", 'f'),
-            ("plus, encrypted", "06 00 ff 07 06 c0 01020304 00000001 0010 00112233445566778899aabbccddeeff", 'n'),
-            ("class 9", "06 00 ff 09 000011be 80 00 00 00", 'n'),
-        ]);
+        table(
+            &RMCP,
+            &[
+                ("presence ping", "06 00 ff 06 000011be 80 00 00 00", 'f'),
+                ("session setup", "06 00 ff 07 00 00000000 00000000 09 2018c8810438 8e04b5", 'f'),
+                ("plus, encrypted", "06 00 ff 07 06 c0 01020304 00000001 0010 00112233445566778899aabbccddeeff", 'n'),
+                ("class 9", "06 00 ff 09 000011be 80 00 00 00", 'n'),
+            ],
+        );
     }
 }

@@ -51,7 +51,8 @@ fn h225(reader: &mut Reader<'_>) -> Check {
     const IDENTIFIER: [u8; 6] = [6, 0, 8, 0x91, 0x4a, 0];
     let head = reader.whole();
     let head = head.get(..head.len().min(24)).unwrap_or_default();
-    let found = head.windows(7).any(|window| window.starts_with(&IDENTIFIER) && window.last().is_some_and(|byte| *byte <= 8));
+    let found =
+        head.windows(7).any(|window| window.starts_with(&IDENTIFIER) && window.last().is_some_and(|byte| *byte <= 8));
     if found {
         return reader.holds(true, 44);
     }
@@ -68,16 +69,22 @@ mod tests {
 
     #[test]
     fn signalling() {
-        table(&IAX2, &[
-            ("new call", "8001 0000 00000000 00 00 06 01 0b02 0002 0103 313233", 'f'),
-            ("new call, encrypted", "8001 0000 00000000 00 00 06 01 0b02 0002 2b02 0001", 'n'),
-            ("element too long", "8001 0000 00000000 00 00 06 01 0b02 0002 0104 313233", 'n'),
-            ("media", "0001 0000 aabbccdd", 'n'),
-        ]);
-        table(&H225, &[
-            ("gatekeeper request", "00 0000 01 06 0008914a 0004 00 c0000201", 'f'),
-            ("short", "0c 00", 'n'),
-            ("nothing in it", "0c 0011 2233 44", 'm'),
-        ]);
+        table(
+            &IAX2,
+            &[
+                ("new call", "8001 0000 00000000 00 00 06 01 0b02 0002 0103 313233", 'f'),
+                ("new call, encrypted", "8001 0000 00000000 00 00 06 01 0b02 0002 2b02 0001", 'n'),
+                ("element too long", "8001 0000 00000000 00 00 06 01 0b02 0002 0104 313233", 'n'),
+                ("media", "0001 0000 aabbccdd", 'n'),
+            ],
+        );
+        table(
+            &H225,
+            &[
+                ("gatekeeper request", "00 0000 01 06 0008914a 0004 00 c0000201", 'f'),
+                ("short", "0c 00", 'n'),
+                ("nothing in it", "0c 0011 2233 44", 'm'),
+            ],
+        );
     }
 }
