@@ -73,6 +73,10 @@ impl Dissector for EspUdp {
         }
         let runs = [true, false].map(|side| run(packets.iter().copied(), side, 8));
         let sides = [true, false].map(|side| packets.iter().filter(|datagram| datagram.from_client == side).count());
+        // OpenVPN's data of version 2 has the same shape: opcode, peer ID (small), packet ID.
+        if packets.iter().any(|datagram| matches!(datagram.bytes, [0x48..=0x4f, 0, 0, ..])) {
+            return Outcome::No;
+        }
         // A side that does not go on as it should refutes.
         if runs.iter().zip(sides).any(|(&run, count)| count >= 3 && run == 0) {
             return Outcome::No;
@@ -190,6 +194,11 @@ mod tests {
             ("three", all((1..4).map(sealed)), Outcome::NeedMore),
             ("readable", all((1..7).map(|number| packet(1, number, &[number; 64]))), Outcome::No),
             ("SPIs that change", all((1..7).map(|number| packet(number, number, &noise(number, 64)))), Outcome::No),
+            (
+                "OpenVPN",
+                all((1..7).map(|number| [&[0x48, 0, 0, 1][..], sealed(number).get(4..).unwrap_or_default()].concat())),
+                Outcome::No,
+            ),
             ("RTP", all((1..7).map(rtp)), Outcome::No),
             ("keep-alive only", vec![(true, vec![0xff])], Outcome::NeedMore),
             ("IKE's marker", all([vec![0; 64]].into_iter()), Outcome::No),

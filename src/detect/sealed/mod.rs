@@ -1,6 +1,7 @@
 //! Encrypted protocols other than TLS, DTLS and QUIC: one file and one row each.
 
 mod dcerpc;
+mod dnscrypt;
 mod esp;
 mod frames;
 mod ike;
@@ -10,6 +11,7 @@ mod smb;
 mod snmp;
 mod ssh;
 mod wireguard;
+mod zerotier;
 
 use super::Dissector;
 
@@ -27,6 +29,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &openvpn::OpenVpnTcp,
     &esp::Esp,
     &esp::EspUdp,
+    &dnscrypt::DnsCrypt,
+    &zerotier::ZeroTier,
 ];
 
 /// The big-endian number at an offset; `None` when it is not all there.

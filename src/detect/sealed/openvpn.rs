@@ -98,7 +98,12 @@ fn judge(client: &[&[u8]], server: &[&[u8]], last: bool) -> Outcome {
     {
         return Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided).from_client());
     }
-    if asked.is_none() && answered.is_none() && is_data(client) && is_data(server) {
+    let runs = [client, server].map(|packets| if is_data(packets) { packets.len() } else { 0 });
+    let long_run = |run: usize, other: &[&[u8]]| run >= 6 && other.is_empty();
+    if asked.is_none()
+        && answered.is_none()
+        && (runs.iter().all(|&run| run >= 3) || long_run(runs[0], server) || long_run(runs[1], client))
+    {
         return Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::Framing));
     }
     if last { Outcome::No } else { Outcome::NeedMore }
@@ -114,8 +119,6 @@ fn reset_of<'a>(packets: &[&'a [u8]], opcodes: &[u8]) -> Option<&'a [u8]> {
 /// Whether what follows the session ID is what a reset may hold: nothing, or an acknowledgement; with tls-auth the hash
 /// and with tls-crypt nothing before a replay ID that has just begun to count.
 fn is_reset(packet: &[u8]) -> bool {
-    // No hash, tls-crypt; tls-auth with MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
-    const REPLAY_ID_AT: [usize; 7] = [9, 25, 29, 37, 41, 57, 73];
     let bare = matches!(packet.get(9..), Some([0, 0, 0, 0, 0] | [1, 0, 0, 0, 0, _, _, _, _, _, _, _, _, 0, 0, 0, 0]));
     bare || packet.len() >= 42
         && REPLAY_ID_AT.iter().any(|&at| matches!(packet.get(at..at + 4), Some([0, 0, 0, 1..=MAX_RETRIES])))
@@ -140,14 +143,17 @@ fn is_bare_reset(packet: &[u8]) -> bool {
     packet.len() == 14 && packet.get(9..) == Some(&[0; 5])
 }
 
-/// A client that repeats its reset: same session ID, and with tls-auth or tls-crypt another replay ID.
+/// A client that repeats its reset: the same session ID, and at one place a replay ID that counts up.
 fn resets_again(client: &[&[u8]]) -> bool {
-    let ids: Vec<_> = client
-        .iter()
-        .filter(|packet| matches!(packet.first(), Some(0x38 | 0x50)) && packet.len() >= 42 && is_reset(packet))
-        .filter_map(|packet| session_id(packet))
-        .collect();
-    ids.len() >= 2 && ids.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
+    let resets: Vec<_> = client.iter().filter(|packet| matches!(packet.first(), Some(0x38 | 0x50))).collect();
+    let same = resets.windows(2).all(|pair| matches!(pair, [a, b] if session_id(a) == session_id(b)));
+    let counts_up = |at: usize| {
+        let ids: Vec<_> = resets.iter().filter_map(|packet| u32_at(packet, at)).collect();
+        ids.len() == resets.len()
+            && ids.first().is_some_and(|&first| (1..=u32::from(MAX_RETRIES)).contains(&first))
+            && ids.windows(2).all(|pair| matches!(pair, [a, b] if a < b && *b <= u32::from(MAX_RETRIES)))
+    };
+    resets.len() >= 2 && same && REPLAY_ID_AT.into_iter().any(counts_up)
 }
 
 /// Data packets of version 2: opcode and peer ID stay, packet IDs rise, the tag behind them varies.
@@ -170,6 +176,8 @@ const RESET_CLIENT_V2: u8 = 7;
 const RESET_SERVER_V2: u8 = 8;
 const DATA_V2: u8 = 9;
 const RESET_CLIENT_V3: u8 = 10;
+/// Where the replay ID of a reset is: with tls-crypt; with tls-auth behind MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
+const REPLAY_ID_AT: [usize; 7] = [9, 25, 29, 37, 41, 57, 73];
 /// Resets that a client sends before it gives up.
 const MAX_RETRIES: u8 = 60;
 const MAX_STREAM_PACKETS: usize = 16;
@@ -204,6 +212,7 @@ mod tests {
         let tunnel = |packet: &dyn Fn(u8, u8) -> Vec<u8>| -> Vec<(bool, Vec<u8>)> {
             (1..4).flat_map(|id| [(true, packet(1, id)), (false, packet(2, id + 9))]).collect()
         };
+        let question = [&[0x38, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 7][..], b"example\0", &[0; 30]].concat();
         let mixed = [answer(), vec![0; 9]].concat();
         let cases: &[(&str, Vec<(bool, Vec<u8>)>, Outcome)] = &[
             ("resets", vec![(true, reset()), (false, answer())], found),
@@ -226,7 +235,9 @@ mod tests {
                 vec![(true, b"8 times the same text, and longer than 42 bytes".to_vec()); 3],
                 Outcome::NeedMore,
             ),
+            ("a DNS question that repeats", vec![(true, question); 3], Outcome::NeedMore),
             ("data", tunnel(&data), framing),
+            ("six of one side", (1..7).map(|id| (true, data(1, id))).collect(), framing),
             ("data of one side", vec![(true, data(1, 1)), (true, data(1, 2)), (true, data(1, 3))], Outcome::NeedMore),
             ("counters before readable data", tunnel(&plain), Outcome::NeedMore),
             ("opcode 0", vec![(true, vec![0x01; 40])], Outcome::No),

@@ -56,6 +56,9 @@ fn opening(head: &[u8], server: bool, from_start: bool) -> Opening {
     if !from_start && may_be_kexinit(head) {
         return if kexinit(head).is_some() { Opening::Ssh } else { Opening::Short };
     }
+    if !from_start && is_exchange(head) {
+        return Opening::Short;
+    }
     match version_line(head, server) {
         Line::Version { .. } => Opening::Ssh,
         Line::Short => Opening::Short,
@@ -145,6 +148,12 @@ fn may_be_kexinit(bytes: &[u8]) -> bool {
     plausible
         && bytes.get(5).is_none_or(|&message| message == KEXINIT)
         && (packet_bounds(bytes).is_none() || kexinit(bytes).is_some())
+}
+
+/// Whether bytes are a packet of the key exchange behind KEXINIT (RFC 4253 section 8, RFC 4419): no proof, no refutation.
+fn is_exchange(bytes: &[u8]) -> bool {
+    let aligned = u32_at(bytes, 0).is_some_and(|len| (8..=MAX_PACKET as u32).contains(&len) && len % 8 == 4);
+    aligned && matches!(bytes.get(4..6), Some([4..=19, 30..=34]))
 }
 
 /// The payload of a binary packet in clear, and what follows the packet. `None` when it is not whole or malformed.
@@ -442,6 +451,7 @@ mod tests {
             ("lower case", b"ssh-2.0-x\r\n", OPENSSH, true, No),
             ("mid-stream exchange", &exchange, &exchange, false, both),
             ("start of an exchange", exchange.get(..90).unwrap_or_default(), &exchange, false, one),
+            ("exchange against its answer", &exchange, &packet(&[31; 60]), false, one),
             ("exchange where a line is due", &exchange, &exchange, true, No),
         ];
         for (name, client, server, from_start, want) in cases {

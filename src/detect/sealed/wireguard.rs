@@ -61,8 +61,8 @@ impl Dissector for WireGuard {
         }
         let initiations: Vec<bool> = messages
             .iter()
-            .filter_map(|(_, message)| match message {
-                Message::Initiation { plain_cookie, .. } => Some(*plain_cookie),
+            .filter_map(|(datagram, message)| match message {
+                Message::Initiation { plain_cookie, .. } if datagram.wire_len == 148 => Some(*plain_cookie),
                 _ => None,
             })
             .collect();
@@ -97,6 +97,11 @@ fn message(datagram: &Datagram<'_>) -> Option<Message> {
             let plain_cookie = reserved == [0; 3] && datagram.bytes.get(132..148).is_some_and(|mac| mac == [0; 16]);
             Some(Message::Initiation { sender: first, plain_cookie })
         }
+        // Some providers add to both messages of the handshake; the index still ties them together.
+        (1, 149..=MAX_HANDSHAKE) if reserved == [0; 3] => {
+            Some(Message::Initiation { sender: first, plain_cookie: false })
+        }
+        (2, 93..=MAX_HANDSHAKE) if reserved == [0; 3] => Some(Message::Response { receiver: *rest.first_chunk()? }),
         (2, 92) => Some(Message::Response { receiver: *rest.first_chunk()? }),
         (3, 64) if reserved == [0; 3] => Some(Message::Cookie { receiver: first }),
         (4, 32..) if reserved == [0; 3] && datagram.wire_len % 16 == 0 => {
@@ -131,6 +136,7 @@ fn is_stun(bytes: &[u8]) -> bool {
 }
 
 const PROTOCOL: Protocol = Protocol(&"wireguard");
+const MAX_HANDSHAKE: usize = 1500;
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +178,13 @@ mod tests {
             ("answer to another", vec![(true, loaded.clone()), (false, response(6))], Outcome::NeedMore),
             ("initiation only", vec![(true, asked.clone())], Outcome::Likely(encrypted(Evidence::OneSided))),
             ("initiation under load", vec![(true, loaded)], Outcome::NeedMore),
-            ("a byte too long", vec![(true, [asked.clone(), vec![0]].concat())], Outcome::No),
+            ("a byte too long", vec![(true, [asked.clone(), vec![0]].concat())], Outcome::NeedMore),
+            (
+                "both longer",
+                vec![(true, [asked.clone(), vec![7; 56]].concat()), (false, [response(5), vec![7; 8]].concat())],
+                Outcome::Found(encrypted(Evidence::Handshake).from_client()),
+            ),
+            ("a byte too short", vec![(true, asked.get(1..).unwrap_or_default().to_vec())], Outcome::No),
             ("data", all(&run), Outcome::Found(encrypted(Evidence::Framing))),
             ("data of both sides", both, Outcome::Found(encrypted(Evidence::Framing))),
             ("three packets of data", all(run.get(..3).unwrap_or_default()), Outcome::NeedMore),

@@ -15,7 +15,9 @@ mod lines;
 mod mail;
 mod media;
 mod network;
+mod rdp;
 mod shells;
+mod tds;
 mod text;
 #[cfg(test)]
 mod trial;
@@ -27,6 +29,8 @@ mod web;
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
     &web::ICY,
+    &rdp::Rdp,
+    &tds::Tds,
     &web::HTTP,
     &media::HTTP2,
     &web::RTSP,
