@@ -59,7 +59,8 @@ pub struct Datagram {
     /// Fragments are missing or contradict each other: each frame is a [`crate::model::Loss::UnmatchedFragments`].
     ///
     /// When the first fragment was there, `decoded` is still the packet with its ports, and its payload length counts the
-    /// bytes that were seen; else it is a packet with ports 0 and no captured payload (or control, for ICMP and its like).
+    /// bytes that were seen; else it is a packet with ports 0 and no captured payload
+    /// (control for ICMP and its like, opaque for a protocol that is not read).
     pub unmatched: bool,
 }
 
@@ -359,20 +360,24 @@ fn differ((a_start, a): (u32, &[u8]), (b_start, b): (u32, &[u8])) -> bool {
 
 /// A fragment without its transport header: what its protocol number tells.
 fn portless(fragment: &Fragment, payload_len: u32) -> Decoded {
-    match transport::control(fragment.key.transport().0) {
-        Some(name) => Decoded::Control(name, fragment.tunnels),
-        None => Decoded::Packet(super::Packet {
-            key: fragment.key,
-            from: fragment.from,
-            tcp_flags: 0,
-            tunnels: fragment.tunnels,
-            seq: 0,
-            ack: 0,
-            payload_start: 0,
-            payload_captured: 0,
-            payload_len,
-        }),
+    let transport = fragment.key.transport();
+    if let Some(name) = transport::control(transport.0) {
+        return Decoded::Control(name, fragment.tunnels);
     }
+    if transport.name().is_none() {
+        return Decoded::Opaque("ip", fragment.tunnels);
+    }
+    Decoded::Packet(super::Packet {
+        key: fragment.key,
+        from: fragment.from,
+        tcp_flags: 0,
+        tunnels: fragment.tunnels,
+        seq: 0,
+        ack: 0,
+        payload_start: 0,
+        payload_captured: 0,
+        payload_len,
+    })
 }
 
 #[cfg(test)]
@@ -386,7 +391,7 @@ mod tests {
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
         packet[2..4].copy_from_slice(&(20 + data.len() as u16).to_be_bytes());
         packet[4..6].copy_from_slice(&id.to_be_bytes());
-        packet[6..8].copy_from_slice(&(offset / 8 | if more { 0x2000 } else { 0 }).to_be_bytes());
+        packet[6..8].copy_from_slice(&((offset / 8) | if more { 0x2000 } else { 0 }).to_be_bytes());
         packet.extend(data);
         packet
     }

@@ -178,6 +178,7 @@ fn near_misses_stay_udp() {
     };
     let cases: &[(&str, Vec<u8>)] = &[
         ("vxlan without network", join(&[0, 0, 0, 0, 0, 0, 7, 0], &frame)),
+        ("vxlan, last byte set", join(&[8, 0, 0, 0, 0, 0, 7, 1], &frame)),
         ("vxlan with text", join(&[8, 0, 0, 0, 0, 0, 7, 0], &[b'a'; 60])),
         ("vxlan, inner length wrong", join(&[8, 0, 0, 0, 0, 0, 7, 0], &ethernet(0x0800, &wrong_length))),
         ("geneve, options too long", join(&[2, 0, 8, 0, 0, 0, 7, 0, 1, 1, 1, 2], &four)),

@@ -129,7 +129,13 @@ fn of_type(cursor: &Cursor<'_>, ether_type: u16) -> bool {
         0x0800 => bytes.first().is_some_and(|first| first >> 4 == 4) && ip_with_slack(cursor, ETHERNET_SLACK),
         0x86dd => bytes.first().is_some_and(|first| first >> 4 == 6) && ip_with_slack(cursor, ETHERNET_SLACK),
         0x0806 => matches!(bytes, [0, 1, 8, 0, 6, 4, 0, 1..=4, ..]),
-        0x8864 => matches!(bytes, [0x11, 0, ..]),
+        0x8864 => match bytes {
+            [0x11, 0, _, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low])) + 6;
+                fits(length, cursor.wire_left(), ETHERNET_SLACK)
+            }
+            _ => false,
+        },
         3..=1500 => {
             fits(usize::from(ether_type), cursor.wire_left(), ETHERNET_SLACK)
                 && matches!(bytes, [0xaa, 0xaa, 3, 0, 0, ..] | [0x42, 0x42, 3, 0, 0, ..])

@@ -72,11 +72,19 @@ pub(super) fn over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
     inside::bare_ip(cursor).then_some(Step::Open(const { number("ip-in-udp") }, Layer::Ip))
 }
 
-/// Eight bytes with any of the flags N, L, E, V, I set and reserved ones not, then an IP packet in clear.
+/// Eight bytes with flags that may stand together (an echo needs a nonce, a nonce leaves no room for versions), no
+/// reserved or key bits; then an IP packet.
 pub(super) fn lisp(cursor: &mut Cursor<'_>) -> Option<Step> {
+    const NONCE: u8 = 0x80;
+    const ECHO: u8 = 0x20;
+    const VERSIONS: u8 = 0x10;
+    const RESERVED: u8 = 0x07;
     let flags = cursor.take::<8>().ok()?[0];
-    let is_header = flags & 0xf8 != 0 && flags & 0x07 == 0;
-    (is_header && inside::bare_ip(cursor)).then_some(Step::Open(const { number("lisp") }, Layer::Ip))
+    let has = |bits: u8| flags & bits != 0;
+    if flags == 0 || has(RESERVED) || (has(VERSIONS) && has(NONCE)) || (has(ECHO) && !has(NONCE)) {
+        return None;
+    }
+    inside::bare_ip(cursor).then_some(Step::Open(const { number("lisp") }, Layer::Ip))
 }
 
 /// Identity and signature of the lengths announced, then the IP packet announced.

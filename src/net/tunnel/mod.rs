@@ -41,8 +41,8 @@ enum Carrier {
     EtherType(&'static [u16], LinkReader),
     /// This protocol over IPv4, IPv6 or both.
     Ip(u8, Version, IpReader),
-    /// UDP.
-    Udp(UdpReader),
+    /// UDP, when the first eight bytes under this mask have this value: a quick no for most packets.
+    Udp(u64, u64, UdpReader),
     /// Only another tunnel, which opens it.
     Tunnel,
 }
@@ -70,27 +70,45 @@ impl TunnelKind {
 /// All kinds; [`Tunnel`] holds the place in this table, plus one. Over UDP the first that recognises a packet wins,
 /// so those with more structure of their own stand first.
 pub const TUNNELS: &[TunnelKind] = &[
-    TunnelKind::new("geneve", &[Carrier::Udp(overlay::geneve)]),
-    TunnelKind::new("gtp-u", &[Carrier::Udp(access::gtp)]),
-    TunnelKind::new("vxlan-gpe", &[Carrier::Udp(overlay::vxlan_gpe)]),
-    TunnelKind::new("vxlan", &[Carrier::Udp(overlay::vxlan)]),
-    TunnelKind::new("capwap", &[Carrier::Udp(access::capwap)]),
-    TunnelKind::new("tzsp", &[Carrier::Udp(mirror::tzsp)]),
-    TunnelKind::new("teredo", &[Carrier::Udp(ip::teredo)]),
-    TunnelKind::new("ayiya", &[Carrier::Udp(ip::ayiya)]),
-    TunnelKind::new("ip-in-udp", &[Carrier::Udp(ip::over_udp)]),
+    TunnelKind::new("geneve", &[Carrier::Udp(0xc03f_0000_0000_00ff, 0, overlay::geneve)]),
+    TunnelKind::new("gtp-u", &[Carrier::Udp(0xf8ff_0000_0000_0000, 0x30ff_0000_0000_0000, access::gtp)]),
+    TunnelKind::new("vxlan-gpe", &[Carrier::Udp(0xfeff_ff00_0000_00ff, 0x0c00_0000_0000_0000, overlay::vxlan_gpe)]),
+    TunnelKind::new("vxlan", &[Carrier::Udp(0x0800_0000_0000_00ff, 0x0800_0000_0000_0000, overlay::vxlan)]),
+    TunnelKind::new("capwap", &[Carrier::Udp(0xff00_008f_0000_0000, 0, access::capwap)]),
+    TunnelKind::new("tzsp", &[Carrier::Udp(0xfffe_ff00_0000_0000, 0x0100_0000_0000_0000, mirror::tzsp)]),
+    TunnelKind::new(
+        "teredo",
+        &[
+            Carrier::Udp(0xf000_0000_0000_0000, 0x6000_0000_0000_0000, ip::teredo),
+            Carrier::Udp(0xfffe_0000_0000_0000, 0, ip::teredo),
+        ],
+    ),
+    TunnelKind::new("ayiya", &[Carrier::Udp(0x0c0c_cfd2_0000_0000, 0x0000_0100_0000_0000, ip::ayiya)]),
+    TunnelKind::new(
+        "ip-in-udp",
+        &[
+            Carrier::Udp(0xf000_0000_0000_0000, 0x4000_0000_0000_0000, ip::over_udp),
+            Carrier::Udp(0xf000_0000_0000_0000, 0x6000_0000_0000_0000, ip::over_udp),
+        ],
+    ),
     TunnelKind::new(
         "l2tp",
-        &[Carrier::Ip(115, Version::Any, provider::l2tp_over_ip), Carrier::Udp(provider::l2tp_over_udp)],
+        &[
+            Carrier::Ip(115, Version::Any, provider::l2tp_over_ip),
+            Carrier::Udp(0xb4fe_0000_0000_0000, 0x0002_0000_0000_0000, provider::l2tp_over_udp),
+        ],
     ),
-    TunnelKind::new("gre", &[Carrier::Ip(47, Version::Any, gre::over_ip), Carrier::Udp(gre::over_udp)]),
-    TunnelKind::new("lisp", &[Carrier::Udp(ip::lisp)]),
+    TunnelKind::new(
+        "gre",
+        &[Carrier::Ip(47, Version::Any, gre::over_ip), Carrier::Udp(0x4fff_0000_0000_0000, 0, gre::over_udp)],
+    ),
+    TunnelKind::new("lisp", &[Carrier::Udp(0x0700_0000_0000_0000, 0, ip::lisp)]),
     TunnelKind::new(
         "mpls",
         &[
             Carrier::EtherType(&[0x8847, 0x8848], provider::mpls),
             Carrier::Ip(137, Version::Any, provider::mpls_over_ip),
-            Carrier::Udp(provider::mpls_over_udp),
+            Carrier::Udp(0, 0, provider::mpls_over_udp),
         ],
     ),
     TunnelKind::new("pptp", &[Carrier::Tunnel]),
@@ -168,11 +186,42 @@ pub(super) fn over_udp<'a>(cursor: &Cursor<'a>) -> Option<(Step, Cursor<'a>)> {
     if cursor.wire_left() < 28 {
         return None;
     }
-    carriers().find_map(|carrier| match carrier {
-        Carrier::Udp(read) => {
-            let mut inner = *cursor;
-            read(&mut inner).map(|step| (step, inner))
-        }
-        _ => None,
+    let head = u64::from_be_bytes(*cursor.left().first_chunk()?);
+    OVER_UDP.iter().filter(|(mask, value, _)| head & mask == *value).find_map(|(_, _, read)| {
+        let mut inner = *cursor;
+        read(&mut inner).map(|step| (step, inner))
     })
+}
+
+/// The carriers over UDP of all kinds, side by side: every UDP packet is held against them.
+static OVER_UDP: [(u64, u64, UdpReader); count_over_udp()] = {
+    let mut all: [(u64, u64, UdpReader); count_over_udp()] = [(0, 0, provider::mpls_over_udp); count_over_udp()];
+    let (mut kind, mut filled) = (0, 0);
+    while kind < TUNNELS.len() {
+        let mut carrier = 0;
+        while carrier < TUNNELS[kind].carriers.len() {
+            if let Carrier::Udp(mask, value, read) = TUNNELS[kind].carriers[carrier] {
+                all[filled] = (mask, value, read);
+                filled += 1;
+            }
+            carrier += 1;
+        }
+        kind += 1;
+    }
+    all
+};
+
+const fn count_over_udp() -> usize {
+    let (mut kind, mut count) = (0, 0);
+    while kind < TUNNELS.len() {
+        let mut carrier = 0;
+        while carrier < TUNNELS[kind].carriers.len() {
+            if let Carrier::Udp(..) = TUNNELS[kind].carriers[carrier] {
+                count += 1;
+            }
+            carrier += 1;
+        }
+        kind += 1;
+    }
+    count
 }

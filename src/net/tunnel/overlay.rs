@@ -12,10 +12,11 @@ const VXLAN_GPE: Tunnel = number("vxlan-gpe");
 const GENEVE: Tunnel = number("geneve");
 const NSH: Tunnel = number("nsh");
 
-/// The I bit, and Ethernet behind eight bytes. Other bits are set by extensions and are to be ignored (RFC 7348 section 5).
+/// The I bit, a last byte of zero, and Ethernet. Other reserved bits are set by extensions and are to be ignored (RFC 7348
+/// section 5).
 pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Option<Step> {
     const HAS_NETWORK: u8 = 0x08;
-    let flags = cursor.take::<8>().ok()?[0];
+    let &[flags, .., 0] = cursor.take::<8>().ok()? else { return None };
     (flags & HAS_NETWORK != 0 && inside::ethernet(cursor)).then_some(Step::Open(VXLAN, Layer::Ethernet))
 }
 

@@ -13,15 +13,19 @@ use crate::model::{Loss, Tunnel};
 const MPLS: Tunnel = number("mpls");
 const L2TP: Tunnel = number("l2tp");
 
+/// Labels in a stack; deeper ones are not believed.
+const MAX_LABELS: usize = 16;
+
 /// Labels up to the bottom of the stack; whether the channel for operation and maintenance follows.
 fn labels(cursor: &mut Cursor<'_>) -> Result<bool, Loss> {
     const ASSOCIATED_CHANNEL: u32 = 13;
-    loop {
+    for _ in 0..MAX_LABELS {
         let entry = cursor.u32()?;
         if entry & 0x100 != 0 {
             return Ok(entry >> 12 == ASSOCIATED_CHANNEL);
         }
     }
+    Err(Loss::MalformedHeader)
 }
 
 pub(super) fn mpls(cursor: &mut Cursor<'_>) -> Read {
@@ -45,7 +49,10 @@ pub(super) fn mpls_over_ip(cursor: &mut Cursor<'_>, _v4: bool) -> Read {
 }
 
 pub(super) fn mpls_over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
-    labels(cursor).ok()?;
+    // Every UDP packet comes here: one or two labels, no more.
+    if cursor.u32().ok()? & 0x100 == 0 && cursor.u32().ok()? & 0x100 == 0 {
+        return None;
+    }
     inside::bare_ip(cursor).then_some(Step::Open(MPLS, Layer::Ip))
 }
 
