@@ -164,3 +164,90 @@ fn matches(pattern: &str, name: &str) -> bool {
         _ => pattern.eq_ignore_ascii_case(name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn der(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    #[test]
+    fn keys_signatures_and_names() {
+        // file, server name, key, signature, name matches
+        for (name, hex, server_name, key, signature, matches) in [
+            ("wildcard", EC, Some("www.EXAMPLE.org"), "ec-p256", "ecdsa-sha256", Some(true)),
+            ("wildcard is one label", EC, Some("a.b.example.org"), "ec-p256", "ecdsa-sha256", Some(false)),
+            ("wildcard is not empty", EC, Some("example.org"), "ec-p256", "ecdsa-sha256", Some(false)),
+            ("second name", EC, Some("example.net"), "ec-p256", "ecdsa-sha256", Some(true)),
+            ("address", EC, Some("192.0.2.1"), "ec-p256", "ecdsa-sha256", Some(true)),
+            ("common name beside alternatives", EC, Some("x"), "ec-p256", "ecdsa-sha256", Some(false)),
+            ("common name alone", RSA, Some("rsa.test"), "rsa-1024", "rsa-sha1", Some(true)),
+            ("no name asked for", RSA, None, "rsa-1024", "rsa-sha1", None),
+            ("Ed25519", ED, Some("other"), "ed25519", "ed25519", Some(false)),
+        ] {
+            let facts = facts(&der(hex), server_name).unwrap_or_default();
+            assert_eq!((facts.key.as_str(), facts.signature.as_str()), (key, signature), "{name}");
+            assert_eq!(facts.name_matches, matches, "{name}");
+            assert!(facts.self_signed, "{name}");
+            assert_eq!(facts.not_after - facts.not_before, 365 * 86_400, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_seen() {
+        let whole = der(EC);
+        for len in 0..whole.len() {
+            assert_eq!(facts(&whole[..len], Some("x")), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn hostile_certificates_end() {
+        for certificate in [EC, RSA, ED].map(der) {
+            for at in 0..certificate.len() {
+                for byte in [0, 0x30, 0x7f, 0x84, 0xff] {
+                    let mut changed = certificate.clone();
+                    changed[at] = byte;
+                    let facts = facts(&changed, Some("192.0.2.1"));
+                    assert!(facts.is_none_or(|facts| !facts.key.is_empty()), "{byte:#x} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bits_of_a_number() {
+        for (number, want) in [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0, 0x80, 0], 16), (&[0x7f, 0xff], 15)] {
+            assert_eq!(bits(number), want, "{number:?}");
+        }
+    }
+
+    /// Self-signed certificates made for these tests.
+    const EC: &str = "3082019b30820141a00302010202147eddb9facd1ee2f9827ad1a4b46f8a451e586dc6300a06082a8648ce3d040302300c310a300806\
+        035504030c0178301e170d3236313132323137333131335a170d3237313132323137333131335a300c310a300806035504030c017830\
+        59301306072a8648ce3d020106082a8648ce3d03010703420004e2ea78200eae4b630aa9731c580773039b75b72f0900f46a01b5605e\
+        41c44a63486fa1c9ecb24aab032043ea180571640263a7fc76ca6ac6261ba5880f780bcda38180307e301d0603551d0e04160414a740\
+        fca8b4d1d085149790c1b320807fe2c77208301f0603551d23041830168014a740fca8b4d1d085149790c1b320807fe2c77208300f06\
+        03551d130101ff040530030101ff302b0603551d1104243022820d2a2e6578616d706c652e6f7267820b6578616d706c652e6e657487\
+        04c0000201300a06082a8648ce3d0403020348003045022028e50c89281e0fe25365c5339a48045aab4a475c8feda1a8b699e31406b9\
+        421e0221009cae7893f1492f63321c645b885f2ef5e7fd49c625473ed80618633916f01f24";
+    const RSA: &str = "308202023082016ba00302010202141f5b81f83725f05135e80e0c5ef37905086dccf6300d06092a864886f70d010105050030133111\
+        300f06035504030c087273612e74657374301e170d3236313132323137333131335a170d3237313132323137333131335a3013311130\
+        0f06035504030c087273612e7465737430819f300d06092a864886f70d010101050003818d0030818902818100cb203a15062a043697\
+        9bb438301669d18366317709f3199181ecd8d290e4d2e3f7b6c2ba30cd495e5a96d968f18ab7c331d88e00c9c64644d861de60b42a94\
+        643feb7d2100ecc05196ac0f86ec2cad2e24b44b19cf0866efdd87f3e0dd5d2e506ccbf2c42d58e5461f3829d2bcd7cf5cd5e1bfc508\
+        6b5f3636521663c448dfbf0203010001a3533051301d0603551d0e04160414966bf27a25a19335e90ad55de185dac80dc187ed301f06\
+        03551d23041830168014966bf27a25a19335e90ad55de185dac80dc187ed300f0603551d130101ff040530030101ff300d06092a8648\
+        86f70d010105050003818100ac36f8c2edc4588cbbfc3b48a28284b3bd4c86e9c3a68dfacf9f8b46251309cfc8173b4cea590ca50b4b\
+        b9bebb738b4c1785ecd497551615559ef90ace7df78d2294f7101df639a2b1ea9dc56aa8c5bf64026c17854f912245d40bf96bcd7648\
+        3dc1314ac2f26e01d849a0a9e37bf6fd9132e1384dfea5c9ad36214741055ef1";
+    const ED: &str = "3082012e3081e1a0030201020214560cd4d55ded81c163b015db482e9f465f580709300506032b6570300d310b300906035504030c02\
+        6564301e170d3236313132323137333131335a170d3237313132323137333131335a300d310b300906035504030c026564302a300506\
+        032b65700321009134e607dcd267a88c425be56ddeb76fc1c184e00c72f97590777a869c01aba3a3533051301d0603551d0e04160414\
+        40dda3603d48ef38616cadf0b5515837178799bc301f0603551d2304183016801440dda3603d48ef38616cadf0b5515837178799bc30\
+        0f0603551d130101ff040530030101ff300506032b6570034100dadd80b8b29f9b9fb0e00802b300310e40025ea97a322cabe64bc887\
+        0faf8191eea47f8deb0970ca9af98ecbc2a79588963b2cf945e852f88a68f6473baf1b03";
+}

@@ -183,12 +183,19 @@ impl Conversation {
     pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
         let state = self.state();
         self.facts.handshake = state;
+        if self.server.hello && !self.is_tls13() {
+            // RFC 5246 section 7.3, RFC 5077 section 3.4: an abbreviated handshake has no ServerHelloDone.
+            let abbreviated = self.server.change_cipher_spec && !self.server.ended;
+            self.facts.resumed = !self.full && (self.echoed || abbreviated);
+        }
         let heard = |side: Progress| side.hello || side.spoke;
         let refuted = self.client.not_tls || self.server.not_tls;
         if state != Handshake::Completed && refuted {
             found.class = Class::Unknown;
             found.evidence = Evidence::None;
-        } else if self.client.hello && heard(self.server) && !self.bogus {
+        } else if self.bogus {
+            found.evidence = Evidence::OneSided;
+        } else if self.client.hello && heard(self.server) {
             found.evidence = found.evidence.max(Evidence::Handshake);
         } else if self.client.hello || self.server.hello {
             found.evidence = found.evidence.max(Evidence::OneSided);

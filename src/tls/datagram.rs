@@ -41,8 +41,9 @@ pub(super) fn records(bytes: &[u8], wire_len: usize) -> Option<Vec<Record<'_>>> 
         wire_left = wire_left.checked_sub(head_len)?.checked_sub(record.len)?;
         record.content = reader.0.get(..record.len).unwrap_or(reader.0);
         reader.take(record.content.len())?;
-        // Content may be missing only where the capture ends.
-        (record.content.len() == record.len || wire_len > bytes.len()).then_some(())?;
+        // Content may be missing only where the capture ends, and then of the last record.
+        let cut = record.content.len() < record.len;
+        (!cut || (wire_len > bytes.len() && wire_left == 0)).then_some(())?;
         found.push(record);
     }
     (!found.is_empty()).then_some(found)
@@ -74,7 +75,7 @@ fn unified<'a>(first: u8, reader: &mut Reader<'a>, wire_left: usize) -> Option<R
         reader.take(if long_sequence { 2 } else { 1 })?;
         if has_len { reader.u16()?.into() } else { wire_left.checked_sub(head)? }
     };
-    (len >= MIN_UNIFIED && len <= MAX_CONTENT).then_some(())?;
+    (MIN_UNIFIED..=MAX_CONTENT).contains(&len).then_some(())?;
     Some(Record { kind: UNIFIED, version: 0, epoch: (first & 0x03).into(), sequence: 0, len, content: &[] })
 }
 
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn joins_fragments_in_any_order() {
-        let cases: &[(&str, &[(u8, &[u8])], bool)] = &[
+        type Pieces<'a> = &'a [(u8, &'a [u8])];
+        let cases: &[(&str, Pieces<'_>, bool)] = &[
             ("whole", &[(0, b"abcdef")], true),
             ("in order", &[(0, b"abc"), (3, b"def")], true),
             ("out of order, overlapping", &[(2, b"cdef"), (0, b"abc")], true),

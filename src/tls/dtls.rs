@@ -44,12 +44,31 @@ impl Dissector for Dtls {
     }
 }
 
-/// What reads on where DTLS begins.
+/// Whether a datagram opens a DTLS handshake: a hello, or a request to verify one, and records fill the datagram.
+///
+/// For flows that begin as something else on the same ports (STUN, RFC 7983).
+#[must_use]
+pub fn opens_handshake(bytes: &[u8], wire_len: usize) -> bool {
+    records(bytes, wire_len).is_some_and(|records| records.first().is_some_and(|record| hello_sender(record).is_some()))
+}
+
+/// Whether the sender of this record is the client, if it is a readable hello.
+fn hello_sender(record: &Record<'_>) -> Option<bool> {
+    (record.kind == HANDSHAKE && record.epoch == 0).then_some(())?;
+    match fragments(record.content).next()?.kind {
+        CLIENT_HELLO => Some(true),
+        SERVER_HELLO | HELLO_VERIFY_REQUEST => Some(false),
+        _ => None,
+    }
+}
+
+/// What reads on where DTLS begins. Which side is the DTLS client is learnt from the hellos.
 #[must_use]
 pub fn datagrams() -> Box<dyn Session> {
     Box::new(DtlsSession {
         conversation: Conversation::new(Carrier::Dtls),
         joiners: Default::default(),
+        reversed: None,
         shared: false,
         bytes: 0,
     })
@@ -152,6 +171,8 @@ impl Seen {
 struct DtlsSession {
     conversation: Conversation,
     joiners: [Joiner; 2],
+    /// The presumed client is the DTLS server; `None` before the first hello.
+    reversed: Option<bool>,
     /// STUN was seen: the flow is shared (RFC 7983) and its readable datagrams must be told apart to its end.
     shared: bool,
     bytes: usize,
@@ -194,7 +215,10 @@ impl DtlsSession {
             return;
         }
         for record in records(bytes, wire_len).unwrap_or_default() {
-            self.read_record(from_client, &record);
+            if let (None, Some(client)) = (self.reversed, hello_sender(&record)) {
+                self.reversed = Some(client != from_client);
+            }
+            self.read_record(from_client != self.reversed.unwrap_or(false), &record);
         }
     }
 
@@ -224,3 +248,201 @@ const MAX_EPOCH: u16 = 256;
 const NEARBY: u64 = 1 << 16;
 /// A handshake that takes more than this is not waited for.
 const MAX_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client_hello, extension, join, server_hello};
+    use super::*;
+    use crate::model::{Class, Handshake, TlsFacts};
+
+    /// A record of DTLS 1.2.
+    fn record(kind: u8, epoch: u8, sequence: u8, content: &[u8]) -> Vec<u8> {
+        let len = (content.len() as u16).to_be_bytes();
+        join(&[&[kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, sequence], &len, content])
+    }
+
+    /// A part of a handshake message.
+    fn piece(kind: u8, len: usize, offset: usize, bytes: &[u8]) -> Vec<u8> {
+        let three = |number: usize| (number as u32).to_be_bytes()[1..].to_vec();
+        join(&[&[kind], &three(len), &[0, 0], &three(offset), &three(bytes.len()), bytes])
+    }
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        record(22, 0, 0, &piece(kind, body.len(), 0, body))
+    }
+
+    fn client_body(extensions: &[Vec<u8>]) -> Vec<u8> {
+        let mut body = client_hello(0xfefd, &[], &[0xc02b, 0x1301], extensions);
+        body.insert(35, 0); // no cookie
+        body
+    }
+
+    fn stun() -> Vec<u8> {
+        join(&[&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42], &[7; 12]])
+    }
+
+    fn probe(datagrams: &[(bool, Vec<u8>)]) -> Outcome {
+        let datagrams: Vec<Datagram<'_>> = datagrams
+            .iter()
+            .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
+            .collect();
+        Dtls.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+    }
+
+    #[test]
+    fn recognition() {
+        let encrypted = |evidence| Found::encrypted(Protocol::DTLS, evidence);
+        let handshake = Outcome::Found(encrypted(Evidence::Handshake).from_client());
+        let one_sided = Outcome::Likely(encrypted(Evidence::OneSided).from_client());
+        let framing = Outcome::Found(encrypted(Evidence::Framing));
+        let client = message(1, &client_body(&[]));
+        let server = message(2, &server_hello(0xfefd, &[], 0xc02b, &[]));
+        let verify = message(3, &[0xfe, 0xff, 2, 1, 1]);
+        let data = |sequence: u8| record(23, 1, sequence, &[0xa5; 30]);
+        let mut half = piece(1, 200, 0, &client_body(&[])[..40]);
+        half = record(22, 0, 0, &half);
+        let rtp = join(&[&[0x80, 96], &[1; 40]]);
+        let trailing = join(&[&client, &[0]]);
+        let cases = [
+            ("both hellos", vec![(true, client.clone()), (false, server.clone())], handshake),
+            ("cookie asked for", vec![(true, client.clone()), (false, verify)], handshake),
+            ("client only", vec![(true, client.clone())], one_sided),
+            ("client hello in parts", vec![(true, half)], one_sided),
+            ("server only", vec![(false, server.clone())], one_sided),
+            ("after STUN", vec![(true, stun()), (true, client.clone())], one_sided),
+            ("media beside it", vec![(true, client.clone()), (true, rtp.clone())], one_sided),
+            ("sides exchanged", vec![(false, client.clone())], Outcome::No),
+            ("STUN only", vec![(true, stun())], Outcome::NeedMore),
+            ("media only", vec![(true, rtp)], Outcome::No),
+            ("a byte too many", vec![(true, trailing)], Outcome::No),
+            ("three of data", vec![(true, data(1)), (false, data(9)), (true, data(2))], framing),
+            ("two of data", vec![(true, data(1)), (false, data(9))], Outcome::NeedMore),
+            ("the same one three times", vec![(true, data(1)), (true, data(1)), (true, data(1))], Outcome::NeedMore),
+            ("epoch leaps", vec![(true, data(1)), (true, record(23, 9, 2, &[0xa5; 30]))], Outcome::No),
+            ("data before a handshake", vec![(true, record(23, 0, 1, &[0xa5; 30]))], Outcome::No),
+            ("text", vec![(true, b"GET / HTTP/1.1\r\n".to_vec())], Outcome::No),
+            ("nothing", vec![], Outcome::NeedMore),
+        ];
+        for (name, datagrams, want) in cases {
+            assert_eq!(probe(&datagrams), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn opens_a_handshake() {
+        let client = message(1, &client_body(&[]));
+        assert!(opens_handshake(&client, client.len()));
+        let data = record(23, 1, 1, &[0xa5; 30]);
+        assert!(!opens_handshake(&data, data.len()));
+        assert!(!opens_handshake(&stun(), 20));
+    }
+
+    fn run(datagrams: &[(bool, Vec<u8>)]) -> (Vec<bool>, bool, Found, TlsFacts) {
+        let mut session = datagrams_session();
+        let (mut readable, mut done) = (Vec::new(), false);
+        for (from_client, bytes) in datagrams {
+            let step = session.feed(*from_client, bytes, Moment { time_ns: 0, wire_len: bytes.len() });
+            readable.push(matches!(step, Step::Readable));
+            done = matches!(step, Step::Done);
+        }
+        let mut found = Found::encrypted(Protocol::DTLS, Evidence::OneSided);
+        let mut facts = Facts::default();
+        session.finish(&mut found, &mut facts);
+        (readable, done, found, facts.tls.unwrap_or_default())
+    }
+
+    fn datagrams_session() -> Box<dyn Session> {
+        super::datagrams()
+    }
+
+    #[test]
+    fn a_handshake_in_fragments() {
+        let body = client_body(&[]);
+        let (first, second) = body.split_at(20);
+        let change = |epoch_data: &[u8]| join(&[&record(20, 0, 3, &[1]), &record(22, 1, 0, epoch_data)]);
+        let server = message(2, &server_hello(0xfefd, &[], 0xc02b, &[]));
+        let exchange = message(12, &[3, 0, 23, 2, 7, 7, 4, 3, 0, 1, 9]);
+        for reversed in [false, true] {
+            let flight = [
+                (true, record(22, 0, 0, &piece(1, body.len(), 20, second))),
+                (true, record(22, 0, 1, &piece(1, body.len(), 0, first))),
+                (false, join(&[&server, &exchange, &message(14, &[])])),
+                (true, change(&[0xa5; 40])),
+                (false, change(&[0xa5; 40])),
+            ]
+            .map(|(from_client, bytes)| (from_client != reversed, bytes));
+            let (_, done, found, facts) = run(&flight);
+            assert!(done);
+            assert_eq!((found.class, found.evidence), (Class::Encrypted, Evidence::Handshake));
+            assert_eq!((facts.version, facts.group, facts.signature), (Some(0xfefd), Some(23), Some(0x0403)));
+            assert_eq!((facts.handshake, facts.resumed), (Handshake::Completed, false));
+            assert!(facts.ja4.is_some_and(|ja4| ja4.starts_with("dd2")));
+        }
+    }
+
+    #[test]
+    fn hostile_datagrams_end() {
+        let srtp = extension(14, &[0, 2, 0, 1, 0]);
+        let flight = [
+            message(1, &client_body(&[srtp])),
+            join(&[
+                &message(2, &server_hello(0xfefd, &[], 0xc02b, &[])),
+                &message(12, &[3, 0, 23, 2, 7, 7, 4, 3, 0, 1, 9]),
+            ]),
+            record(23, 1, 1, &[0xa5; 30]),
+        ];
+        for at in 0..flight.iter().map(Vec::len).max().unwrap_or(0) {
+            for byte in [0, 1, 0x16, 0x2f, 0x80, 0xff] {
+                let mut flow = flight.clone().map(|bytes| (byte % 2 == 0, bytes));
+                for (_, bytes) in &mut flow {
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                }
+                let (_, _, found, _) = run(&flow);
+                assert!(found.evidence <= Evidence::Handshake);
+                if let Outcome::Found(found) = probe(&flow) {
+                    assert_eq!(found.protocol, Protocol::DTLS);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dtls_1_3() {
+        let versions = extension(43, &[4, 0xfe, 0xfc, 0xfe, 0xfd]);
+        let client = message(1, &client_body(&[versions]));
+        let server =
+            server_hello(0xfefd, &[], 0x1301, &[extension(43, &[0xfe, 0xfc]), extension(51, &[0, 29, 0, 1, 9])]);
+        let unified = |epoch: u8| join(&[&[0x2c | epoch, 0, 1, 0, 60], &[0xa5; 60]]);
+        let early = (true, unified(1));
+        let base = [(true, client), early, (false, message(2, &server)), (false, unified(2))];
+        let (_, done, _, facts) = run(&base);
+        assert!(!done);
+        assert_eq!((facts.version, facts.handshake), (Some(0xfefc), Handshake::Opened));
+        let (_, done, _, facts) = run(&[&base[..], &[(true, unified(2))]].concat());
+        assert!(done);
+        assert_eq!((facts.handshake, facts.group), (Handshake::Completed, Some(29)));
+    }
+
+    #[test]
+    fn what_shares_the_ports() {
+        let srtp = extension(14, &[0, 2, 0, 1, 0]);
+        let media = join(&[&[0x80, 96], &[0xa5; 40]]);
+        for (name, extensions, want) in [
+            ("SRTP negotiated", vec![srtp.clone()], [true, false, false, false]),
+            ("RTP in clear beside DTLS", vec![], [true, false, false, true]),
+        ] {
+            let flow = [
+                (true, stun()),
+                (true, message(1, &client_body(&extensions))),
+                (false, message(2, &server_hello(0xfefd, &[], 0xc02b, &extensions))),
+                (true, media.clone()),
+            ];
+            let (readable, done, _, facts) = run(&flow);
+            assert_eq!(readable, want, "{name}");
+            assert!(!done, "{name}: STUN goes on to come");
+            assert_eq!(facts.srtp_profile, extensions.first().map(|_| 1), "{name}");
+        }
+    }
+}

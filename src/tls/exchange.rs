@@ -70,8 +70,9 @@ mod tests {
         let prime = [0, 2, 0x01, 0xff, 0, 1, 2, 0, 1, 5, 4, 1, 0, 1, 9];
         let hint = [0, 1, b'x', 3, 0, 23, 1, 9];
         // name, suite, version, body, group, bits, signature
+        type Case<'a> = (&'a str, u16, u16, &'a [u8], Option<u16>, Option<u16>, Option<u16>);
         #[rustfmt::skip]
-        let cases: &[(&str, u16, u16, &[u8], Option<u16>, Option<u16>, Option<u16>)] = &[
+        let cases: &[Case<'_>] = &[
             ("named curve, 1.2", 0xc02f, 0x0303, &curve, Some(29), None, Some(0x0804)),
             ("named curve, 1.0: no scheme", 0xc013, 0x0301, &curve, Some(29), None, None),
             ("DHE, 1.2: leading zero bits do not count", 0x0033, 0x0303, &prime, None, Some(9), Some(0x0401)),

@@ -135,3 +135,78 @@ fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client_hello, extension, join, list, server_hello, vector16};
+    use super::*;
+
+    /// The two examples that JA3 was published with.
+    #[test]
+    fn published_ja3() {
+        let suites = [47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4];
+        let extensions = [extension(0, &[]), extension(10, &vector16(&list(&[23, 24, 25]))), extension(11, &[1, 0])];
+        let no_extensions = client_hello(0x0301, &[], &[4, 5, 10, 9, 100, 98, 3, 6, 19, 18, 99], &[]);
+        let greased = [&[extension(0x3a3a, &[])][..], &extensions].concat();
+        for (name, body, want) in [
+            ("with extensions", client_hello(0x0301, &[], &suites, &extensions), "ada70206e40642a3e4461f35503241d5"),
+            ("without", no_extensions, "de350869b8c85de67a350c8d186f11e6"),
+            ("GREASE", client_hello(0x0301, &[], &suites, &greased), "ada70206e40642a3e4461f35503241d5"),
+        ] {
+            let hello = ClientHello::parse(&body, Carrier::Tls);
+            assert_eq!(hello.map(|hello| ja3(&hello)).as_deref(), Some(want), "{name}");
+        }
+    }
+
+    /// MD5 of `769,47,65281-0-11-35-5-16`, worked out apart from this program.
+    #[test]
+    fn ja3s_of_a_hello() {
+        let extensions = [65281, 0, 11, 35, 5, 16].map(|kind| extension(kind, &[]));
+        let body = server_hello(0x0301, &[], 47, &extensions);
+        let hello = ServerHello::parse(&body, Carrier::Tls);
+        assert_eq!(hello.map(|hello| ja3s(&hello)).as_deref(), Some("836ce314215654b5b1f85f97c73e506f"));
+    }
+
+    /// The worked example of the JA4 technical details.
+    fn ja4_example(alpn: &[u8]) -> Vec<u8> {
+        let suites = [
+            0x2a2a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c,
+            0x009d, 0x002f, 0x0035,
+        ];
+        let signatures = list(&[0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601]);
+        let kinds = [
+            0x5a5a, 0x001b, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017, 0x002d, 0x000d, 0x0005, 0x0023, 0x0012, 0x002b,
+            0xff01, 0x000b, 0x000a, 0x0015,
+        ];
+        let extensions = kinds.map(|kind| match kind {
+            0x0010 => extension(kind, &vector16(&join(&[&[alpn.len() as u8], alpn]))),
+            0x000d => extension(kind, &vector16(&signatures)),
+            0x002b => extension(kind, &join(&[&[6], &list(&[0x6a6a, 0x0304, 0x0303])])),
+            _ => extension(kind, &[]),
+        });
+        client_hello(0x0303, &[], &suites, &extensions)
+    }
+
+    #[test]
+    fn published_ja4() {
+        for (name, alpn, carrier, want) in [
+            ("worked example", &b"h2"[..], Carrier::Tls, "t13d1516h2_8daaf6152771_e5627efa2ab1"),
+            ("over QUIC", b"h3", Carrier::Quic, "q13d1516h3_8daaf6152771_e5627efa2ab1"),
+            ("one character", b"h", Carrier::Tls, "t13d1516hh_8daaf6152771_e5627efa2ab1"),
+            ("not alphanumeric: hex digits", b"\xabh\xcd", Carrier::Tls, "t13d1516ad_8daaf6152771_e5627efa2ab1"),
+            ("only the last", b"0\xab", Carrier::Tls, "t13d15163b_8daaf6152771_e5627efa2ab1"),
+        ] {
+            let body = ja4_example(alpn);
+            let hello = ClientHello::parse(&body, carrier);
+            assert_eq!(hello.map(|hello| ja4(&hello, carrier)).as_deref(), Some(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn ja4_of_a_bare_hello() {
+        let body = client_hello(0x0301, &[], &[0x002f], &[]);
+        let hello = ClientHello::parse(&body, Carrier::Tls);
+        let ja4 = hello.map(|hello| ja4(&hello, Carrier::Tls)).unwrap_or_default();
+        assert!(ja4.starts_with("t10i010000_") && ja4.ends_with("_000000000000"), "{ja4}");
+    }
+}

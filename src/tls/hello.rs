@@ -137,8 +137,8 @@ impl<'a> ServerHello<'a> {
         let mut reader = Reader(body);
         let version = reader.u16().filter(|&version| is_legacy_version(version, carrier))?;
         let random = reader.take(RANDOM_LEN)?;
-        // Until draft 21 the TLS 1.3 ServerHello had neither session ID nor compression method.
-        let early_draft = is_draft(version);
+        // Until draft 21 the TLS 1.3 ServerHello had neither session ID nor compression method, and said its version here.
+        let early_draft = version == 0x0304 || is_draft(version);
         let session_id = if early_draft { &[] } else { reader.vector8().filter(|id| id.len() <= 32)? };
         let cipher = reader.u16()?;
         let compression = if early_draft { None } else { Some(reader.u8()?) };
@@ -334,7 +334,171 @@ const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
 /// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
-const HELLO_RETRY_RANDOM: [u8; RANDOM_LEN] = [
+pub(super) const HELLO_RETRY_RANDOM: [u8; RANDOM_LEN] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client_hello as client, extension, join, list, server_hello as server, vector16};
+    use super::*;
+
+    fn read_client(body: &[u8], carrier: Carrier) -> TlsFacts {
+        let mut facts = TlsFacts::default();
+        assert!(client_hello(body, &mut facts, carrier));
+        facts
+    }
+
+    #[test]
+    fn client_facts_without_grease() {
+        let name = join(&[&[0], &vector16(b"a.example")]);
+        let extensions = [
+            extension(0x1a1a, &[]),
+            extension(SERVER_NAME, &vector16(&name)),
+            extension(SUPPORTED_GROUPS, &vector16(&list(&[0x2a2a, 0x11ec, 29]))),
+            extension(SIGNATURE_ALGORITHMS, &vector16(&list(&[0x0403, 0x0804]))),
+            extension(ALPN, &vector16(b"\x02\x3a\x3a\x02h2\x08http/1.1")),
+            extension(SUPPORTED_VERSIONS, &join(&[&[6], &list(&[0x4a4a, 0x0304, 0x0303])])),
+            extension(KEY_SHARE, &vector16(&join(&[&[0x2a, 0x2a, 0, 1, 0], &[0, 29, 0, 2, 1, 2]]))),
+            extension(ENCRYPTED_CLIENT_HELLO, &[0]),
+        ];
+        let facts = read_client(&client(0x0303, &[], &[0x0a0a, 0x1301, FALLBACK_SCSV], &extensions), Carrier::Tls);
+        assert_eq!(facts.offered_ciphers, [0x1301, FALLBACK_SCSV]);
+        assert_eq!(facts.offered_versions, [0x0304, 0x0303]);
+        assert_eq!(facts.offered_groups, [0x11ec, 29]);
+        assert_eq!(facts.offered_signatures, [0x0403, 0x0804]);
+        assert_eq!(facts.key_shares, [29]);
+        assert_eq!(facts.offered_protocols, ["h2", "http/1.1"]);
+        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
+        assert!(facts.ech_offered && facts.fallback_scsv);
+        assert_eq!((facts.version, facts.cipher), (None, None), "an offer is no negotiation");
+    }
+
+    #[test]
+    fn a_malformed_extension_hides_no_other() {
+        let broken = [extension(SIGNATURE_ALGORITHMS, &[9, 9, 9]), extension(SERVER_NAME, &[1])];
+        let versions = [extension(SUPPORTED_VERSIONS, &[2, 3, 4])];
+        let facts = read_client(&client(0x0303, &[], &[0x1301], &[&broken[..], &versions].concat()), Carrier::Tls);
+        assert_eq!((facts.offered_versions, facts.server_name), (vec![0x0304], None));
+        let mut facts = TlsFacts::default();
+        let broken = [extension(KEY_SHARE, &[0]), extension(SUPPORTED_VERSIONS, &[3, 4])];
+        assert!(server_hello(&server(0x0303, &[], 0x1301, &broken), &mut facts, Carrier::Tls));
+        assert_eq!((facts.version, facts.group), (Some(0x0304), None));
+    }
+
+    #[test]
+    fn what_is_no_client_hello() {
+        let whole = client(0x0303, &[], &[0x1301], &[]);
+        let mut odd = whole.clone();
+        odd[36] = 1;
+        let mut long_id = whole.clone();
+        long_id[34] = 33;
+        for (name, body, carrier) in [
+            ("empty", &[][..], Carrier::Tls),
+            ("cut before the suites", &whole[..36], Carrier::Tls),
+            ("odd length of suites", &odd, Carrier::Tls),
+            ("long session ID", &long_id, Carrier::Tls),
+            ("TLS version in DTLS", &whole, Carrier::Dtls),
+            ("DTLS version in TLS", &client(0xfefd, &[], &[0x1301], &[]), Carrier::Tls),
+        ] {
+            let mut facts = TlsFacts::default();
+            assert!(!client_hello(body, &mut facts, carrier), "{name}");
+            assert_eq!(facts, TlsFacts::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_client_hello_counts() {
+        let mut facts = read_client(&client(0x0303, &[], &[0x1301], &[]), Carrier::Quic);
+        let before = facts.clone();
+        assert!(client_hello(&client(0x0303, &[], &[0x1302], &[]), &mut facts, Carrier::Quic));
+        assert_eq!(facts, before);
+    }
+
+    #[test]
+    fn dtls_has_a_cookie() {
+        let mut body = client(0xfefd, &[], &[0xc02b], &[]);
+        body.splice(35..35, [2, 8, 8]);
+        assert_eq!(read_client(&body, Carrier::Dtls).offered_ciphers, [0xc02b]);
+    }
+
+    #[test]
+    fn negotiated_versions() {
+        use Carrier::{Dtls, Quic, Tls};
+        let selected = |version: u16| vec![extension(SUPPORTED_VERSIONS, &version.to_be_bytes())];
+        let old_draft = |version: u16| join(&[&version.to_be_bytes(), &[9; 32], &[0x13, 1], &[0, 0]]);
+        // name, body, carrier, version and draft
+        #[rustfmt::skip]
+        let cases = [
+            ("TLS 1.2", server(0x0303, &[], 0xc02f, &[]), Tls, Some((0x0303, None))),
+            ("SSL 3", server(0x0300, &[], 0x000a, &[]), Tls, Some((0x0300, None))),
+            ("TLS 1.3", server(0x0303, &[], 0x1301, &selected(0x0304)), Tls, Some((0x0304, None))),
+            ("draft 28", server(0x0303, &[], 0x1301, &selected(0x7f1c)), Tls, Some((0x0304, Some(28)))),
+            ("draft 18 without session ID", old_draft(0x7f12), Tls, Some((0x0304, Some(18)))),
+            ("a draft before 16", old_draft(0x0304), Tls, Some((0x0304, None))),
+            ("Facebook's draft 26", server(0x0303, &[], 0x1301, &selected(0xfb1a)), Tls, Some((0x0304, Some(26)))),
+            ("Google's experiment", server(0x0303, &[], 0x1301, &selected(0x7e02)), Tls, Some((0x0304, Some(22)))),
+            ("QUIC", server(0x0303, &[], 0x1301, &selected(0x0304)), Quic, Some((0x0304, None))),
+            ("QUIC has no TLS 1.2", server(0x0303, &[], 0xc02f, &[]), Quic, None),
+            ("DTLS 1.3", server(0xfefd, &[], 0x1301, &selected(0xfefc)), Dtls, Some((0xfefc, None))),
+            ("DTLS before the standard", server(0x0100, &[], 0x0039, &[]), Dtls, Some((0x0100, None))),
+            ("impossible version", server(0x2a03, &[], 0xc02f, &[]), Tls, None),
+            ("impossible selected version", server(0x0303, &[], 0xc02f, &selected(0x0707)), Tls, None),
+            ("unheard-of suite", server(0x0303, &[], 0x4b4b, &[]), Tls, None),
+        ];
+        for (name, body, carrier, want) in cases {
+            let mut facts = TlsFacts::default();
+            assert_eq!(server_hello(&body, &mut facts, carrier), want.is_some(), "{name}");
+            assert_eq!(facts.version.map(|version| (version, facts.draft)), want, "{name}");
+            assert_eq!(facts.cipher.is_some(), want.is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unheard_of_suite_that_was_offered_is_believed() {
+        let mut facts = read_client(&client(0x0303, &[], &[0x4b4b], &[]), Carrier::Tls);
+        assert!(server_hello(&server(0x0303, &[], 0x4b4b, &[]), &mut facts, Carrier::Tls));
+        assert_eq!(facts.cipher, Some(0x4b4b));
+    }
+
+    #[test]
+    fn a_retry_decides_nothing() {
+        let mut facts = TlsFacts::default();
+        assert!(server_hello(&super::super::testing::hello_retry(), &mut facts, Carrier::Tls));
+        assert_eq!(facts, TlsFacts { hello_retry: true, ..TlsFacts::default() });
+    }
+
+    #[test]
+    fn server_extensions() {
+        let extensions = [
+            extension(ALPN, &vector16(b"\x02h2")),
+            extension(ENCRYPT_THEN_MAC, &[]),
+            extension(EXTENDED_MASTER_SECRET, &[]),
+            extension(RENEGOTIATION_INFO, &[0]),
+            extension(USE_SRTP, &[0, 2, 0, 7, 0]),
+        ];
+        let mut body = server(0x0303, &[], 0xc013, &extensions);
+        body.splice(26..34, *b"DOWNGRD\x01");
+        let mut facts = TlsFacts::default();
+        assert!(server_hello(&body, &mut facts, Carrier::Tls));
+        assert!(facts.encrypt_then_mac && facts.extended_master_secret && facts.secure_renegotiation);
+        assert!(facts.downgrade_sentinel && !facts.truncated_hmac && !facts.heartbeat);
+        assert_eq!((facts.next_protocol.as_deref(), facts.srtp_profile), (Some("h2"), Some(7)));
+    }
+
+    #[test]
+    fn psk_with_and_without_a_key_share() {
+        let base = [extension(SUPPORTED_VERSIONS, &[3, 4]), extension(PRE_SHARED_KEY, &[0, 0])];
+        let share = [extension(KEY_SHARE, &[0, 29, 0, 1, 9])];
+        for (name, extensions, resumed, psk_only, group) in [
+            ("psk_ke", base.to_vec(), true, true, None),
+            ("psk_dhe_ke", [&base[..], &share].concat(), true, false, Some(29)),
+            ("full", [&base[..1], &share].concat(), false, false, Some(29)),
+        ] {
+            let mut facts = TlsFacts::default();
+            assert!(server_hello(&server(0x0303, &[], 0x1301, &extensions), &mut facts, Carrier::Tls));
+            assert_eq!((facts.resumed, facts.psk_only, facts.group), (resumed, psk_only, group), "{name}");
+        }
+    }
+}

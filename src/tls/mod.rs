@@ -21,8 +21,12 @@ mod record;
 pub mod session;
 mod ssl2;
 mod suite;
+#[cfg(test)]
+mod testing;
 
 use crate::detect::Dissector;
+
+pub use dissect::opens_client_hello;
 
 /// TLS and DTLS.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
