@@ -86,6 +86,14 @@ impl Pcapng {
     /// Takes blocks from `data` at `at` on.
     pub(super) fn walk(&mut self, data: &[u8], mut at: usize, ledger: &mut Ledger) -> Step {
         loop {
+            let ends = if self.big_endian {
+                self.plain_packets::<true>(data, &mut at, ledger)
+            } else {
+                self.plain_packets::<false>(data, &mut at, ledger)
+            };
+            if ends {
+                return Step::EpochEnd { at };
+            }
             let rest = data.get(at..).unwrap_or_default();
             let Some((head, _)) = rest.split_first_chunk::<{ MIN_BLOCK as usize }>() else {
                 return Step::More { at, want: MIN_BLOCK as usize };
@@ -148,8 +156,40 @@ impl Pcapng {
         }
     }
 
-    /// Enhanced Packet Block (draft section 4.3); `true` when an epoch ends.
-    #[inline]
+    /// Takes Enhanced Packet Blocks for as long as they are whole and as nearly all are: no options, known interface.
+    /// Anything else is left to the careful path. `true` when an epoch ends.
+    fn plain_packets<const BIG: bool>(&self, data: &[u8], at: &mut usize, ledger: &mut Ledger) -> bool {
+        const FIXED: usize = BLOCK_HEAD + 20;
+        let word = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+        while let Some((fixed, content)) = data.get(*at..).and_then(|rest| rest.split_first_chunk::<FIXED>()) {
+            let [kind, length, interface, high, low, captured, original] = fixed.as_chunks::<4>().0 else { break };
+            let captured = word(*captured);
+            if word(*kind) != ENHANCED_PACKET || captured > MAX_FRAME {
+                break;
+            }
+            let padded = (captured as usize).next_multiple_of(4);
+            let Some(trailer) = content.get(padded..).and_then(|rest| rest.first_chunk::<4>()) else { break };
+            let block_len = FIXED + padded + 4;
+            let Some(interface) = self.interfaces.get(word(*interface) as usize) else { break };
+            if word(*length) as usize != block_len || trailer != length {
+                break;
+            }
+            let frame = Frame {
+                time_ns: interface.resolution.nanoseconds(u64::from(word(*high)) << 32 | u64::from(word(*low))),
+                start: (*at + FIXED) as u32,
+                captured_len: captured,
+                wire_len: word(*original),
+                link_type: interface.link_type,
+            };
+            *at += block_len;
+            if ledger.push(frame) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Enhanced Packet Block (draft section 4.3), with or without options; `true` when an epoch ends.
     fn enhanced(&mut self, body: &[u8], body_at: usize, ledger: &mut Ledger) -> bool {
         const FIXED: usize = 20;
         let Some((fixed, content)) = body.split_first_chunk::<FIXED>() else { return false };

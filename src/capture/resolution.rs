@@ -50,7 +50,7 @@ impl Resolution {
         let since_origin: u128 = match self.tick {
             Tick::Multiply(by) => u128::from(ticks) * u128::from(by),
             Tick::Divide(by) => by.map_or(0, |by| u128::from(ticks / by)),
-            Tick::Shift(by) => u128::from(ticks) * u128::from(NS_PER_SECOND) >> by,
+            Tick::Shift(by) => (u128::from(ticks) * u128::from(NS_PER_SECOND)) >> by,
         };
         // At most 2^64 * 10^9 and 2^63 * 10^9: their sum is far below 2^127.
         let time = since_origin as i128 + self.offset_ns;

@@ -258,9 +258,15 @@ fn compress(format: &str, bytes: &[u8]) -> Vec<u8> {
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         }
-        "zstd" => zstd::encode_all(bytes, 1).unwrap(),
+        "zstd" => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.include_checksum(true).unwrap();
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
         "lz4" => {
-            let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            let info = lz4_flex::frame::FrameInfo::new().content_checksum(true);
+            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         }
@@ -571,11 +577,15 @@ fn compressed_data_cut_or_broken_is_a_loss() {
 #[test]
 fn lz4_cut_between_two_blocks_is_a_loss() {
     let bytes = plain_pcap(&[packet(0, &[1; 200], 200)]);
-    let stored = compress("lz4", &bytes);
-    // The end mark is gone, so nothing but its absence tells that something is missing.
-    let reading = read(&stored[..stored.len() - 4]).unwrap();
-    assert_eq!(reading.packets.len(), 1);
-    assert_eq!(reading.loss(Loss::CaptureCutShort), 1);
+    let mut plain = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    plain.write_all(&bytes).unwrap();
+    // Without the end mark (and the checksum behind it) nothing but its absence tells that something is missing.
+    for (name, stored, end) in [("plain", plain.finish().unwrap(), 4), ("checksum", compress("lz4", &bytes), 8)] {
+        assert_eq!(read(&stored).unwrap().loss(Loss::CaptureCutShort), 0, "{name}");
+        let reading = read(&stored[..stored.len() - end]).unwrap();
+        assert_eq!(reading.packets.len(), 1, "{name}");
+        assert_eq!(reading.loss(Loss::CaptureCutShort), 1, "{name}");
+    }
 }
 
 #[test]

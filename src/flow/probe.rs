@@ -1,5 +1,7 @@
 //! The first bytes of a flow, and the question put to the dissectors each time there are more of them.
 
+use std::sync::OnceLock;
+
 use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
 use crate::model::{Counts, Side, Transport};
 
@@ -17,6 +19,7 @@ pub(super) struct Probe {
     /// Head size at which the dissectors are asked again.
     ask_at: usize,
     asked: u8,
+    pub(super) out: Out,
 }
 
 /// One piece of the heads.
@@ -116,6 +119,7 @@ impl Probe {
         self.pieces.clear();
         self.from_start = false;
         self.ask_at = 0;
+        self.out = Out::default();
         self.restarts += 1;
         self.restarts <= MAX_RESTARTS
     }
@@ -125,59 +129,104 @@ impl Probe {
     pub(super) fn ask(&mut self, transport: Transport, known: Option<Side>, likely: Side, last: bool) -> Answer {
         self.asked = self.asked.saturating_add(1);
         self.ask_at = self.held() + self.held() / 4;
-        if transport == Transport::TCP {
+        let order = [known.unwrap_or(likely), likely.other()];
+        let sides = if known.is_some() { &order[..1] } else { &order[..] };
+        // Of datagrams, a dissector may forgive one that is not its own once it has seen the others.
+        let forgive = last && transport != Transport::TCP;
+        let mut out = if forgive { Out::default() } else { std::mem::take(&mut self.out) };
+        let answer = if transport == Transport::TCP {
             let heads = |client: Side| Heads {
                 client: &self.heads[client as usize],
                 server: &self.heads[client.other() as usize],
                 datagrams: &[],
                 from_start: self.from_start,
             };
-            return ask(transport, known, likely, last, |client, put| put(heads(client)));
-        }
-        let pieces: Vec<(Piece, &[u8])> = self.pieces(transport).collect();
-        ask(transport, known, likely, last, |client, put| {
-            let mut list = [Datagram { from_client: true, bytes: &[], wire_len: 0 }; MAX_DATAGRAMS];
-            let count = pieces.len().min(MAX_DATAGRAMS);
-            for (datagram, (piece, bytes)) in list.iter_mut().zip(&pieces) {
-                *datagram = Datagram { from_client: piece.from == client, bytes, wire_len: piece.wire_len as usize };
+            ask(transport, sides, last, [heads(Side::Low), heads(Side::High)], &mut out)
+        } else {
+            let mut lists = [[NO_DATAGRAM; MAX_DATAGRAMS]; 2];
+            let mut count = 0;
+            for ((piece, bytes), place) in self.pieces(transport).zip(0..MAX_DATAGRAMS) {
+                for client in [Side::Low, Side::High] {
+                    lists[client as usize][place] =
+                        Datagram { from_client: piece.from == client, bytes, wire_len: piece.wire_len as usize };
+                }
+                count = place + 1;
             }
-            put(Heads { datagrams: &list[..count], from_start: true, ..Heads::default() })
-        })
+            let heads = |client: usize| packets(&lists[client][..count]);
+            ask(transport, sides, last, [heads(0), heads(1)], &mut out)
+        };
+        self.out = out;
+        answer
     }
 }
 
-/// Asks about the first datagram of a flow, before anything is kept of it.
-pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_len: u32) -> Answer {
-    ask(transport, None, from, false, |client, put| {
-        let datagrams = [Datagram { from_client: from == client, bytes, wire_len: wire_len as usize }];
-        put(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
-    })
+const NO_DATAGRAM: Datagram<'_> = Datagram { from_client: true, bytes: &[], wire_len: 0 };
+
+fn packets<'a>(datagrams: &'a [Datagram<'a>]) -> Heads<'a> {
+    Heads { datagrams, from_start: true, ..Heads::default() }
 }
 
-/// Puts the question to each dissector of the transport, with the sides as presumed and, unless the client is known,
-/// exchanged. The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
-fn ask(
-    transport: Transport,
-    known: Option<Side>,
-    likely: Side,
-    last: bool,
-    with_heads: impl Fn(Side, &mut dyn FnMut(Heads<'_>)),
-) -> Answer {
-    let sides: &[Side] = match known {
-        Some(client) => &[client],
-        None => &[likely, likely.other()],
-    };
+/// Asks about the first datagram of a flow, before anything is kept of it; the probe in which to keep it if need be.
+pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_len: u32) -> (Answer, Out) {
+    let mut out = Out::default();
+    let list = |client: Side| [Datagram { from_client: from == client, bytes, wire_len: wire_len as usize }];
+    let (low, high) = (list(Side::Low), list(Side::High));
+    let answer = ask(transport, &[from, from.other()], false, [packets(&low), packets(&high)], &mut out);
+    (answer, out)
+}
+
+/// Dissectors that have said no, as bits by their place in the list of their transport, for each client presumed.
+/// A no is final until the heads begin anew, so they are not asked again before the last time.
+pub(super) type Out = [[u64; Roster::WORDS]; 2];
+
+/// The dissectors of one transport, in the order of [`DISSECTORS`].
+struct Roster(Vec<&'static dyn Dissector>);
+
+impl Roster {
+    const WORDS: usize = 4;
+
+    fn of(transport: Transport) -> &'static Self {
+        static ROSTERS: OnceLock<[Roster; 3]> = OnceLock::new();
+        let rosters = ROSTERS.get_or_init(|| {
+            let pick = |wanted: fn(Transport) -> bool| {
+                Self(DISSECTORS.iter().copied().flatten().copied().filter(|row| wanted(row.transport())).collect())
+            };
+            [
+                pick(|transport| transport == Transport::TCP),
+                pick(|transport| transport == Transport::UDP),
+                pick(|transport| transport != Transport::TCP && transport != Transport::UDP),
+            ]
+        });
+        match transport {
+            Transport::TCP => &rosters[0],
+            Transport::UDP => &rosters[1],
+            _ => &rosters[2],
+        }
+    }
+}
+
+/// Puts the question to each dissector of the transport that has not said no, with each side of `sides` as the client.
+/// The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
+fn ask(transport: Transport, sides: &[Side], last: bool, heads: [Heads<'_>; 2], out: &mut Out) -> Answer {
     let mut wait = false;
     let mut nearly: Option<Answer> = None;
-    for &dissector in DISSECTORS.iter().copied().flatten() {
+    for (place, &dissector) in Roster::of(transport).0.iter().enumerate() {
         if dissector.transport() != transport {
             continue;
         }
+        // A dissector beyond the room for bits is asked each time.
+        let (word, bit) = (place / 64, 1u64 << (place % 64));
         for &client in sides {
-            let mut outcome = Outcome::No;
-            with_heads(client, &mut |heads| outcome = dissector.probe(heads));
-            match outcome {
-                Outcome::No => {}
+            let gone = out[client as usize].get_mut(word);
+            if gone.as_ref().is_some_and(|gone| **gone & bit != 0) {
+                continue;
+            }
+            match dissector.probe(heads[client as usize]) {
+                Outcome::No => {
+                    if let Some(gone) = gone {
+                        *gone |= bit;
+                    }
+                }
                 Outcome::NeedMore => wait = true,
                 Outcome::Likely(found) => {
                     wait = true;

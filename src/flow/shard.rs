@@ -405,7 +405,7 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
             decide(flow, !room, announced);
         }
         Some(Stage::Settled) | None => {
-            let answer = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
+            let (answer, out) = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
             if let Answer::Found(dissector, found, client) = answer {
                 adopt(flow, found, client);
                 if let Some(session) = dissector.session(found) {
@@ -418,6 +418,7 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
                 return;
             }
             let mut probe = Probe::new(true);
+            probe.out = out;
             probe.push_datagram(packet.from, arrival.payload, packet.payload_len, total);
             flow.cold().stage = Stage::Probing(Box::new(probe));
             if matches!(answer, Answer::Nobody) {

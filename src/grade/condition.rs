@@ -212,6 +212,8 @@ impl Test {
             }
             Self::CertificateSignature(patterns) => seen.certificate.map(|leaf| fits(patterns, &leaf.signature)),
             Self::Flag(flag, wanted) => seen.flags[*flag as usize].map(|value| value == *wanted),
+            // Where a suite was seen there are no SSH algorithms, which is more than not having seen them.
+            Self::SshKex(_) | Self::SshHostKey(_) | Self::SshTransport { .. } if seen.suite.is_some() => Some(false),
             Self::SshKex(patterns) => seen.ssh?.kex.as_ref().map(|name| fits(patterns, name)),
             Self::SshHostKey(patterns) => seen.ssh?.host_key.as_ref().map(|name| fits(patterns, name)),
             Self::SshTransport { ciphers, macs } => {
@@ -219,8 +221,8 @@ impl Test {
                 let one = |patterns: &[Pattern], name: &Option<String>| {
                     patterns.is_empty() || name.as_ref().is_some_and(|name| fits(patterns, name))
                 };
-                let both = ssh.cipher.iter().zip(&ssh.mac);
-                Some(both.into_iter().any(|(cipher, mac)| one(ciphers, cipher) && one(macs, mac)))
+                let mut both = ssh.cipher.iter().zip(&ssh.mac);
+                Some(both.any(|(cipher, mac)| one(ciphers, cipher) && one(macs, mac)))
             }
         }
     }

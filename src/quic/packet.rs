@@ -103,7 +103,7 @@ fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     let (destination, after) = connection_id(after)?;
     let (source, after) = connection_id(after)?;
     if version == Version::NEGOTIATION {
-        let whole = !after.is_empty() && after.len() % 4 == 0 && after.len() <= 4 * MAX_VERSIONS;
+        let whole = !after.is_empty() && after.len().is_multiple_of(4) && after.len() <= 4 * MAX_VERSIONS;
         let negotiation = Negotiation { destination, source, versions: after };
         return whole.then_some((Packet::Negotiation(negotiation), &[]));
     }

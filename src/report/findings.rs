@@ -21,6 +21,13 @@ pub(super) fn of(report: &Report) -> Vec<Finding> {
     };
     let upgrades = |part: fn(&super::UpgradeRow) -> Units| sum(report.upgrades.iter().map(part));
     add(
+        "encryption_in_name_only",
+        "high",
+        in_clear(&IN_NAME_ONLY),
+        "an encrypting protocol was used without encryption (NULL cipher or integrity only)",
+        "take NULL and integrity-only suites out of the configuration of both ends",
+    );
+    add(
         "login_in_clear",
         "high",
         in_clear(&LOGIN_PROTOCOLS),
@@ -64,6 +71,9 @@ pub(super) fn of(report: &Report) -> Vec<Finding> {
     );
     findings
 }
+
+/// Protocols that encrypt by nature: in clear they protect in name only.
+pub(super) const IN_NAME_ONLY: [&str; 6] = ["tls", "dtls", "ssh", "esp", "ah", "macsec"];
 
 /// Protocols whose logins are readable when they run in clear.
 const LOGIN_PROTOCOLS: [&str; 8] = ["telnet", "ftp", "pop3", "imap", "ldap", "rlogin", "vnc", "snmp"];

@@ -42,12 +42,12 @@ impl<W: Write> FlowCsv<W> {
         Ok(())
     }
 
-    /// Writes what is still held back.
+    /// Writes what is still held back, and gives back what was written to.
     ///
     /// # Errors
     /// When writing fails.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.table.flush()
+    pub fn finish(self) -> io::Result<W> {
+        self.table.into_inner().map_err(|error| error.into_error())
     }
 }
 

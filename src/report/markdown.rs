@@ -129,7 +129,7 @@ fn losses(report: &Report) -> String {
 fn how_counted(report: &Report) -> String {
     let definition = &report.definition;
     format!(
-        "\n## How this was counted\n\n- Encrypted share: {}.\n- Unit: {}. Outside: {}.\n- Interval: {}.\n- {} {}, schema {}.\n",
+        "\n## How this was counted\n\n- Encrypted share: {}.\n- Unit: {}. Denominator: {}.\n- Interval: {}.\n- {} {}, schema {}.\n",
         escape(&definition.encrypted_share),
         escape(&definition.unit),
         escape(&definition.denominator),

@@ -18,6 +18,9 @@ mod markdown;
 mod number;
 mod restore;
 mod share;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests;
 mod text;
 mod time;
 
@@ -35,6 +38,12 @@ use crate::tally::Tally;
 
 /// Version of the layout of reports.
 pub const SCHEMA_VERSION: &str = "1.0";
+
+/// The JSON Schema of what this program writes as `T`: a [`Report`] or a [`FlowRecord`].
+#[must_use]
+pub fn schema<T: schemars::JsonSchema>() -> schemars::Schema {
+    schemars::generate::SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
+}
 
 impl Report {
     /// The report of `tally`, whose policies have been named.

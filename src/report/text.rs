@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::findings::IN_NAME_ONLY;
 use super::layout::*;
 use super::number::{bytes, count, counted, percent};
 use crate::model::{Loss, Units};
@@ -169,14 +170,27 @@ fn strength(report: &Report) -> String {
             &format!("weak: {} of what could be graded", percent(policy.weak_share.wire_bytes)),
         );
         text += &levels(&policy.levels);
-        for reason in policy.reasons.iter().take(MOST_ROWS) {
-            let what = format!("{} ({})", clean(&reason.reason), clean(&reason.source));
+        let against: Vec<_> = policy.reasons.iter().filter(|reason| AGAINST.contains(&reason.level.as_str())).collect();
+        if !against.is_empty() {
+            text += &format!("\n  {DIM}why (a flow counts under every reason that applies){DIM:#}\n");
+        }
+        for reason in against.iter().take(MOST_ROWS) {
+            let what = format!("{} ({})", clean(&reason.reason), first_source(&reason.source));
             let who = format!("{:<12}{:>14}  ", clean(&reason.level), counted(reason.totals.flows, "flow"));
             text += &hang(&who, &what);
         }
-        text += &more(policy.reasons.len(), "reason");
+        text += &more(against.len(), "reason");
     }
     text
+}
+
+/// Levels whose reasons are shown: why something is strong is in the report itself.
+const AGAINST: [&str; 2] = ["broken", "weak"];
+
+/// The first of the sources of a rule, without remarks.
+fn first_source(source: &str) -> String {
+    let first = source.split(';').next().unwrap_or_default();
+    clean(first.split(" (").next().unwrap_or_default())
 }
 
 fn levels(levels: &Levels) -> String {
@@ -255,14 +269,20 @@ fn clear(report: &Report) -> String {
         return String::new();
     }
     let whole = report.coverage.totals.classes.plaintext.wire_bytes;
+    let upgraded: Vec<&str> = report.protocols.iter().filter_map(|row| row.upgraded_from.as_deref()).collect();
     let mut text = heading("Protocols in clear", &bytes(whole));
     for row in rows.iter().take(MOST_ROWS) {
+        let flows = match row.totals.flows {
+            0 if upgraded.contains(&row.name.as_str()) => "before an upgrade".to_owned(),
+            0 => "no flow".to_owned(),
+            flows => counted(flows, "flow"),
+        };
+        let name_only = if IN_NAME_ONLY.contains(&row.name.as_str()) { ", in name only" } else { "" };
         text += &format!(
-            "  {:<24}{BAD}{:>7}{BAD:#} of plaintext{:>12}{:>16}\n",
-            clean(&row.name),
+            "  {:<24}{BAD}{:>7}{BAD:#} of plaintext{:>12}{flows:>20}\n",
+            clean(&row.name) + name_only,
             percent(super::ratio(row.totals.wire_bytes, whole)),
             bytes(row.totals.wire_bytes),
-            counted(row.totals.flows, "flow"),
         );
     }
     text + &more(rows.len(), "protocol")

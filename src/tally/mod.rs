@@ -12,6 +12,8 @@ mod groups;
 mod label;
 mod strength;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls;
 
 use std::borrow::Cow;
@@ -238,5 +240,218 @@ impl Tally {
 fn merge_units<K: Ord>(into: &mut BTreeMap<K, Units>, from: BTreeMap<K, Units>) {
     for (key, units) in from {
         into.entry(key).or_default().merge(&units);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use super::testing::{office, office_tally};
+    use super::*;
+    use crate::model::Protocol;
+    use proptest::prelude::*;
+
+    fn units(flows: u64, packets: u64, wire_bytes: u64, payload_bytes: u64) -> Units {
+        Units { flows, packets, wire_bytes, payload_bytes }
+    }
+
+    #[test]
+    fn classes_add_up_to_all_that_was_given() {
+        // Twelve flows of 30 packets, 5,000 wire bytes and 2,500 payload bytes; of one encrypted flow 8 packets, 800 and
+        // 300 bytes went in clear.
+        let tally = office_tally();
+        assert_eq!(tally.class(Class::Encrypted), units(6, 172, 29_200, 14_700));
+        assert_eq!(tally.class(Class::Plaintext), units(3, 98, 15_800, 7_800));
+        assert_eq!(tally.class(Class::Unknown), units(2, 60, 10_000, 5_000));
+        assert_eq!(tally.class(Class::Control), units(1, 30, 5_000, 2_500));
+        assert_eq!(tally.attempted, units(1, 30, 5_000, 2_500));
+        assert_eq!(tally.upgraded_flows, 1);
+        assert_eq!(tally.unknown.looks_random, units(1, 30, 5_000, 2_500));
+        assert_eq!(tally.unknown.undetermined, units(1, 30, 5_000, 2_500));
+        assert_eq!(tally.classes[Evidence::Verified][Class::Encrypted], units(1, 30, 5_000, 2_500));
+        assert_eq!(tally.classes[Evidence::Framing][Class::Encrypted], units(1, 30, 5_000, 2_500));
+    }
+
+    #[test]
+    fn groups_and_protocols_add_up_to_the_classes() {
+        let tally = office_tally();
+        for class in [Class::Encrypted, Class::Plaintext, Class::Unknown] {
+            let mut groups = Units::default();
+            tally.groups.iter().for_each(|group| groups.merge(&group.classes[class]));
+            assert_eq!(groups, tally.class(class), "groups of {}", class.name());
+        }
+        for class in Class::ALL {
+            let mut protocols = Units::default();
+            tally.protocols.iter().filter(|(key, _)| key.class == class).for_each(|(_, units)| protocols.merge(units));
+            assert_eq!(protocols, tally.class(class), "protocols of {}", class.name());
+        }
+        let smtp = ProtocolKey { name: "smtp".into(), class: Class::Plaintext, upgraded_from: None };
+        assert_eq!(tally.protocols[&smtp], units(0, 8, 800, 300));
+        let tls = ProtocolKey { name: "tls".into(), class: Class::Encrypted, upgraded_from: Some("smtp".into()) };
+        assert_eq!(tally.protocols[&tls], units(1, 22, 4_200, 2_200));
+    }
+
+    #[test]
+    fn web_share_leaves_out_mail_and_attempts() {
+        let web = office_tally().web;
+        // The flow with h2 and the one in mid-stream at port 443; neither the mail after STARTTLS nor the failed handshake.
+        assert_eq!(web.https, units(2, 60, 10_000, 5_000));
+        assert_eq!(web.quic, units(1, 30, 5_000, 2_500));
+        assert_eq!(web.cleartext, units(1, 30, 5_000, 2_500));
+    }
+
+    #[test]
+    fn strength_grades_what_was_completed_and_encrypted() {
+        use crate::grade::Level;
+        let tally = office_tally();
+        assert_eq!(tally.strength.policies.len(), 1);
+        for graded in tally.strength.policies.values() {
+            assert_eq!(graded.levels[Level::Strong].flows, 3, "web, QUIC, mail after STARTTLS");
+            assert_eq!(graded.levels[Level::Strong].wire_bytes, 14_200, "without the mail's 800 bytes in clear");
+            assert_eq!(graded.levels[Level::Broken], units(1, 30, 5_000, 2_500), "RC4");
+            assert_eq!(graded.levels[Level::Weak].flows + graded.levels[Level::Acceptable].flows, 0);
+            assert_eq!(graded.in_name_only, units(1, 30, 5_000, 2_500), "the NULL suite");
+        }
+    }
+
+    #[test]
+    fn tls_counts_negotiated_and_offered_apart() {
+        let tls = office_tally().tls;
+        let sum = |flows, wire_bytes| Sum { flows, wire_bytes };
+        assert_eq!(
+            tls.versions,
+            BTreeMap::from([(0x0301, sum(1, 5000)), (0x0303, sum(1, 5000)), (0x0304, sum(3, 14_200))])
+        );
+        assert_eq!(
+            tls.key_exchange,
+            BTreeMap::from([("ecdhe".into(), sum(3, 14_200)), ("rsa".into(), sum(2, 10_000))])
+        );
+        assert_eq!(
+            tls.aead,
+            BTreeMap::from([
+                ("aead".into(), sum(3, 14_200)),
+                ("null".into(), sum(1, 5000)),
+                ("rc4".into(), sum(1, 5000))
+            ])
+        );
+        assert_eq!((tls.forward_secrecy.yes, tls.forward_secrecy.no), (sum(3, 14_200), sum(2, 10_000)));
+        assert_eq!((tls.sni_in_clear.yes, tls.sni_in_clear.no), (sum(5, 24_200), sum(1, 5000)));
+        assert_eq!(tls.offered.hellos, sum(6, 29_200));
+        assert_eq!(tls.offered.cipher_suites[&0x1301], sum(5, 24_200), "a suite that a hello repeats counts once");
+        assert_eq!(tls.handshakes["failed"], sum(1, 5000));
+    }
+
+    #[test]
+    fn invented_application_protocols_are_not_kept() {
+        let mut flow = office().swap_remove(0);
+        if let Some(tls) = flow.facts.as_mut().and_then(|facts| facts.tls.as_mut()) {
+            tls.offered_protocols = vec!["secret-1".to_owned(), "secret-2".to_owned(), "h2".to_owned()];
+        }
+        let mut tally = Tally::default();
+        tally.add_flow(&flow, &[]);
+        let names: Vec<_> = tally.tls.offered.alpn.iter().map(|(name, sum)| (name.as_ref(), sum.flows)).collect();
+        assert_eq!(names, [("h2", 1), (OTHER_PROTOCOL, 1)]);
+    }
+
+    #[test]
+    fn loose_frames_count_once() {
+        let counts = Counts { packets: 2, wire_bytes: 120, payload_bytes: 0 };
+        let mut tally = Tally::default();
+        tally.add_frames(Class::Control, "arp", counts);
+        tally.add_frames(Class::Encrypted, "wlan", counts);
+        tally.add_undecoded(Loss::MalformedHeader, counts);
+        tally.add_loss(Loss::ClockJumps, 0);
+        assert_eq!(tally.class(Class::Control), units(0, 2, 120, 0));
+        assert_eq!(tally.class(Class::Encrypted), units(0, 2, 120, 0));
+        assert_eq!(tally.losses, BTreeMap::from([(Loss::MalformedHeader, 2)]));
+        assert_eq!(tally.undecoded, BTreeMap::from([(Loss::MalformedHeader, counts)]));
+    }
+
+    #[test]
+    fn established() {
+        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened};
+        let cases: &[(&str, _, &[&'static str], u64, Option<bool>)] = &[
+            ("completed", Completed, &[], 500, Some(true)),
+            ("completed with a gap", Completed, &["gap"], 500, Some(true)),
+            ("alert", Failed, &[], 500, Some(false)),
+            ("hellos and no more", Opened, &[], 500, Some(false)),
+            ("hellos, then a gap", Opened, &["gap"], 500, None),
+            ("scan: answered by packets without payload", OneSided, &[], 0, Some(false)),
+            ("one side of the link captured", OneSided, &["one_sided"], 0, None),
+            ("server answered something else", OneSided, &[], 500, None),
+            ("mid-stream", NotSeen, &["midstream"], 500, None),
+        ];
+        for (name, handshake, flags, answered, want) in cases {
+            let tls = crate::model::TlsFacts { handshake: *handshake, ..Default::default() };
+            let mut flow =
+                testing::with_tls(testing::flow(1, 443, Protocol::TLS, Class::Encrypted, Evidence::Handshake), tls);
+            flow.flags = flags.to_vec();
+            flow.from_server.payload_bytes = *answered;
+            assert_eq!(super::established(&flow), *want, "{name}");
+        }
+    }
+
+    /// A tally of some flows, loose frames and losses.
+    fn any_tally() -> impl Strategy<Value = Tally> {
+        let flow = (0..office().len(), 0_u8..40, 0_u64..10_000);
+        let loss = (0..Loss::ALL.len(), 0_u64..100);
+        (prop::collection::vec(flow, 0..12), prop::collection::vec(loss, 0..4), "[a-c]{1,3}").prop_map(
+            |(flows, losses, name)| {
+                let policies: Vec<_> = Policy::builtin("bcp195").into_iter().collect();
+                let mut tally = Tally::default();
+                for (place, host, bytes) in flows {
+                    let mut flow = office().swap_remove(place);
+                    flow.key = testing::flow(host, 443, flow.protocol, flow.class, flow.evidence).key;
+                    flow.from_client.wire_bytes += bytes;
+                    let verdict = |policy: &Policy| policy.grade(flow.protocol, flow.facts.as_deref());
+                    tally.add_flow(&flow, &policies.iter().map(verdict).collect::<Vec<_>>());
+                }
+                for (place, count) in losses {
+                    tally.add_undecoded(
+                        Loss::ALL[place],
+                        Counts { packets: count, wire_bytes: 60 * count, payload_bytes: 0 },
+                    );
+                }
+                tally.add_tunnel("gre", Counts { packets: 1, wire_bytes: 90, payload_bytes: 0 });
+                tally.add_capture(CaptureEntry {
+                    name,
+                    first_ns: Some(5),
+                    last_ns: Some(7),
+                    ..CaptureEntry::default()
+                });
+                tally.name_policies(&policies);
+                tally
+            },
+        )
+    }
+
+    fn merged(tallies: &[&Tally]) -> Tally {
+        let mut sum = Tally::default();
+        tallies.iter().for_each(|tally| sum.merge((*tally).clone()));
+        sum
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn merge_commutes_and_associates(a in any_tally(), b in any_tally(), c in any_tally()) {
+            let whole = merged(&[&a, &b, &c]);
+            prop_assert_eq!(&merged(&[&c, &b, &a]), &whole);
+            prop_assert_eq!(&merged(&[&a, &merged(&[&b, &c])]), &whole);
+            prop_assert_eq!(&merged(&[&a, &Tally::default()]), &a);
+        }
+
+        #[test]
+        fn reports_merge_as_their_tallies_do(a in any_tally(), b in any_tally()) {
+            use crate::report::Report;
+            let again = |tally: &Tally| {
+                let json = serde_json::to_vec(&Report::new(tally)).unwrap();
+                Report::read(std::path::Path::new("report.json"), &json).unwrap().tally().unwrap()
+            };
+            let of_reports = Report::new(&merged(&[&again(&a), &again(&b)]));
+            let of_tallies = Report::new(&merged(&[&a, &b]));
+            prop_assert_eq!(serde_json::to_string(&of_reports).unwrap(), serde_json::to_string(&of_tallies).unwrap());
+        }
     }
 }

@@ -76,7 +76,7 @@ fn port_control(reader: &mut Reader<'_>) -> Check {
             let (reserved, result) = (reader.u8()?, reader.u8()?);
             reader.holds(reserved == 0 && result <= 13, 8 + 5)?;
             let lifetime = reader.u32()?;
-            reader.holds(lifetime <= 1 << 25 && reader.left() >= 16 && reader.left() % 4 == 0, 5 + 2)?;
+            reader.holds(lifetime <= 1 << 25 && reader.left() >= 16 && reader.left().is_multiple_of(4), 5 + 2)?;
             if operation & 0x80 != 0 {
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 //! RFC 4795 section 2.1 (LLMNR header), RFC 1002 section 4.2 (NetBIOS names, opcodes).
 //! Evidence: the whole message is walked: counts, labels, pointers (only backwards), classes, and the end must be the end
 //! of the datagram (zeros after it are padding). One datagram is enough: over 64 bits are fixed in the smallest query.
+//! Broken messages: a whole question for a host name is enough; a header with host name characters behind it is likely.
 //! Not handled: which of the kin it is when the content does not say (then it is `dns`).
 
 use super::shape::{Check, ENOUGH, FAIR, Reader, Stop, is_keepalive};
@@ -195,7 +196,6 @@ impl Message {
 
     /// Walks one name (RFC 1035 sections 3.1 and 4.1.4).
     fn name(&mut self, reader: &mut Reader<'_>, first: bool) -> Check {
-        let start = reader.position();
         let mut labels = 0u32;
         let mut length = 0usize;
         loop {
@@ -214,12 +214,10 @@ impl Message {
                 }
                 0xc0.. => {
                     let target = usize::from(size & 0x3f) << 8 | usize::from(reader.u8()?);
-                    reader.holds(
-                        (12..start.max(12)).contains(&target) || (12..reader.position() - 2).contains(&target),
-                        4,
-                    )?;
+                    // Only backwards, into the names before this pointer.
+                    reader.holds((12..reader.position().saturating_sub(2)).contains(&target), 4)?;
                     let begins = reader.whole().get(target).copied();
-                    reader.holds(begins.is_none_or(|byte| byte < 64 || byte >= 0xc0), 1)?;
+                    reader.holds(begins.is_none_or(|byte| !(64..0xc0).contains(&byte)), 1)?;
                     break;
                 }
                 _ => return Err(Stop::Against),

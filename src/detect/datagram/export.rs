@@ -75,7 +75,7 @@ fn sflow(reader: &mut Reader<'_>) -> Check {
         for _ in 0..samples {
             let _format = reader.u32()?;
             let length = reader.u32()? as usize;
-            reader.holds(length % 4 == 0 && length <= reader.left(), 8)?;
+            reader.holds(length.is_multiple_of(4) && length <= reader.left(), 8)?;
             reader.skip(length)?;
         }
         return reader.end(8);

@@ -62,10 +62,10 @@ impl Dissector for Coap {
 
 /// Whether both carry the same token of at least two bytes.
 fn same_token(a: &[u8], b: &[u8]) -> bool {
-    let token = |bytes: &[u8]| {
+    fn token(bytes: &[u8]) -> Option<&[u8]> {
         let length = usize::from(bytes.first().copied()? & 0xf);
-        bytes.get(4..4 + length).filter(|token| token.len() >= 2).map(<[u8]>::to_vec)
-    };
+        bytes.get(4..4 + length).filter(|token| token.len() >= 2)
+    }
     token(a).is_some_and(|first| token(b) == Some(first))
 }
 

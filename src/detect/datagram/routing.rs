@@ -28,7 +28,7 @@ fn rip(reader: &mut Reader<'_>) -> Check {
     let version = reader.u8()?;
     reader.holds(matches!(version, 1 | 2), 7)?;
     let _domain = reader.u16()?;
-    reader.holds(reader.left() >= 20 && reader.left() % 20 == 0 && reader.left() <= 520, 6)?;
+    reader.holds(reader.left() >= 20 && reader.left().is_multiple_of(20) && reader.left() <= 520, 6)?;
     while reader.left() > 0 {
         let family = reader.u16()?;
         reader.holds(matches!(family, 0 | 2 | 0xffff), 10)?;
@@ -47,7 +47,7 @@ fn rip(reader: &mut Reader<'_>) -> Check {
 fn ripng(reader: &mut Reader<'_>) -> Check {
     let head = reader.u32()?;
     reader.holds(matches!(head, 0x0101_0000 | 0x0201_0000), 22)?;
-    reader.holds(reader.left() >= 20 && reader.left() % 20 == 0, 4)?;
+    reader.holds(reader.left() >= 20 && reader.left().is_multiple_of(20), 4)?;
     while reader.left() > 0 {
         reader.skip(18)?;
         let prefix = reader.u8()?;

@@ -47,7 +47,7 @@ fn sunrpc(reader: &mut Reader<'_>) -> Check {
 fn credential(reader: &mut Reader<'_>) -> Check {
     let flavour = reader.u32()?;
     let length = reader.u32()? as usize;
-    reader.holds(flavour <= 6 && length <= 400 && length % 4 == 0, 16)?;
+    reader.holds(flavour <= 6 && length <= 400 && length.is_multiple_of(4), 16)?;
     const GSS: u32 = 6;
     if flavour == GSS {
         const PRIVACY: u32 = 3;
@@ -63,7 +63,7 @@ fn verifier(reader: &mut Reader<'_>) -> Check {
     let flavour = reader.u32()?;
     let length = reader.u32()? as usize;
     // A reply under GSS (6) does not say whether its result is sealed.
-    reader.holds(flavour <= 5 && length <= 400 && length % 4 == 0, 16)?;
+    reader.holds(flavour <= 5 && length <= 400 && length.is_multiple_of(4), 16)?;
     reader.skip(length)
 }
 

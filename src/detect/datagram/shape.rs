@@ -277,7 +277,7 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     valid && head.iter().all(|byte| printable(byte) || *byte >= 0x80)
 }
 
-/// Splits off the first `len` bytes that are printable; helps checks of text fields.
+/// Whether every byte is printable ASCII: what names and paths consist of.
 pub(super) fn printable(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -13,7 +13,7 @@ pub(super) static MPEG_TS: Shape = Shape::new(&"mpeg-ts", mpeg_ts);
 pub(super) static RTPS: Shape = Shape::new(&"rtps", rtps);
 
 fn mpeg_ts(reader: &mut Reader<'_>) -> Check {
-    reader.holds(reader.left() >= 188 && reader.left() % 188 == 0, 7)?;
+    reader.holds(reader.left() >= 188 && reader.left().is_multiple_of(188), 7)?;
     for packet in reader.rest().chunks(188) {
         let &[sync, _, _, flags, ..] = packet else { return Err(Stop::Cut) };
         const SCRAMBLED: u8 = 0xc0;

@@ -53,7 +53,7 @@ fn strings(reader: &mut Reader<'_>, bits: u32) -> Check {
         rest = behind;
         count += 1;
     }
-    reader.holds(rest.is_empty() && count >= 2 && count % 2 == 0, bits)
+    reader.holds(rest.is_empty() && count >= 2 && count.is_multiple_of(2), bits)
 }
 
 /// A string and what follows its final zero.

@@ -27,7 +27,7 @@ impl Dissector for Esp {
         let sound = |datagram: &&Datagram<'_>| {
             u32_at(datagram.bytes, 0).is_some_and(|spi| spi > 255)
                 && datagram.wire_len >= MIN_LEN
-                && datagram.wire_len % 4 == 0
+                && datagram.wire_len.is_multiple_of(4)
         };
         let packets: Vec<_> = heads.datagrams.iter().filter(sound).collect();
         if packets.is_empty() {
@@ -66,7 +66,7 @@ impl Dissector for EspUdp {
             u32_at(datagram.bytes, 0).is_some_and(|spi| spi > 255)
                 && u32_at(datagram.bytes, 4).is_some_and(|number| number > 0)
                 && datagram.wire_len >= MIN_LEN
-                && datagram.wire_len % 4 == 0
+                && datagram.wire_len.is_multiple_of(4)
         });
         if !sound {
             return Outcome::No;

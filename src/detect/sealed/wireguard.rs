@@ -104,7 +104,7 @@ fn message(datagram: &Datagram<'_>) -> Option<Message> {
         (2, 93..=MAX_HANDSHAKE) if reserved == [0; 3] => Some(Message::Response { receiver: *rest.first_chunk()? }),
         (2, 92) => Some(Message::Response { receiver: *rest.first_chunk()? }),
         (3, 64) if reserved == [0; 3] => Some(Message::Cookie { receiver: first }),
-        (4, 32..) if reserved == [0; 3] && datagram.wire_len % 16 == 0 => {
+        (4, 32..) if reserved == [0; 3] && datagram.wire_len.is_multiple_of(16) => {
             Some(Message::Data { receiver: first, counter: u64::from_le_bytes(*rest.first_chunk()?) })
         }
         _ => None,

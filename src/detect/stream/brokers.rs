@@ -112,8 +112,11 @@ fn mongo(head: &[u8]) -> Header {
     match (u32_le(head, 0), u32_le(head, 12)) {
         (None, _) | (Some(16..=48_000_000), None) => Header::Short,
         (Some(len @ 16..=48_000_000), Some(1 | 1000 | 2001..=2007 | 2010..=2013)) => {
-            Header::Good { len: len as usize, bits: 34 }
+            // A request answers nothing.
+            let asks = u32_le(head, 8) == Some(0);
+            Header::Good { len: len as usize, bits: if asks { 52 } else { 34 } }
         }
+
         _ => Header::Bad,
     }
 }

@@ -451,7 +451,8 @@ mod tests {
         let (hello, login, ssl) = (greeting(true), answer(false), answer(true));
         let ask = b"\0\0\0\x08\x04\xd2\x16\x2f";
         let start = b"\0\0\0\x13\0\x03\0\0user\0root\0\0";
-        let cases: &[(&str, &dyn Dissector, &[u8], &[u8], &str)] = &[
+        type Row<'a> = (&'a str, &'a dyn Dissector, &'a [u8], &'a [u8], &'a str);
+        let cases: &[Row<'_>] = &[
             ("ldap", &LDAP, BIND, BOUND, "found"),
             ("ldap cut", &LDAP, &BIND[..7], b"", "more"),
             ("kerberos is not ldap", &LDAP, b"\x30\x0c\xa1\x03\x02\x01\x05", b"", "no"),

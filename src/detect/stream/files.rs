@@ -183,8 +183,11 @@ fn iscsi_server(head: &[u8]) -> Header {
 /// Commands 1 to 5 with a queue name; of a job, control and data file with their sizes.
 fn lpd_client(head: &[u8]) -> Header {
     let Some(end) = head.iter().take(256).position(|byte| *byte == b'\n') else {
-        let ok = head.len() < 256 && matches!(head, [] | [1..=5])
-            || matches!(head, [1..=5, rest @ ..] if rest.iter().all(|byte| *byte > 0x20 || *byte == b' ') && rest.len() < 255);
+        let ok = match head {
+            [] => true,
+            [1..=5, name @ ..] => name.len() < 255 && name.iter().all(|byte| *byte >= 0x20),
+            _ => false,
+        };
         return if ok { Header::Short } else { Header::Bad };
     };
     match head.get(..end).unwrap_or_default() {

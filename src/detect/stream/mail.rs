@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn probe() {
-        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
+        let cases: &[Row<'_>] = &[
             ("smtp", &SMTP, b"EHLO a\r\n", b"220 b\r\n", "found"),
             ("smtp greeting", &SMTP, b"", b"220 b ESMTP Postfix\r\n", "likely"),
             ("any greeting", &SMTP, b"", b"220 b\r\n", "more"),

@@ -103,9 +103,11 @@ fn mpeg_ts(head: &[u8]) -> Header {
 /// Length, header version, message; all little endian.
 fn skinny(head: &[u8]) -> Header {
     match (u32_le(head, 0), u32_le(head, 4), u32_le(head, 8)) {
-        (Some(len @ 4..=0x2000), Some(0..=0x20), Some(0..=0x160 | 0x8000..=0x8020)) => {
-            Header::Good { len: len as usize + 8, bits: 50 }
+        (Some(len @ 4..=0x2000), Some(0..=0x20), Some(message @ (0..=0x160 | 0x8000..=0x8020))) => {
+            // Keep-alives carry nothing.
+            good(message > 0 || len <= 12, len as usize + 8, if message > 0 { 50 } else { 24 })
         }
+
         (None, ..) | (Some(4..=0x2000), None, _) | (Some(4..=0x2000), Some(0..=0x20), None) => Header::Short,
         _ => Header::Bad,
     }

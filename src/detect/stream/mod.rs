@@ -32,6 +32,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &rdp::Rdp,
     &tds::Tds,
     &web::HTTP,
+    &web::ICY,
     &media::HTTP2,
     &web::RTSP,
     &web::SIP,

@@ -155,7 +155,7 @@ fn telnet(head: &[u8]) -> Header {
             let end = head.windows(2).position(|window| window == [0xff, 0xf0]);
             match end {
                 _ if option > 49 && !matches!(option, 69 | 70 | 85..=93 | 200 | 201) => Header::Bad,
-                Some(end) => good(end >= 3 && end <= 512, end + 2, 30),
+                Some(end) => good((3..=512).contains(&end), end + 2, 30),
                 None if head.len() < 512 => Header::Short,
                 None => Header::Bad,
             }
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn probe() {
-        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
+        let cases: &[Row<'_>] = &[
             ("ftp", &FTP, b"USER a\r\n", b"220 b\r\n", "found"),
             ("ftp greeting", &FTP, b"", b"220 b FTP server\r\n", "likely"),
             ("ftp long greeting", &FTP, b"USER a\r\n", b"220-hello\r\n any text\r\n220 b\r\n331 x\r\n", "found"),

@@ -3,10 +3,13 @@
 use super::super::{Dissector, Heads, Outcome};
 use super::DISSECTORS;
 
-/// Probes named cases (name, client, server, word) of streams seen from their start.
+/// A named case: client, server, and the word for the answer.
+pub(super) type Case<'a> = (&'a str, &'a [u8], &'a [u8], &'a str);
+
+/// Probes named cases of streams seen from their start.
 ///
 /// The law goes with it: of a case that is found or likely, no prefix of either side is refused.
-pub(super) fn check(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], &str)]) {
+pub(super) fn check(dissector: &dyn Dissector, cases: &[Case<'_>]) {
     for (name, client, server, want) in cases {
         let probe = |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
         let word = match probe(client, server) {

@@ -307,7 +307,8 @@ mod tests {
     fn socks() {
         let v5 = [b"\x05\x01\x00", ASK_5].concat();
         let with_password = [b"\x05\x02\x00\x02\x01\x01u\x01p", ASK_5].concat();
-        let cases: &[(&str, &[u8], &[u8], bool, bool)] = &[
+        type Case<'a> = (&'a str, &'a [u8], &'a [u8], bool, bool);
+        let cases: &[Case<'_>] = &[
             ("version 5", &v5, b"\x05\x00", true, false),
             ("version 5 with a password", &with_password, b"\x05\x02\x01\x00", true, false),
             ("greeting only", b"\x05\x01\x00", b"\x05\x00", false, false),

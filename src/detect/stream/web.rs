@@ -30,7 +30,8 @@ fn http_response(head: &[u8]) -> Header {
     const ENOUGH: usize = 16;
     match start_line(head, "HTTP/1.", false, true) {
         Header::Bad => {
-            let text = head.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
+            let text = !head.starts_with(b"ICY ")
+                && head.iter().take(256).all(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace());
             match text {
                 true if head.len() >= ENOUGH => Header::Good { len: usize::MAX, bits: 0 },
                 true => Header::Short,
@@ -221,6 +222,7 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
@@ -230,7 +232,8 @@ mod tests {
 
     #[test]
     fn probe() {
-        let cases: &[(&str, &Framed, &[u8], &[u8], &str)] = &[
+        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
+        let cases: &[Row<'_>] = &[
             ("http", &HTTP, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\n", "found"),
             ("request only", &HTTP, b"PROPFIND /a HTTP/1.1\r\n", b"", "likely"),
             ("answer only", &HTTP, b"", b"HTTP/1.0 304 Not\r\n", "likely"),
@@ -244,6 +247,7 @@ mod tests {
             ("no target", &HTTP, b"GET HTTP/1.1\r\n", b"", "no"),
             ("rtsp", &RTSP, b"OPTIONS * RTSP/1.0\r\n", b"RTSP/1.0 200 OK\r\n", "found"),
             ("sip", &SIP, b"\r\n\r\nREGISTER sip:a SIP/2.0\r\n", b"SIP/2.0 401 Un\r\n", "found"),
+            ("icy is not http", &HTTP, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\nicy-name: a\r\n", "no"),
             ("icy", &ICY, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\n", "found"),
         ];
         for (name, row, client, server, want) in cases {

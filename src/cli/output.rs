@@ -1,0 +1,172 @@
+//! Where output goes: standard output, or a file that appears whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anstream::AutoStream;
+use anstream::adapter::strip_bytes;
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::report::{Format, Report, format_named};
+
+/// Where a report goes and in which format: the options of every command that writes one.
+#[derive(Args)]
+pub(super) struct ReportOptions {
+    /// Write the report to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
+    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<&'static Format>,
+}
+
+/// Where a report will go.
+pub(super) struct ReportOutput {
+    format: &'static Format,
+    /// `None` for standard output.
+    file: Option<AtomicFile>,
+}
+
+impl ReportOptions {
+    /// Opens the output, so that a mistake in its name shows before hours of reading and not after.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn open(&self) -> Result<ReportOutput> {
+        let default = if self.output.is_none() && io::stdout().is_terminal() { "text" } else { "json" };
+        let format = self.format.or_else(|| format_named(default));
+        let format = format.ok_or_else(|| Error::usage("--format", "no such format"))?;
+        Ok(ReportOutput { format, file: self.output.as_deref().map(AtomicFile::create).transpose()? })
+    }
+}
+
+impl ReportOutput {
+    /// Writes `report`.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write(self, report: &Report) -> Result<()> {
+        let mut text = Vec::new();
+        (self.format.write)(report, &mut text)?;
+        match self.file {
+            Some(mut file) => {
+                file.write_all(&strip_bytes(&text).into_vec())?;
+                file.finish()
+            }
+            None => {
+                let mut out = AutoStream::auto(io::stdout());
+                out.write_all(&text)?;
+                Ok(out.flush()?)
+            }
+        }
+    }
+}
+
+/// The format named on the command line.
+fn parse_format(name: &str) -> std::result::Result<&'static Format, String> {
+    format_named(name).ok_or_else(|| format!("expected one of {}", crate::report::names().join(", ")))
+}
+
+/// A file that takes its name when it is finished; before that, dropping it leaves nothing behind.
+pub(super) struct AtomicFile {
+    out: BufWriter<File>,
+    path: PathBuf,
+    /// The file under its first name; `None` when it is written in place.
+    unfinished: Option<PathBuf>,
+}
+
+impl AtomicFile {
+    /// Starts the file that will be called `path`. What is no plain file (`/dev/stdout`, a named pipe) is written in place.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        let cannot = |error| cannot_write(path, &error);
+        // A link stays a link: the file that it points to is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
+            let file = OpenOptions::new().write(true).open(&target).map_err(cannot)?;
+            return Ok(Self { out: BufWriter::new(file), path: path.to_path_buf(), unfinished: None });
+        }
+        let mut name = target.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.part", std::process::id()));
+        let unfinished = target.with_file_name(name);
+        let file = File::create(&unfinished).map_err(cannot)?;
+        Ok(Self { out: BufWriter::new(file), path: target, unfinished: Some(unfinished) })
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When the rest cannot be written, or the name cannot be given.
+    pub fn finish(mut self) -> Result<()> {
+        let renamed = self.out.flush().and_then(|()| match &self.unfinished {
+            Some(unfinished) => fs::rename(unfinished, &self.path),
+            None => Ok(()),
+        });
+        renamed.map_err(|error| cannot_write(&self.path, &error))?;
+        self.unfinished = None;
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).map_err(|error| named(&self.path, &error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().map_err(|error| named(&self.path, &error))
+    }
+}
+
+/// The same error with the file in its text.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), cannot_write(path, error).to_string())
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(unfinished) = &self.unfinished {
+            // It holds half an output and nobody knows its name.
+            let _ = fs::remove_file(unfinished);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    Error::file(path, format!("cannot be written: {error}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        fs::write(&path, "old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        file.flush().unwrap();
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("report.json");
+        let error = AtomicFile::create(&path).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("report.json: cannot be written"), "{error}");
+    }
+}

@@ -1,0 +1,53 @@
+//! `tlscov scan`: captures in, one report out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Outcome;
+use super::flows::Sink;
+use super::output::ReportOptions;
+use super::read::Read;
+use crate::error::Result;
+use crate::report::Report;
+
+/// Read captures and report how much of them is encrypted, and how well
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Scan {
+    #[command(flatten)]
+    read: Read,
+    #[command(flatten)]
+    report: ReportOptions,
+    /// Write a record of each flow to this file as well: .jsonl or .csv
+    #[arg(long, value_name = "FILE")]
+    flows: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tlscov scan capture.pcapng
+  tlscov scan captures/ '/data/2018-*.pcap.gz' -o report.json
+  tcpdump -w - -c 10000 | tlscov scan -
+  tlscov scan day/*.pcap --continue --flows flows.csv --policy bcp195 --policy ours.toml
+  tlscov scan capture.pcap --format json | jq .coverage.encrypted_share";
+
+impl Scan {
+    pub fn run(&self) -> Result<Outcome> {
+        let policies = self.read.policies()?;
+        let output = self.report.open()?;
+        let (tally, outcome) = match &self.flows {
+            None => self.read.run(policies, None)?,
+            Some(path) => {
+                let mut sink = Sink::file(path, &policies)?;
+                let result = self.read.run(policies, Some(&mut |flow| sink.write(flow)))?;
+                sink.finish()?;
+                result
+            }
+        };
+        if let Some(tally) = tally {
+            output.write(&Report::new(&tally))?;
+        }
+        Ok(outcome)
+    }
+}
