@@ -28,6 +28,7 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &web::ICY,
     &rdp::Rdp,
     &tds::Tds,
     &web::HTTP,
