@@ -283,13 +283,7 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
 
 /// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
 /// `expected` is the number that was to come next: after a SYN, what arrives first may not be what was sent first.
-fn read_segment(
-    flow: &mut Flow,
-    arrival: &Arrival<'_>,
-    seq: u32,
-    expected: u32,
-    announced: &mut Vec<Announcement>,
-) {
+fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, expected: u32, announced: &mut Vec<Announcement>) {
     let from = arrival.packet.from;
     let side = from as usize;
     let fresh_probe = flow.cold.is_none() || matches!(flow.cold().stage, Stage::Settled);
