@@ -22,11 +22,9 @@ fn whole(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut group = c.benchmark_group("pipeline");
     group.sample_size(10);
-    for (name, mix, encrypted) in [
-        ("office", Mix::Office, 0.6..0.9),
-        ("handshakes", Mix::Handshakes, 0.5..1.0),
-        ("small", Mix::Small, 0.1..0.9),
-    ] {
+    for (name, mix, encrypted) in
+        [("office", Mix::Office, 0.6..0.9), ("handshakes", Mix::Handshakes, 0.5..1.0), ("small", Mix::Small, 0.1..0.9)]
+    {
         let path = folder.path().join(name);
         let mut bytes = Vec::new();
         let size = common::generate(mix, 32 << 20, 1, &mut bytes).expect("in memory");
@@ -34,8 +32,8 @@ fn whole(c: &mut Criterion) {
         let input = Input::File(path);
         let tally = run(&input, 1).tally;
         let bytes = |class| tally.class(class).wire_bytes as f64;
-        let share = bytes(Class::Encrypted)
-            / (bytes(Class::Encrypted) + bytes(Class::Plaintext) + bytes(Class::Unknown));
+        let share =
+            bytes(Class::Encrypted) / (bytes(Class::Encrypted) + bytes(Class::Plaintext) + bytes(Class::Unknown));
         assert!(encrypted.contains(&share), "{name}: encrypted share {share}");
         group.throughput(Throughput::Bytes(size));
         for jobs in [1, 2, 4] {

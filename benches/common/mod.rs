@@ -68,8 +68,12 @@ pub fn generate(mix: Mix, size: u64, seed: u64, out: &mut dyn Write) -> io::Resu
             now_ns += 2_000;
             let mut frame = frame.clone();
             renumber(&mut frame, player.number);
-            let record =
-                [(now_ns / 1_000_000_000) as u32, (now_ns % 1_000_000_000) as u32, frame.len() as u32, frame.len() as u32];
+            let record = [
+                (now_ns / 1_000_000_000) as u32,
+                (now_ns % 1_000_000_000) as u32,
+                frame.len() as u32,
+                frame.len() as u32,
+            ];
             for word in record {
                 out.write_all(&word.to_le_bytes())?;
             }
