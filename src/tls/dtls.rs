@@ -132,6 +132,8 @@ impl Seen {
                 self.server_hello = true;
             }
             (false, HELLO_VERIFY_REQUEST) => self.server_answer = true,
+            // Reflected, or both ends of a call took the active role (RFC 5763 section 5).
+            (false, CLIENT_HELLO) => return self.client_hello,
             (_, CLIENT_HELLO | SERVER_HELLO | HELLO_VERIFY_REQUEST) => return false,
             _ => {}
         }
