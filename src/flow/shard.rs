@@ -283,13 +283,7 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
 
 /// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
 /// `expected` is the number that was to come next: after a SYN, what arrives first may not be what was sent first.
-fn read_segment(
-    flow: &mut Flow,
-    arrival: &Arrival<'_>,
-    seq: u32,
-    expected: u32,
-    announced: &mut Vec<Announcement>,
-) {
+fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, expected: u32, announced: &mut Vec<Announcement>) {
     let from = arrival.packet.from;
     let side = from as usize;
     let fresh_probe = flow.cold.is_none() || matches!(flow.cold().stage, Stage::Settled);
@@ -353,7 +347,7 @@ fn note_conflict(cold: &mut Cold, from: Side, back: usize, bytes: &[u8]) {
 /// Bytes of one side were never captured: what is known so far must do, or detection begins again behind the hole.
 fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
     flow.set(mark::GAP);
-    let is_client = from == flow.client();
+    let is_client = from == flow.speaks_as_client();
     match &mut flow.cold().stage {
         Stage::Settled => {}
         Stage::Probing(_) => {
@@ -481,6 +475,9 @@ fn begin_session(
     if !flow.has(mark::CLIENT_KNOWN) {
         flow.set_client(client);
     }
+    if client != flow.client() {
+        flow.set(mark::EXCHANGED);
+    }
     let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(session, found));
     let Stage::Probing(probe) = stage else { return };
     let time_ns = flow.last_ns;
@@ -500,7 +497,7 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
     // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
     // hand over without reading are bounded here.
     for _ in 0..8 {
-        let is_client = from == flow.client();
+        let is_client = from == flow.speaks_as_client();
         let cold = flow.cold();
         let Stage::Reading(session, found) = &mut cold.stage else { return };
         match session.feed(is_client, rest, moment) {
