@@ -75,7 +75,6 @@ fn nothing_in_others() {
         ("tls", hello, b"\x16\x03\x03\x00\x40\x02\x00\x00\x3c\x03\x03"),
         ("tls, mid-stream", b"\x17\x03\x03\x00\x20", b"\x17\x03\x03\x01\x00"),
         ("ssh", b"SSH-2.0-a\r\n\0\0\x01\x04\x05\x14", b"SSH-2.0-b\r\n\0\0\x01\x04\x05\x14"),
-        ("tds", b"\x12\x01\0\x2f\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20", b"\x04\x01\0\x2b\0\0\x01\0"),
         ("openvpn", b"\0\x0e\x38\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0", b""),
         ("zeros", &[0; 600], &[0; 600]),
         ("ones", &[0xff; 15], &[0xff; 600]),
