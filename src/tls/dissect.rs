@@ -303,6 +303,9 @@ mod tests {
         match Tls.probe(Heads { client, server, datagrams: &[], from_start }) {
             Outcome::No => "no",
             Outcome::NeedMore => "more",
+            Outcome::Likely(found) if (found.class, found.evidence) == (Class::Unknown, Evidence::None) => {
+                "likely open"
+            }
             Outcome::Likely(found) | Outcome::Found(found) if found.class != Class::Encrypted => "wrong class",
             Outcome::Likely(found) => match (found.evidence, found.client_proven) {
                 (Evidence::OneSided, true) => "likely one-sided",
@@ -347,8 +350,9 @@ mod tests {
             ("the opener is the server", &server, &client, "handshake, reversed"),
             ("SSL 2", &ssl2, b"", "likely one-sided"),
             ("SSL 2, then TLS", &ssl2, &server12(&[], 0x002f), "handshake"),
-            ("answer in clear", &client, b"HTTP/1.1 400 Bad Request\r\n\r\n", "no"),
-            ("answer that is no hello", &client, &handshake(14, b""), "no"),
+            ("answer in clear", &client, b"HTTP/1.1 400 Bad Request\r\n\r\n", "likely open"),
+            ("answer in clear, a broken hello", &edit(9, 2), b"HTTP/1.1 400 Bad Request\r\n\r\n", "no"),
+            ("answer that is no hello", &client, &handshake(14, b""), "likely open"),
             ("text", b"GET / HTTP/1.1\r\n", b"", "no"),
             ("record too long", &edit(3, 0x49), b"", "no"),
             ("record version", &edit(1, 4), b"", "no"),

@@ -40,7 +40,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &web::RTSP,
     &web::SIP,
     &web::GNUTELLA,
-    &stun::STUN,
+    &stun::Stun,
     &adb::ADB,
     &mail::SMTP,
     &mail::LMTP,

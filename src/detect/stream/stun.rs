@@ -6,17 +6,37 @@
 //! STUN is readable. What a relay passes on is not looked into: when it is more than half of the bytes the class stays
 //! open.
 
-use super::super::{Found, Moment, Session, Step};
+use super::super::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
 use super::framed::{Framed, Header, good, u16_at, u32_at};
-use crate::model::{Class, Evidence, Facts};
+use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// STUN and TURN.
-pub(super) static STUN: Framed =
-    Framed::alike(&"stun", message).with_session(|| Box::new(Relay::default()) as Box<dyn Session>);
+pub(super) struct Stun;
+
+impl Dissector for Stun {
+    fn protocol(&self) -> Protocol {
+        CHAIN.protocol
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::TCP
+    }
+
+    fn probe(&self, heads: Heads<'_>) -> Outcome {
+        // Capital letters are channel numbers, too: both sides must begin with a message that has the cookie.
+        let starts = |head: &[u8]| head.first().is_none_or(|first| first & 0xc0 == 0);
+        if starts(heads.client) && starts(heads.server) { CHAIN.probe(heads) } else { Outcome::No }
+    }
+
+    fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
+        Some(Box::new(Relay::default()))
+    }
+}
+
+static CHAIN: Framed = Framed::alike(&"stun", message);
 
 const COOKIE: u32 = 0x2112_a442;
 const HEAD: usize = 20;
-/// First byte of the cookie, where a class of two zero bits and a length that is a multiple of four may go wrong before.
 const COOKIE_AT: usize = 4;
 
 fn message(head: &[u8]) -> Header {
@@ -104,7 +124,6 @@ const ENOUGH: u64 = 256 * 1024;
 mod tests {
     use super::super::trial::check;
     use super::*;
-    use crate::detect::Dissector;
 
     fn stun(kind: u16, attributes: &[u8]) -> Vec<u8> {
         let mut message = kind.to_be_bytes().to_vec();
@@ -121,13 +140,13 @@ mod tests {
         let mut other = ask.clone();
         other[5] = 0;
         check(
-            &STUN,
+            &Stun,
             &[
                 ("both", &ask, &stun(0x113, &[]), "found"),
                 ("two of one side", &[ask.clone(), ask.clone()].concat(), b"", "likely"),
                 ("one", &ask, b"", "more"),
                 ("another cookie", &other, b"", "no"),
-                ("channel data alone", b"\x40\0\0\x04abcd\x40\0\0\x04abcd", b"", "more"),
+                ("channel data alone", b"\x40\0\0\x04abcd\x40\0\0\x04abcd", b"", "no"),
                 ("text", b"GET / HTTP/1.1\r\n", b"", "no"),
             ],
         );
@@ -136,11 +155,11 @@ mod tests {
     #[test]
     fn a_relay_is_open_when_most_of_it_is_relayed() {
         let class = |pieces: &[&[u8]]| {
-            let mut session = STUN.session(Found::plaintext(STUN.protocol)).unwrap();
+            let mut session = Stun.session(Found::plaintext(Stun.protocol())).unwrap();
             for piece in pieces {
                 session.feed(true, piece, Moment { time_ns: 0, wire_len: 0 });
             }
-            let mut found = Found::plaintext(STUN.protocol);
+            let mut found = Found::plaintext(Stun.protocol());
             session.finish(&mut found, &mut Facts::default());
             found.class
         };
