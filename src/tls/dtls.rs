@@ -313,6 +313,7 @@ mod tests {
             ("server only", vec![(false, server.clone())], one_sided),
             ("after STUN", vec![(true, stun()), (true, client.clone())], one_sided),
             ("media beside it", vec![(true, client.clone()), (true, rtp.clone())], one_sided),
+            ("hellos of both sides", vec![(true, client.clone()), (false, client.clone())], one_sided),
             ("sides exchanged", vec![(false, client.clone())], Outcome::No),
             ("STUN only", vec![(true, stun())], Outcome::NeedMore),
             ("media only", vec![(true, rtp)], Outcome::No),
