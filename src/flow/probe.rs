@@ -142,7 +142,13 @@ impl Probe {
                 datagrams: &[],
                 from_start: self.from_start,
             };
-            ask(transport, sides, last, thorough, [heads(Side::Low), heads(Side::High)], &mut out)
+            let heads = [heads(Side::Low), heads(Side::High)];
+            match (ask(transport, sides, last, thorough, heads, &mut out), known) {
+                // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
+                // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
+                (Answer::Nobody, Some(client)) => ask(transport, &[client.other()], last, true, heads, &mut out),
+                (answer, _) => answer,
+            }
         } else {
             let mut lists = [[NO_DATAGRAM; MAX_DATAGRAMS]; 2];
             let mut count = 0;
