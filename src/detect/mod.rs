@@ -12,7 +12,10 @@ pub mod stream;
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
+///
+/// DNS over UDP stands before all: it is half of the flows of most networks, and its check walks the whole message.
 pub static DISSECTORS: &[&[&dyn Dissector]] = &[
+    &[&datagram::Dns],
     crate::tls::DISSECTORS,
     crate::quic::DISSECTORS,
     sealed::DISSECTORS,
