@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::{Report, csv, json, markdown, text};
+use super::{Report, csv, html, json, markdown, text};
 
 /// All formats.
 pub static FORMATS: &[Format] = &[
     Format { name: "json", about: "the report itself, for programs and for `merge` and `render`", write: json::write },
     Format { name: "text", about: "a summary for people", write: text::write },
     Format { name: "markdown", about: "the summary as Markdown tables", write: markdown::write },
+    Format { name: "html", about: "a page with charts, in one file", write: html::write },
     Format { name: "csv", about: "tidy CSV, one figure a row", write: csv::write },
 ];
 

@@ -12,6 +12,7 @@ mod findings;
 mod flow_csv;
 mod flow_record;
 mod format;
+mod html;
 mod json;
 mod layout;
 mod markdown;
