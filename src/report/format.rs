@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Report, csv, html, json, markdown, text};
+use super::{Report, benchmark, bmf, cbom, csv, html, json, markdown, prometheus, text};
 
 /// All formats.
 pub static FORMATS: &[Format] = &[
@@ -11,6 +11,10 @@ pub static FORMATS: &[Format] = &[
     Format { name: "markdown", about: "the summary as Markdown tables", write: markdown::write },
     Format { name: "html", about: "a page with charts, in one file", write: html::write },
     Format { name: "csv", about: "tidy CSV, one figure a row", write: csv::write },
+    Format { name: "prometheus", about: "metrics for the textfile collector", write: prometheus::write },
+    Format { name: "cbom", about: "CycloneDX 1.7: protocols and algorithms in use", write: cbom::write },
+    Format { name: "benchmark", about: "github-action-benchmark, customBiggerIsBetter", write: benchmark::write },
+    Format { name: "bmf", about: "Bencher Metric Format, with bounds", write: bmf::write },
 ];
 
 /// A format that a report can be written in.

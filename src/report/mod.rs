@@ -4,7 +4,10 @@
 //! report of two tallies merged is the report of the two reports' tallies merged. [`FORMATS`] lists what a report can be
 //! written as; each format is one file.
 
+mod benchmark;
+mod bmf;
 mod build;
+mod cbom;
 mod code;
 mod csv;
 mod definition;
@@ -17,6 +20,7 @@ mod json;
 mod layout;
 mod markdown;
 mod number;
+mod prometheus;
 mod restore;
 mod share;
 #[cfg(test)]

@@ -76,29 +76,46 @@ pub(super) struct Span {
 
 /// Bars below each other, each with its name above it. Without `whole`, every bar has full length.
 pub(super) fn bars(id: &str, title: &str, description: &str, bars: &[Bar], whole: Option<u64>) -> Value {
+    let labels: Vec<_> = bars.iter().map(|bar| halves(&bar.label)).collect();
+    // A chart with long names has room for two lines above each bar.
+    let above = if labels.iter().any(|(_, second)| !second.is_empty()) { LINE } else { 0 };
+    let thick = if bars.len() == 1 { 2 * THICK } else { THICK };
+    let row = above + 32 + thick;
     let mut body = String::new();
-    for (place, bar) in bars.iter().enumerate() {
-        let top = place as u64 * ROW;
-        let long = if bar.label.chars().count() > 34 { " class=\"long\"" } else { "" };
+    for (place, (bar, (first, second))) in bars.iter().zip(labels).enumerate() {
+        let top = place as u64 * row;
+        let (y, bar_y) = (top + above + 14, top + above + 22);
+        let _ = match second.as_str() {
+            "" => write!(body, "<text y=\"{y}\">{first}</text>"),
+            second => write!(
+                body,
+                "<text class=\"wide\" y=\"{y}\">{first}{second}</text><text class=\"narrow\" y=\"{}\">{first}\
+                 <tspan x=\"0\" dy=\"{LINE}\">{second}</tspan></text>",
+                y - LINE
+            ),
+        };
         let more = if bar.more.is_empty() { String::new() } else { format!(" · {}", escape(&bar.more)) };
         let _ = write!(
             body,
-            "<text{long} y=\"{}\">{}</text><text class=\"value\" x=\"100%\" y=\"{}\">{}<tspan class=\"more\">{more}</tspan></text>\
-             <rect class=\"track\" y=\"{}\" width=\"100%\" height=\"{THICK}\"/>",
-            top + 14,
-            escape(&bar.label),
-            top + 14,
+            "<text class=\"value\" x=\"100%\" y=\"{y}\">{}<tspan class=\"more\">{more}</tspan></text>\
+             <rect class=\"track\" y=\"{bar_y}\" width=\"100%\" height=\"{thick}\"/>",
             escape(&bar.value),
-            top + 21,
         );
         let whole = whole.unwrap_or_else(|| bar.parts.iter().map(|part| part.amount).sum());
-        body += &parts(&bar.parts, whole, top + 21, THICK);
+        body += &parts(&bar.parts, whole, bar_y, thick);
     }
-    svg(id, title, description, bars.len() as u64 * ROW - 8, &body)
+    svg(id, title, description, (bars.len() as u64 * row).saturating_sub(10), &body)
 }
 
 /// The coverage bar: its parts, the bounds above and the error bar below.
-pub(super) fn coverage(id: &str, title: &str, description: &str, bar: &[Part], above: &Span, below: Option<&Span>) -> Value {
+pub(super) fn coverage(
+    id: &str,
+    title: &str,
+    description: &str,
+    bar: &[Part],
+    above: &Span,
+    below: Option<&Span>,
+) -> Value {
     const TOP: u64 = 34;
     const HIGH: u64 = 60;
     let whole: u64 = bar.iter().map(|part| part.amount).sum();
@@ -200,12 +217,28 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// Distance from a bar to the next. Unit: pixels.
-const ROW: u64 = 44;
+/// Distance from a line of a name to the next. Unit: pixels.
+const LINE: u64 = 15;
 /// Thickness of a bar. Unit: pixels.
 const THICK: u64 = 12;
 /// A part that is not zero is at least this wide. Unit: percent.
 const THINNEST: f64 = 0.4;
+
+/// A name, escaped; one that may be too long for a phone in two halves, and one too long for anything cut.
+fn halves(name: &str) -> (String, String) {
+    const LONG: usize = 28;
+    const LONGEST: usize = 52;
+    let mut name: String = name.to_owned();
+    if let Some((end, _)) = name.char_indices().nth(LONGEST) {
+        name.truncate(end);
+        name.push('…');
+    }
+    let Some((middle, _)) = name.char_indices().nth(LONG) else { return (escape(&name), String::new()) };
+    let cut = name.find("_WITH_").map(|with| with + "_WITH_".len());
+    let cut = cut.or_else(|| name.get(..middle)?.rfind(['_', ' ', '-']).map(|separator| separator + 1));
+    let (first, second) = name.split_at(cut.unwrap_or(middle));
+    (escape(first), escape(second))
+}
 
 fn svg(id: &str, title: &str, description: &str, height: u64, body: &str) -> Value {
     Value::from_safe_string(format!(
@@ -290,6 +323,21 @@ mod tests {
     }
 
     #[test]
+    fn long_names_break_where_they_can() {
+        let cases = [
+            ("short", "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", ""),
+            ("suite", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_", "AES_128_GCM_SHA256"),
+            ("words", "a name of several words & more", "a name of several words &amp; ", "more"),
+            ("no place to break", "ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ", "ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ", "Ä"),
+        ];
+        for (name, label, first, second) in cases {
+            assert_eq!(halves(label), (first.to_owned(), second.to_owned()), "{name}");
+        }
+        let (first, second) = halves(&"x".repeat(500));
+        assert!(second.ends_with('…') && first.len() + second.len() < 60, "{first} {second}");
+    }
+
+    #[test]
     fn gaps_of_a_timeline_stay_empty() {
         let moment = |place| Moment { place, label: format!("at {place}"), parts: vec![Part::new("encrypted", "", 1)] };
         let drawn = timeline("t", "Over time", "", &[moment(0), moment(9)], ["first", "last"]).to_string();
@@ -307,7 +355,10 @@ mod tests {
             parts: vec![Part::new("accent", "\"'>", 1)],
         };
         let drawn = bars("b", "<title>", "<desc>", &[bar], Some(1)).to_string();
-        assert!(!drawn.contains("<script") && drawn.contains("1 &amp; 2") && drawn.contains("&quot;&#39;&gt;"), "{drawn}");
+        assert!(
+            !drawn.contains("<script") && drawn.contains("1 &amp; 2") && drawn.contains("&quot;&#39;&gt;"),
+            "{drawn}"
+        );
         assert_eq!(drawn.matches("<title").count(), 2, "the chart's and the part's");
     }
 }

@@ -225,7 +225,8 @@ fn coverage(report: &Report) -> Figure {
         value: percent(ratio(units.wire_bytes, whole)),
         more: bytes(units.wire_bytes),
     });
-    let outside = [("control (outside the share)", classes.control), ("undecoded (outside the share)", undecoded(report))];
+    let outside =
+        [("control (outside the share)", classes.control), ("undecoded (outside the share)", undecoded(report))];
     let rows = named.map(|(kind, units)| (kind, units, percent(ratio(units.wire_bytes, whole))));
     let rows = rows.chain(outside.map(|(name, units)| (name, units, "–".to_owned())));
     let title = "Encrypted, unknown and plaintext traffic";
@@ -402,10 +403,10 @@ fn tls(report: &Report) -> Vec<Figure> {
     let tls = &report.tls;
     let distributions = [
         ("versions", "Versions", codes(&tls.versions)),
-        ("suites", "Cipher suites", codes(&tls.cipher_suites)),
         ("exchange", "Key exchange", names(&tls.key_exchange)),
         ("groups", "Groups", codes(&tls.groups)),
         ("protection", "Protection of records", names(&tls.aead)),
+        ("suites", "Cipher suites", codes(&tls.cipher_suites)),
     ];
     let mut figures: Vec<_> =
         distributions.into_iter().filter_map(|(id, title, rows)| distribution(id, title, rows)).collect();
@@ -467,7 +468,9 @@ fn properties(report: &Report) -> Option<Figure> {
         ("Server name in clear", &tls.sni_in_clear),
         ("Encrypted Client Hello offered", &tls.ech_offered),
     ];
-    let answers = |answer: &YesNo| [("accent", "yes", answer.yes), ("unknown", "not seen", answer.unknown), ("no", "no", answer.no)];
+    let answers = |answer: &YesNo| {
+        [("accent", "yes", answer.yes), ("unknown", "not seen", answer.unknown), ("no", "no", answer.no)]
+    };
     let whole = |answer: &YesNo| answer.yes.flows + answer.unknown.flows + answer.no.flows;
     let questions: Vec<_> = questions.into_iter().filter(|(_, answer)| whole(answer) > 0).collect();
     let share = |answer: &YesNo| percent(ratio(answer.yes.flows, answer.yes.flows + answer.no.flows));
@@ -596,9 +599,9 @@ fn by_unit(report: &Report) -> Figure {
     ];
     let rows = units.map(|(name, share)| (capital(name), [share.value, share.lower, share.upper]));
     let table = units.map(|(name, share)| {
-        let interval = share.ci95.map_or("–".to_owned(), |[low, high]| {
-            format!("{} to {}", percent(Some(low)), percent(Some(high)))
-        });
+        let interval = share
+            .ci95
+            .map_or("–".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
         vec![name.to_owned(), percent(share.value), percent(share.lower), percent(share.upper), interval]
     });
     let table = Table::new(

@@ -61,7 +61,10 @@ pub(super) fn figure(report: &Value) -> Option<Figure> {
     let description = format!("Shares of wire bytes in each interval, from {} to {}.", axis[0], axis[1]);
     Some(Figure {
         title: title.to_owned(),
-        note: format!("By wire bytes; one column for {}.", length(timeline.interval_seconds.saturating_mul(first.step))),
+        note: format!(
+            "By wire bytes; one column for {}.",
+            length(timeline.interval_seconds.saturating_mul(first.step))
+        ),
         svg: chart::timeline("over-time", title, &description, &moments, [&axis[0], &axis[1]]),
         legend: super::page::class_names(),
         table: Table::new(
