@@ -226,18 +226,35 @@ const THINNEST: f64 = 0.4;
 
 /// A name, escaped; one that may be too long for a phone in two halves, and one too long for anything cut.
 fn halves(name: &str) -> (String, String) {
-    const LONG: usize = 28;
     const LONGEST: usize = 52;
     let mut name: String = name.to_owned();
     if let Some((end, _)) = name.char_indices().nth(LONGEST) {
         name.truncate(end);
         name.push('…');
     }
-    let Some((middle, _)) = name.char_indices().nth(LONG) else { return (escape(&name), String::new()) };
+    let Some(middle) = end_of_line(&name) else { return (escape(&name), String::new()) };
     let cut = name.find("_WITH_").map(|with| with + "_WITH_".len());
     let cut = cut.or_else(|| name.get(..middle)?.rfind(['_', ' ', '-']).map(|separator| separator + 1));
     let (first, second) = name.split_at(cut.unwrap_or(middle));
     (escape(first), escape(second))
+}
+
+/// Where a name is as long as a line on a phone may be; `None` when it ends before. Letters are taken as wide as those of
+/// common fonts, which is as near as a page without a script comes.
+fn end_of_line(name: &str) -> Option<usize> {
+    const LINE: u32 = 252;
+    let width = |letter: char| match letter {
+        'a'..='z' | ' ' | ',' | '-' | '.' => 7,
+        '\u{2e80}'.. => 14,
+        _ => 9,
+    };
+    let mut used = 0;
+    name.char_indices()
+        .find(|(_, letter)| {
+            used += width(*letter);
+            used > LINE
+        })
+        .map(|(place, _)| place)
 }
 
 fn svg(id: &str, title: &str, description: &str, height: u64, body: &str) -> Value {
@@ -327,7 +344,8 @@ mod tests {
         let cases = [
             ("short", "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", ""),
             ("suite", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_", "AES_128_GCM_SHA256"),
-            ("words", "a name of several words & more", "a name of several words &amp; ", "more"),
+            ("words that fit", "Encrypted Client Hello offered", "Encrypted Client Hello offered", ""),
+            ("words", "a name of so many words & more words", "a name of so many words &amp; more ", "words"),
             ("no place to break", "ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ", "ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ", "Ä"),
         ];
         for (name, label, first, second) in cases {

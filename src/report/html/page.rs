@@ -613,10 +613,9 @@ fn by_unit(report: &Report) -> Figure {
 }
 
 fn by_evidence(report: &Report) -> Figure {
-    let rows: Vec<_> = report
-        .coverage
-        .by_evidence
-        .iter()
+    // The floor `none` believes what `association` believes: without evidence nothing is recognised.
+    let floors = report.coverage.by_evidence.iter().filter(|row| row.floor != "none");
+    let rows: Vec<_> = floors
         .map(|row| {
             let share = &row.encrypted_share.wire_bytes;
             (capital(&row.floor.replace('_', " ")), [share.value, share.lower, share.upper])
@@ -628,7 +627,13 @@ fn by_evidence(report: &Report) -> Figure {
         &["Weakest evidence believed", "Share", "At least", "At most"],
         table.collect(),
     );
-    share_figure("evidence", "By how much evidence is asked for", "Strictest at the top; by wire bytes.", &rows, table)
+    share_figure(
+        "evidence",
+        "By how much evidence is asked for",
+        "The weakest evidence that is believed, strictest at the top; by wire bytes.",
+        &rows,
+        table,
+    )
 }
 
 fn protocols(report: &Report) -> Table {
