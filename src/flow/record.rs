@@ -71,6 +71,8 @@ pub(super) mod mark {
     pub const GAP: u16 = 1 << 12;
     /// Closed early to stay below the memory bound.
     pub const EVICTED: u16 = 1 << 13;
+    /// Who opened the connection speaks as the server (RFC 4217 section 7: data connections of active FTP).
+    pub const EXCHANGED: u16 = 1 << 14;
 }
 
 /// What only some flows need, and most only for a while.
@@ -184,6 +186,11 @@ impl Flow {
         let [low, high] = [Side::Low, Side::High].map(|side| self.key.endpoint(side).port);
         let high_is_client = if low == high { self.has(mark::FIRST_HIGH) } else { high > low };
         if high_is_client { Side::High } else { Side::Low }
+    }
+
+    /// The side that plays the client in the protocol that was found.
+    pub(super) fn speaks_as_client(&self) -> Side {
+        if self.has(mark::EXCHANGED) { self.client().other() } else { self.client() }
     }
 
     pub(super) fn set_client(&mut self, side: Side) {

@@ -262,7 +262,7 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
     let step = order::advance(next, seq, len, holes);
     account(flow, from, step, seq);
     if !settled {
-        read_segment(flow, arrival, seq, announced);
+        read_segment(flow, arrival, seq, next, announced);
     }
     *cold_bytes = *cold_bytes + cold_memory(flow) - before;
 }
@@ -282,7 +282,8 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
 }
 
 /// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
-fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, announced: &mut Vec<Announcement>) {
+/// `expected` is the number that was to come next: after a SYN, what arrives first may not be what was sent first.
+fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, expected: u32, announced: &mut Vec<Announcement>) {
     let from = arrival.packet.from;
     let side = from as usize;
     let fresh_probe = flow.cold.is_none() || matches!(flow.cold().stage, Stage::Settled);
@@ -296,7 +297,7 @@ fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, announced: &mu
     let cold = flow.cold();
     let pending = &mut cold.pending[side];
     if !pending.started {
-        (pending.next, pending.started) = (seq, true);
+        (pending.next, pending.started) = (expected, true);
     }
     let distance = seq.wrapping_sub(pending.next) as i32;
     if distance > 0 {
@@ -346,7 +347,7 @@ fn note_conflict(cold: &mut Cold, from: Side, back: usize, bytes: &[u8]) {
 /// Bytes of one side were never captured: what is known so far must do, or detection begins again behind the hole.
 fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
     flow.set(mark::GAP);
-    let is_client = from == flow.client();
+    let is_client = from == flow.speaks_as_client();
     match &mut flow.cold().stage {
         Stage::Settled => {}
         Stage::Probing(_) => {
@@ -474,6 +475,9 @@ fn begin_session(
     if !flow.has(mark::CLIENT_KNOWN) {
         flow.set_client(client);
     }
+    if client != flow.client() {
+        flow.set(mark::EXCHANGED);
+    }
     let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(session, found));
     let Stage::Probing(probe) = stage else { return };
     let time_ns = flow.last_ns;
@@ -493,7 +497,7 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
     // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
     // hand over without reading are bounded here.
     for _ in 0..8 {
-        let is_client = from == flow.client();
+        let is_client = from == flow.speaks_as_client();
         let cold = flow.cold();
         let Stage::Reading(session, found) = &mut cold.stage else { return };
         match session.feed(is_client, rest, moment) {
@@ -642,5 +646,73 @@ fn summary(mut flow: Flow) -> FlowSummary {
         flags,
         gaps: unfilled,
         conflicts: cold.conflicts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::{FlowKey, Tunnel};
+
+    /// Segments `(from the opener, flags, sequence number, payload)` of one connection, and the flow they make.
+    fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
+        let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
+        let (opener, other) = (end(1, 40_000), end(2, 4000));
+        let mut shard = Shard::new(Limits::default());
+        for (frame, (from_opener, tcp_flags, seq, payload)) in (0..).zip(segments) {
+            let (a, b) = if *from_opener { (opener, other) } else { (other, opener) };
+            let (key, from) = FlowKey::new(Transport::TCP, a, b);
+            let len = payload.len() as u32;
+            let packet = Packet {
+                key,
+                from,
+                tcp_flags: *tcp_flags,
+                tunnels: [Tunnel::default(); 6],
+                seq: *seq,
+                ack: 0,
+                payload_start: 0,
+                payload_captured: len,
+                payload_len: len,
+            };
+            let hash = key.shard_hash();
+            let wire_len = 54 + u64::from(len);
+            shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
+        }
+        shard.finish();
+        assert_eq!(shard.closed.len(), 1);
+        shard.closed.remove(0)
+    }
+
+    #[test]
+    fn the_first_to_arrive_is_not_always_the_first_that_was_sent() {
+        let ask: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (head, body) = (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n".as_slice(), b"\r\nabcd".as_slice());
+        let behind = 501 + head.len() as u32;
+        let found = flow(&[
+            (true, tcp::SYN, 100, b""),
+            (false, tcp::SYN | tcp::ACK, 500, b""),
+            (true, tcp::ACK, 101, ask),
+            (false, tcp::ACK, behind, body),
+            (false, tcp::ACK, 501, head),
+        ]);
+        assert_eq!((found.class, found.protocol.name(), found.gaps), (Class::Plaintext, "http", 0));
+        assert_eq!(found.from_server.payload_bytes, (head.len() + body.len()) as u64);
+    }
+
+    #[test]
+    fn who_opened_may_speak_as_the_server() {
+        let (call, answer) = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n".as_slice());
+        for opener_asks in [true, false] {
+            let found = flow(&[
+                (true, tcp::SYN, 100, b""),
+                (false, tcp::SYN | tcp::ACK, 500, b""),
+                (opener_asks, tcp::ACK, if opener_asks { 101 } else { 501 }, call),
+                (!opener_asks, tcp::ACK, if opener_asks { 501 } else { 101 }, answer),
+            ]);
+            assert_eq!((found.class, found.protocol.name()), (Class::Plaintext, "http"), "{opener_asks}");
+            assert_eq!(found.key.endpoint(found.client).port, 40_000, "the client stays who sent the SYN");
+        }
     }
 }

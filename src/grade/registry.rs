@@ -176,6 +176,8 @@ pub const fn version_name(code: u16) -> Option<&'static str> {
         0x0002 => "ssl2",
         0x0300 => "ssl3",
         0x0301 | 0xfeff => "1.0",
+        // DTLS1_BAD_VER: what OpenSSL spoke before RFC 4347, and Cisco AnyConnect still does.
+        0x0100 => "1.0-openssl",
         0x0302 => "1.1",
         0x0303 | 0xfefd => "1.2",
         0x0304 | 0xfefc => "1.3",

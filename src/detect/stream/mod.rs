@@ -5,6 +5,7 @@
 
 use super::Dissector;
 
+mod adb;
 mod brokers;
 mod databases;
 mod desktops;
@@ -15,8 +16,10 @@ mod lines;
 mod mail;
 mod media;
 mod network;
+mod peer;
 mod rdp;
 mod shells;
+mod stun;
 mod tds;
 mod text;
 #[cfg(test)]
@@ -28,6 +31,7 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &web::ICY,
     &rdp::Rdp,
     &tds::Tds,
     &web::HTTP,
@@ -36,6 +40,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &web::RTSP,
     &web::SIP,
     &web::GNUTELLA,
+    &stun::Stun,
+    &adb::ADB,
     &mail::SMTP,
     &mail::LMTP,
     &mail::POP3,
@@ -48,10 +54,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &desktops::Vnc,
     &desktops::NX,
     &network::BGP,
-    &files::SMB,
     &files::NETBIOS,
     &files::RPC,
-    &files::DCERPC,
     &files::ISCSI,
     &databases::Postgres,
     &databases::AMQP_TLS,
@@ -80,7 +84,6 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &network::OPENFLOW,
     &industrial::S7COMM,
     &industrial::ISO_SESSION,
-    &industrial::OPCUA,
     &industrial::COTP,
     &industrial::ENIP,
     &industrial::DNP3,
@@ -106,4 +109,5 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &network::IDENT,
     &media::MPEG_TS,
     &network::WHOIS,
+    &peer::AfterKeyExchange,
 ];
