@@ -5,6 +5,7 @@
 
 mod flows;
 mod grade;
+mod manual;
 mod memory;
 mod output;
 mod policies;
@@ -40,6 +41,8 @@ enum Command {
     #[command(after_help = POLICIES_EXAMPLES)]
     Policies(policies::Args),
     Schema(schema::Schema),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -103,6 +106,8 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Merge(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
         Command::Grade(arguments) => return to_stdout(|out| grade::run(&arguments, out)),
         Command::Policies(arguments) => return to_stdout(|out| policies::run(&arguments, out)),
     }?;

@@ -150,6 +150,18 @@ pub struct ByUnit<T> {
     pub flows: T,
 }
 
+impl<T> ByUnit<T> {
+    /// The values with the names of their units.
+    pub(super) fn named(&self) -> [(&'static str, &T); 4] {
+        [
+            ("wire_bytes", &self.wire_bytes),
+            ("payload_bytes", &self.payload_bytes),
+            ("packets", &self.packets),
+            ("flows", &self.flows),
+        ]
+    }
+}
+
 /// One evidence floor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceRow {

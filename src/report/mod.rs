@@ -4,7 +4,10 @@
 //! report of two tallies merged is the report of the two reports' tallies merged. [`FORMATS`] lists what a report can be
 //! written as; each format is one file.
 
+mod benchmark;
+mod bmf;
 mod build;
+mod cbom;
 mod code;
 mod csv;
 mod definition;
@@ -12,10 +15,12 @@ mod findings;
 mod flow_csv;
 mod flow_record;
 mod format;
+mod html;
 mod json;
 mod layout;
 mod markdown;
 mod number;
+mod prometheus;
 mod restore;
 mod share;
 #[cfg(test)]

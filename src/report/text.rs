@@ -329,7 +329,7 @@ fn losses(report: &Report) -> String {
 }
 
 /// A loss in plain words, and what to do about it.
-fn loss_words(loss: Loss) -> (&'static str, &'static str) {
+pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
     match loss {
         Loss::UnsupportedLink => ("frames of a link type that is not read", "They are in no share."),
         Loss::MalformedHeader => ("frames with a header that contradicts itself", "They are in no share."),
