@@ -41,6 +41,8 @@ fn flow(number: u32) -> FlowSummary {
         tunnels: [Tunnel::default(); 6],
         facts,
         flags: Vec::new(),
+        gaps: 0,
+        conflicts: 0,
     }
 }
 

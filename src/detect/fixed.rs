@@ -354,7 +354,6 @@ impl Written<'static> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::expect_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::*;
 

@@ -262,7 +262,7 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
     let step = order::advance(next, seq, len, holes);
     account(flow, from, step, seq);
     if !settled {
-        read_segment(flow, arrival, seq, announced);
+        read_segment(flow, arrival, seq, next, announced);
     }
     *cold_bytes = *cold_bytes + cold_memory(flow) - before;
 }
@@ -282,7 +282,8 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
 }
 
 /// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
-fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, announced: &mut Vec<Announcement>) {
+/// `expected` is the number that was to come next: after a SYN, what arrives first may not be what was sent first.
+fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, expected: u32, announced: &mut Vec<Announcement>) {
     let from = arrival.packet.from;
     let side = from as usize;
     let fresh_probe = flow.cold.is_none() || matches!(flow.cold().stage, Stage::Settled);
@@ -296,7 +297,7 @@ fn read_segment(flow: &mut Flow, arrival: &Arrival<'_>, seq: u32, announced: &mu
     let cold = flow.cold();
     let pending = &mut cold.pending[side];
     if !pending.started {
-        (pending.next, pending.started) = (seq, true);
+        (pending.next, pending.started) = (expected, true);
     }
     let distance = seq.wrapping_sub(pending.next) as i32;
     if distance > 0 {

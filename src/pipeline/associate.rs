@@ -1,13 +1,17 @@
 //! Flows that are known only because another flow announced them: FTP data, media from SDP.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crate::flow::Announcement;
 use crate::model::{Class, Endpoint, Evidence, FlowSummary, Protocol, Side};
 
-/// All announcements of a capture, by endpoint.
+/// All announcements of a capture.
 pub(super) struct Known {
     by_endpoint: HashMap<Endpoint, Protocol>,
+    /// By the hosts of the flow that said so and the announced port: an address inside FTP is often not the one on the
+    /// wire (RFC 2428 sends none, RFC 3022 section 4.3 rewrites it), and the data goes between the same two hosts.
+    by_hosts: HashMap<([IpAddr; 2], u16), Protocol>,
 }
 
 /// Protocols that stay open until it is known what was announced about them.
@@ -25,6 +29,7 @@ impl Known {
         announced.sort_unstable_by_key(|a| (a.endpoint, a.protocol.name(), a.said_by));
         announced.dedup();
         let mut by_endpoint: HashMap<Endpoint, Protocol> = HashMap::with_capacity(announced.len());
+        let mut by_hosts = HashMap::new();
         for announcement in announced.iter() {
             by_endpoint
                 .entry(announcement.endpoint)
@@ -34,8 +39,12 @@ impl Known {
                     }
                 })
                 .or_insert(announcement.protocol);
+            if !is_media(announcement.protocol) {
+                let hosts = announcement.said_by.map(|end| end.ip);
+                by_hosts.entry((hosts, announcement.endpoint.port)).or_insert(announcement.protocol);
+            }
         }
-        Self { by_endpoint }
+        Self { by_endpoint, by_hosts }
     }
 
     /// Gives the flow the protocol that was announced for one of its ends.
@@ -43,8 +52,12 @@ impl Known {
         if self.by_endpoint.is_empty() {
             return;
         }
+        let hosts = [Side::Low, Side::High].map(|side| flow.key.endpoint(side).ip);
         let announced = [Side::Low, Side::High].into_iter().find_map(|side| {
             let end = flow.key.endpoint(side);
+            if let Some(protocol) = self.by_hosts.get(&(hosts, end.port)) {
+                return Some(*protocol);
+            }
             // RTCP uses the port after that of RTP unless told otherwise (RFC 3550 section 11).
             let even = Endpoint { port: end.port & !1, ..end };
             self.by_endpoint
@@ -65,9 +78,9 @@ impl Known {
 }
 
 fn is_media(protocol: Protocol) -> bool {
-    matches!(protocol.name(), "rtp" | "srtp" | "rtcp")
+    matches!(protocol.name(), "rtp" | "rtcp" | "srtp" | "srtcp" | "t38")
 }
 
 fn class(protocol: Protocol) -> Class {
-    if protocol.name() == "srtp" { Class::Encrypted } else { Class::Plaintext }
+    if matches!(protocol.name(), "srtp" | "srtcp") { Class::Encrypted } else { Class::Plaintext }
 }

@@ -6,6 +6,7 @@
 use super::Dissector;
 
 mod ber;
+mod capwap;
 mod dhcp;
 mod discovery;
 mod dns;
@@ -79,7 +80,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &industrial::CNIP,
     &tunnel::RMCP,
     &tunnel::L2TP,
-    &tunnel::CAPWAP,
+    &capwap::Capwap,
     &tunnel::TEREDO,
     &discovery::SLP,
     &discovery::RADIUS,

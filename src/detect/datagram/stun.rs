@@ -8,6 +8,7 @@
 //! DTLS and the like take over, unrecognised content makes the flow unknown, with its STUN messages readable.
 //! Not handled: content relayed inside ChannelData and DATA attributes; it counts as unrecognised.
 
+use super::capwap::CAPWAP;
 use super::rtp::is_media;
 use super::shape::{Check, Reader, is_keepalive};
 use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
@@ -216,7 +217,7 @@ impl Watch {
 
 /// Asks the other dissectors whether these datagrams prove an encrypted protocol, whoever of the two is its client:
 /// who sends STUN first says nothing of who sends the first hello.
-fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
+pub(super) fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
     if let Some(answer) = recognise_as_is(datagrams) {
         return Some(answer);
     }
@@ -230,7 +231,10 @@ fn recognise_as_is(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session
     let heads = Heads { datagrams, from_start: true, ..Heads::default() };
     let all = DISSECTORS.iter().copied().flatten();
     let (found, dissector) = all
-        .filter(|dissector| dissector.transport() == Transport::UDP && dissector.protocol() != STUN)
+        .filter(|dissector| {
+            // Neither of the two that ask here.
+            dissector.transport() == Transport::UDP && ![STUN, CAPWAP].contains(&dissector.protocol())
+        })
         .find_map(|dissector| match dissector.probe(heads) {
             Outcome::Found(found) if found.class == Class::Encrypted => Some((found, dissector)),
             // Beside STUN, one hello of DTLS is enough to hand over to who reads on.

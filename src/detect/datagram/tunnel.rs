@@ -1,16 +1,14 @@
-//! Control of tunnels and machines: L2TP, CAPWAP, Teredo, TIPC, RMCP with IPMI.
+//! Control of tunnels and machines: L2TP, Teredo, TIPC, RMCP with IPMI.
 //!
-//! Sources: RFC 2661 section 3.1 and 4.1 (L2TP), RFC 5415 section 4 (CAPWAP), RFC 5412 section 4 (LWAPP), RFC 4380 section 5.1
+//! Sources: RFC 2661 section 3.1 and 4.1 (L2TP), RFC 4380 section 5.1
 //! (Teredo), the TIPC protocol specification section 3, DSP0136 section 3.2 and IPMI 2.0 section 13 (RMCP).
 //! Evidence: lengths and chains of attributes that end with the datagram. Packets inside these tunnels are opened before
-//! detection. IPMI sessions that encrypt, and CAPWAP under DTLS, are refused.
+//! detection. IPMI sessions that encrypt are refused.
 
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// L2TP version 2 control messages.
 pub(super) static L2TP: Shape = Shape::new(&"l2tp", l2tp);
-/// CAPWAP control in clear: discovery.
-pub(super) static CAPWAP: Shape = Shape::new(&"capwap", capwap);
 /// Teredo bubbles and qualification.
 pub(super) static TEREDO: Shape = Shape::new(&"teredo", teredo);
 /// TIPC.
@@ -33,26 +31,6 @@ fn l2tp(reader: &mut Reader<'_>) -> Check {
         reader.skip(length - 4)?;
     }
     reader.end(6)
-}
-
-fn capwap(reader: &mut Reader<'_>) -> Check {
-    // DTLS follows the discovery.
-    reader.waits = true;
-    let preamble = reader.u8()?;
-    reader.holds(preamble == 0, 6)?;
-    let header = reader.u24()?;
-    let size = (header >> 19) as usize * 4;
-    // Binding 1 is 802.11; bit 8 says that a frame of the binding is inside.
-    reader.holds((8..=64).contains(&size) && header >> 9 & 0x1f <= 3 && header >> 8 & 1 == 0, 8)?;
-    reader.skip(size - 4)?;
-    let kind = reader.u32()?;
-    reader.holds(matches!(kind, 1..=26), 26)?;
-    let _sequence = reader.u8()?;
-    let length = usize::from(reader.u16()?);
-    let flags = reader.u8()?;
-    // The length counts from itself on, by the text of the standard; many count from behind it.
-    let left = reader.left();
-    reader.holds(flags == 0 && (length == left || length == left + 3), 18)
 }
 
 fn teredo(reader: &mut Reader<'_>) -> Check {
@@ -158,14 +136,6 @@ mod tests {
                 ("start control", "c802 0014 0000 0000 0000 0000 8008 0000 0000 0001", 'f'),
                 ("attribute too long", "c802 0014 0000 0000 0000 0000 8009 0000 0000 0001", 'n'),
                 ("data", "0002 0001 0001 ff03", 'n'),
-            ],
-        );
-        table(
-            &CAPWAP,
-            &[
-                ("discovery", "00 100200 00000000 00000001 00 0003 00", 'l'),
-                ("under DTLS", "01 000000 16 fefd 0000", 'n'),
-                ("kind 40", "00 100200 00000000 00000028 00 0003 00", 'n'),
             ],
         );
         let address = "20010000c0000201000000000000000";

@@ -3,16 +3,17 @@
 //! Sources: PostgreSQL manual "Frontend/Backend Protocol" (53.2.10 SSL session encryption, 53.7 formats); MySQL
 //! internals "Connection Phase" (HandshakeV10, SSLRequest); RFC 4511 sections 4.1.1 and 4.14; AMQP 1.0 section 5.2.1.
 //! Evidence: message heads of both sides; for the short negotiations exact bytes and their place.
-//! Not handled: GSSAPI encryption of PostgreSQL (what follows `G` stays unknown), LDAP over SASL layers.
+//! Not handled: GSSAPI encryption of PostgreSQL (what follows `G` stays unknown), NTLM's SASL layer
+//! in LDAP (what it wraps stays unknown).
 
 use super::super::{Dissector, Found, Heads, Outcome, Session};
 use super::framed::{Framed, Header, good, opens, u16_le, u32_at, walk};
-use super::upgrade::{Negotiation, Read, Stage, Talk, Upgrading};
+use super::upgrade::{Negotiation, Read, Sealing, Stage, Talk, Upgrading};
 use crate::model::{Protocol, Transport};
 
 /// LDAP.
 pub(super) static LDAP: Framed = Framed::directed(&"ldap", ldap_client, ldap_server)
-    .with_session(|| Upgrading::open(Protocol(&"ldap"), Ldap { id: None }) as Box<dyn Session>);
+    .with_session(|| Upgrading::open(Protocol(&"ldap"), Ldap::default()) as Box<dyn Session>);
 /// MySQL and MariaDB.
 pub(super) static MYSQL: Framed = Framed::directed(&"mysql", mysql_client, mysql_server)
     .with_session(|| Upgrading::open(Protocol(&"mysql"), Mysql::default()) as Box<dyn Session>);
@@ -119,8 +120,11 @@ fn ldap_exact(head: &[u8], at: usize, len: usize) -> u32 {
 }
 
 /// StartTLS: an extended request with its OID, and the extended response to its message ID.
+#[derive(Default)]
 struct Ldap {
     id: Option<u32>,
+    /// A SASL bind was seen: a security layer may follow its success.
+    sasl: bool,
 }
 
 /// 1.3.6.1.4.1.1466.20037 (RFC 4511 section 4.14.1).
@@ -131,6 +135,7 @@ impl Negotiation for Ldap {
         let (tag, id, at, len) = match ldap_message(unread) {
             Ok(message) => message,
             Err(Header::Short) => return Read::Wait,
+            Err(_) if self.sasl => return sasl_layer(unread),
             Err(_) => return Read::Over,
         };
         let Some(operation) = unread.get(at..len) else { return Read::Wait };
@@ -147,12 +152,48 @@ impl Negotiation for Ldap {
                 }
                 _ => talk.refused(),
             },
+            // Version, name, then the choice of authentication: 0xa3 is SASL.
+            (true, 0x60) => self.sasl |= names_sasl(operation),
             // supportedExtension of the root entry.
             (false, 0x64) if holds => talk.offered(),
             _ => {}
         }
         Read::Take(len)
     }
+}
+
+/// Whether a bind request chooses SASL (RFC 4511 section 4.2).
+fn names_sasl(bind: &[u8]) -> bool {
+    let Some(Some((_, start, _))) = element(bind) else { return false };
+    let Some([2, 1, _, rest @ ..]) = bind.get(start..) else { return false };
+    let Some(Some((4, name, len))) = element(rest) else { return false };
+    rest.get(name + len) == Some(&0xa3)
+}
+
+/// A SASL buffer: four bytes of length, then a token, of which Kerberos tells whether it is sealed (RFC 4752 section
+/// 3.1; RFC 4121 section 4.2.2, RFC 1964 section 1.2.2).
+fn sasl_layer(unread: &[u8]) -> Read {
+    const KERBEROS: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
+    let (Some(len), Some(token)) = (u32_at(unread, 0), unread.get(4..)) else { return Read::Wait };
+    if len > 16 << 20 {
+        return Read::Sealed(Sealing::Unclear);
+    }
+    let old = token.windows(KERBEROS.len()).take(8).position(|window| window == KERBEROS);
+    let sealed = match (token, old) {
+        ([5, 4, flags, ..], _) => Some(flags & 2 != 0),
+        // Token id 02 01, signature algorithm, sealing algorithm; all ones is none.
+        (_, Some(at)) => token.get(at + KERBEROS.len()..at + KERBEROS.len() + 6).and_then(|wrap| match *wrap {
+            [2, 1, _, _, a, b] => Some([a, b] != [0xff, 0xff]),
+            _ => None,
+        }),
+        _ if token.len() < 32 && token.len() < len as usize => return Read::Wait,
+        _ => None,
+    };
+    Read::Sealed(match sealed {
+        Some(true) => Sealing::Hidden,
+        Some(false) => Sealing::Readable,
+        None => Sealing::Unclear,
+    })
 }
 
 /// A packet of MySQL: length (3 bytes, little endian) and sequence number. Returns both.
@@ -216,7 +257,7 @@ fn mysql_server(head: &[u8]) -> Header {
         }
         (0, Some(0xff)) if (4..=1024).contains(&len) => match (u16_le(head, 5), head.get(7..)) {
             // Error numbers start at 1000; a message in text follows.
-            (Some(1000..=4999), Some(text)) => good(text.iter().take(len - 3).all(|byte| *byte >= 0x20), len + 4, 40),
+            (Some(1000..=4999), Some(text)) => good(text.iter().take(len - 3).all(|byte| *byte >= 0x20), len + 4, 50),
             (None, _) => Header::Short,
             _ => Header::Bad,
         },
@@ -415,7 +456,6 @@ impl Negotiation for AmqpTls {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
@@ -507,6 +547,36 @@ mod tests {
         for (name, row, pieces, want) in cases {
             let session = row.session(Found::plaintext(row.protocol())).unwrap();
             assert_eq!(run(session, pieces), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn ldap_sealed_by_sasl() {
+        use crate::detect::{Moment, Step};
+        use crate::model::{Class, Facts};
+        let bind = b"\x30\x16\x02\x01\x01\x60\x11\x02\x01\x03\x04\x00\xa3\x0a\x04\x06GSSAPI\x04\x00";
+        let layer = |flags: u8| [b"\0\0\0\x40\x05\x04".as_slice(), &[flags, 0xff], &[0; 60]].concat();
+        let ntlm = [b"\0\0\0\x40\x01\0\0\0".as_slice(), &[7; 60]].concat();
+        let cases = [
+            ("sealed", layer(6), true, Class::Plaintext),
+            ("signed", layer(4), false, Class::Plaintext),
+            ("ntlm", ntlm, false, Class::Unknown),
+        ];
+        for (name, wrapped, hidden, class) in cases {
+            let mut session = LDAP.session(Found::plaintext(LDAP.protocol)).unwrap();
+            let mut feed = |client, bytes: &[u8]| session.feed(client, bytes, Moment { time_ns: 0, wire_len: 0 });
+            assert!(matches!(feed(true, bind), Step::Continue), "{name}");
+            assert!(matches!(feed(false, BOUND), Step::Continue), "{name}");
+            let rest = wrapped.len();
+            match feed(true, &wrapped) {
+                Step::Upgrade { found, rest: behind, .. } => {
+                    assert_eq!((hidden, found.class, behind), (true, Class::Encrypted, rest), "{name}")
+                }
+                _ => assert!(!hidden, "{name}"),
+            }
+            let mut found = Found::plaintext(LDAP.protocol);
+            session.finish(&mut found, &mut Facts::default());
+            assert_eq!(found.class, class, "{name}");
         }
     }
 }

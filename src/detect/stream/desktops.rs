@@ -168,7 +168,6 @@ impl Picking {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};

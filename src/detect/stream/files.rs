@@ -1,46 +1,22 @@
-//! File and procedure services: SMB, NetBIOS sessions, ONC RPC (NFS, portmap), DCE/RPC, iSCSI, LPD.
+//! File and procedure services: NetBIOS sessions, ONC RPC (NFS, portmap), iSCSI, LPD.
 //!
-//! Sources: MS-SMB2 section 2.1 and 2.2.1, MS-CIFS 2.2.3.1, RFC 1002 section 4.3, RFC 5531 sections 9 and 11, RFC 2203
-//! (RPCSEC_GSS), C706 chapter 12 with MS-RPCE 2.2.2.11 (authentication levels), RFC 7143 section 11.12, RFC 1179.
+//! Sources: RFC 1001 section 14.1, RFC 1002 section 4.3, RFC 5531 sections 9 and 11, RFC 2203 (RPCSEC_GSS), RFC 7143
+//! section 11.12, RFC 1179.
 //! Evidence: magic bytes, or fields that are fixed by the standard, of both sides.
-//! Not handled: what is sealed inside (SMB3 transform, RPCSEC_GSS privacy, DCE/RPC packet privacy): such a message is
-//! none of these.
+//! Not handled: SMB and DCE/RPC, which can seal and stand with the sealed protocols; RPCSEC_GSS privacy, of which a call
+//! is none of these.
 
-use super::framed::{Framed, Header, good, u16_at, u16_le, u32_at};
+use super::framed::{Framed, Header, good, u32_at};
 use super::text::holds;
 
-/// SMB 1 to 3 in clear, over NetBIOS sessions or directly over TCP.
-pub(super) static SMB: Framed = Framed::alike(&"smb", smb);
-/// NetBIOS sessions in which no SMB was seen.
+/// NetBIOS sessions in which no SMB was seen: only a refusal makes them certain.
 pub(super) static NETBIOS: Framed = Framed::directed(&"netbios-ssn", netbios_client, netbios_server);
 /// ONC RPC with record marks.
 pub(super) static RPC: Framed = Framed::directed(&"rpc", rpc_call, rpc_reply);
-/// DCE/RPC.
-pub(super) static DCERPC: Framed = Framed::alike(&"dcerpc", dcerpc);
 /// iSCSI login.
 pub(super) static ISCSI: Framed = Framed::directed(&"iscsi", iscsi_client, iscsi_server);
 /// Line printer daemon.
 pub(super) static LPD: Framed = Framed::directed(&"lpd", lpd_client, lpd_server);
-
-/// Session service type 0 around a message with an SMB magic, or the set-up of the session (RFC 1002 section 4.3.1).
-fn smb(head: &[u8]) -> Header {
-    match *head {
-        [] | [0] => Header::Short,
-        [0x81..=0x85, ..] => session_setup(head),
-        [0, _] | [0, _, _] | [0, _, _, _] => Header::Short,
-        [0, a, b, c, ref body @ ..] => {
-            let len = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-            match *body {
-                [] | [0xff | 0xfe | 0xfc] | [0xff | 0xfe | 0xfc, b'S'] | [0xff | 0xfe | 0xfc, b'S', b'M'] => {
-                    Header::Short
-                }
-                [0xff | 0xfe | 0xfc, b'S', b'M', b'B', ..] => good(len >= 32, len + 4, 48),
-                _ => Header::Bad,
-            }
-        }
-        _ => Header::Bad,
-    }
-}
 
 /// Session request with two encoded names, positive and negative response, retarget, keep-alive.
 fn session_setup(head: &[u8]) -> Header {
@@ -70,7 +46,8 @@ fn netbios_client(head: &[u8]) -> Header {
 fn netbios_server(head: &[u8]) -> Header {
     match head.first() {
         None => Header::Short,
-        Some(0x82..=0x85) => session_setup(head),
+        Some(0x83 | 0x84) => session_setup(head),
+        Some(0x82 | 0x85) => session_setup(head).silent(),
         Some(_) => Header::Bad,
     }
 }
@@ -122,31 +99,6 @@ fn rpc_reply(head: &[u8]) -> Header {
         (None | Some(1), None, ..) | (Some(1), Some(0..=1), None, _) | (Some(1), Some(0..=1), _, None) => Header::Short,
         _ => Header::Bad,
     }
-}
-
-/// Version 5, a known PDU type, the data representation, fragment and authentication lengths.
-fn dcerpc(head: &[u8]) -> Header {
-    let starts = matches!(*head, [] | [5] | [5, 0 | 1] | [5, 0 | 1, 0 | 2 | 3 | 11..=19, ..]);
-    let (Some(little), Some(rest)) = (head.get(4), head.get(5..8)) else {
-        return if starts { Header::Short } else { Header::Bad };
-    };
-    if !starts || !matches!(little, 0 | 0x10) || rest != [0, 0, 0] {
-        return Header::Bad;
-    }
-    let field = |offset| if *little == 0x10 { u16_le(head, offset) } else { u16_at(head, offset) };
-    let (Some(len), Some(sealed)) = (field(8), field(10)) else { return Header::Short };
-    let (len, sealed) = (usize::from(len), usize::from(sealed));
-    if len < 16 || sealed + 24 > len && sealed > 0 {
-        return Header::Bad;
-    }
-    if sealed > 0 {
-        // The security trailer: type, level. Level 6 is packet privacy (MS-RPCE 2.2.1.1.8).
-        return match head.get(len - sealed - 7) {
-            None => Header::Short,
-            Some(level) => good((1..=5).contains(level), len, 54),
-        };
-    }
-    Header::Good { len, bits: 54 }
 }
 
 /// Login request: opcode 0x43, versions 0, text keys that name the initiator.
@@ -215,21 +167,17 @@ mod tests {
 
     #[test]
     fn probe() {
-        let smb2 = [b"\0\0\0\x40\xfeSMB\x40\0".as_slice(), &[0; 58]].concat();
         let call = b"\x80\0\0\x28\0\0\0\x01\0\0\0\0\0\0\0\x02\0\x01\x86\xa0\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         let reply = b"\x80\0\0\x1c\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x6f";
         let mut old = call.to_vec();
         old[15] = 1;
-        let bind = b"\x05\0\x0b\x03\x10\0\0\0\x18\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0";
-        let mut private =
-            b"\x05\0\x0b\x03\x10\0\0\0\x28\0\x08\0\x01\0\0\0\0\0\0\0\0\0\0\0\x0a\x06\0\0\0\0\0\0abcdefgh".to_vec();
+        let named = [b"\x81\0\0\x44\x20".as_slice(), &[b'C'; 32]].concat();
         check(
-            &SMB,
+            &NETBIOS,
             &[
-                ("smb 2", &smb2, &smb2, "found"),
-                ("session first", b"\x81\0\0\x44\x20", b"\x82\0\0\0", "found"),
-                ("sealed", b"\0\0\0\x40\xfdSMB", b"", "no"),
-                ("length alone", b"\0\0\0\x40abcd", b"", "no"),
+                ("refused", &named, b"\x83\0\0\x01\x82", "found"),
+                ("accepted, and nothing more", &named, b"\x82\0\0\0", "likely"),
+                ("no name", b"\x81\0\0\x44\x20\x01", b"", "no"),
             ],
         );
         check(
@@ -241,15 +189,5 @@ mod tests {
                 ("no last fragment", b"\0\0\0\x28\0\0\0\x01", b"", "no"),
             ],
         );
-        check(
-            &DCERPC,
-            &[
-                ("bind", bind, bind, "found"),
-                ("sealed bind", &private, b"", "no"),
-                ("version 4", b"\x04\0\x0b", b"", "no"),
-            ],
-        );
-        private[25] = 5;
-        check(&DCERPC, &[("integrity only", &private, b"", "likely")]);
     }
 }

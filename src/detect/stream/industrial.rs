@@ -1,11 +1,12 @@
-//! Automation and power: Modbus/TCP, S7comm and MMS over ISO-on-TCP, EtherNet/IP, IEC 60870-5-104, DNP3, OPC UA without
-//! security, synchrophasors.
+//! Automation and power: Modbus/TCP, S7comm and MMS over ISO-on-TCP, EtherNet/IP, IEC 60870-5-104, DNP3,
+//! synchrophasors, ANSI C12.22.
 //!
 //! Sources: Modbus Messaging on TCP/IP V1.0b section 3.1, RFC 1006 with ISO 8073, ISO 8327 and Wireshark's
-//! packet-s7comm.c, ODVA CIP volume 2 section 2-3, IEC 60870-5-104 section 5, IEEE 1815 section 9 (with its CRC), OPC
-//! 10000-6 section 7.1 and 6.7.2, IEEE C37.118.2 section 6 (with its CRC).
+//! packet-s7comm.c, ODVA CIP volume 2 section 2-3, IEC 60870-5-104 section 5, IEEE 1815 section 9 (with its CRC), IEEE
+//! C37.118.2 section 6 (with its CRC), IEEE 1703 section 5 (C12.22).
 //! Evidence: message heads of both sides; checksums where there are.
-//! Not handled: OPC UA with Sign or SignAndEncrypt (another dissector's), RDP and H.323 over the same TPKT.
+//! Not handled: OPC UA, which can seal and stands with the sealed protocols; RDP and H.323 over the same TPKT; C12.22 in
+//! its enciphered mode, which stays unknown.
 
 use super::framed::{Framed, Header, good, u16_at, u16_le, u32_le};
 
@@ -23,8 +24,6 @@ pub(super) static ENIP: Framed = Framed::alike(&"enip", enip);
 pub(super) static IEC104: Framed = Framed::alike(&"iec104", iec104);
 /// DNP3.
 pub(super) static DNP3: Framed = Framed::alike(&"dnp3", dnp3);
-/// OPC UA binary with security policy None.
-pub(super) static OPCUA: Framed = Framed::directed(&"opcua", opcua_client, opcua_server);
 /// Synchrophasors.
 pub(super) static SYNCHROPHASOR: Framed = Framed::alike(&"synchrophasor", synchrophasor);
 /// ANSI C12.22 smart meters.
@@ -173,38 +172,6 @@ fn crc_dnp(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Kind of message, chunk, size: kinds are three letters, chunks `F`, `C` or `A`.
-fn opcua(head: &[u8], kinds: &[(&[u8], u32)]) -> Header {
-    let Some(kind) = head.get(..4) else {
-        let may = kinds.iter().any(|(kind, _)| kind.starts_with(head));
-        return if may { Header::Short } else { Header::Bad };
-    };
-    let Some((_, bits)) = kinds.iter().find(|(known, _)| *known == kind) else { return Header::Bad };
-    match u32_le(head, 4) {
-        None => Header::Short,
-        Some(len @ 16..=0x100_0000) if kind == b"OPNF" => match (u32_le(head, 12), head.get(16..)) {
-            (None, _) => Header::Short,
-            (Some(uri @ 1..=255), Some(text)) => match text.get(..uri as usize) {
-                // Only policy None leaves everything readable.
-                Some(text) => good(text.ends_with(b"#None"), len as usize, *bits),
-                None => Header::Short,
-            },
-            _ => Header::Bad,
-        },
-        Some(len @ 16..=0x100_0000) => Header::Good { len: len as usize, bits: *bits },
-        Some(_) => Header::Bad,
-    }
-}
-
-/// Hello proves nothing about security, so it does not suffice; opening with policy None does.
-fn opcua_client(head: &[u8]) -> Header {
-    opcua(head, &[(b"HELF", 15), (b"OPNF", 128)])
-}
-
-fn opcua_server(head: &[u8]) -> Header {
-    opcua(head, &[(b"ACKF", 15), (b"RHEF", 15), (b"ERRF", 30), (b"OPNF", 128)])
-}
-
 /// 0xaa, kind and version, size, then the CRC at the end of the frame.
 fn synchrophasor(head: &[u8]) -> Header {
     match *head {
@@ -309,17 +276,6 @@ mod tests {
             &[
                 ("start", b"\x68\x04\x07\0\0\0", b"\x68\x04\x0b\0\0\0", "found"),
                 ("two formats at once", b"\x68\x04\x05\0\0\0", b"", "no"),
-            ],
-        );
-        let opn =
-            [b"OPNF\x60\0\0\0\0\0\0\0\x2f\0\0\0http://opcfoundation.org/UA/SecurityPolicy#None".as_slice()].concat();
-        let sealed = [b"OPNF\x60\0\0\0\0\0\0\0\x05\0\0\0#Sign".as_slice()].concat();
-        check(
-            &OPCUA,
-            &[
-                ("policy none", &opn, &opn, "found"),
-                ("hello only", b"HELF\x20\0\0\0", b"ACKF\x1c\0\0\0", "more"),
-                ("another policy", &sealed, b"", "no"),
             ],
         );
     }

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::Session;
 use super::text::{holds, starts};
-use super::upgrade::{Negotiation, Read, Stage, Talk, Upgrading};
+use super::upgrade::{Negotiation, Read, Sealing, Stage, Talk, Upgrading};
 use crate::model::{Endpoint, Protocol};
 
 /// How one protocol talks about TLS.
@@ -74,6 +74,8 @@ enum Said {
     Accepts,
     Refuses,
     Over,
+    /// What follows is protected by the protocol itself.
+    Sealed,
     /// A data connection will use this endpoint.
     Announces(Endpoint),
 }
@@ -145,6 +147,7 @@ impl Negotiation for Lines {
                 talk.refused();
             }
             Said::Over => return Read::Over,
+            Said::Sealed => return Read::Sealed(Sealing::Unclear),
             Said::Announces(endpoint) => talk.announce(endpoint, Protocol(&"ftp-data")),
         }
         Read::Take(end + 1)
@@ -277,6 +280,10 @@ fn sieve_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn ftp_client(count: &mut Count, line: &[u8]) -> Said {
+    // Commands wrapped by GSSAPI (RFC 2228 section 3): the inside cannot be seen.
+    if says(line, &["ENC", "CONF"]) {
+        return Said::Sealed;
+    }
     let argument = line.get(word(line).len() + 1..).unwrap_or_default().trim_ascii();
     let tls = ["TLS", "TLS-C", "TLS-P", "SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name.as_bytes()));
     let said = count.command(says(line, &["AUTH"]) && tls);
@@ -501,6 +508,12 @@ mod tests {
                 &FTP,
                 talk(&[(S, "220 a\r\n"), (C, "FEAT\r\n"), (S, "211-x\r\n AUTH TLS\r\n211 end\r\n")]),
                 (Some(Offered), None),
+            ),
+            (
+                "ftp sealed by gssapi",
+                &FTP,
+                then_hello(&[(S, "220 a\r\n"), (C, "AUTH GSSAPI\r\nENC Fw==\r\n")]),
+                (None, None),
             ),
             ("ftp gssapi", &FTP, talk(&[(S, "220 a\r\n"), (C, "AUTH GSSAPI\r\n"), (S, "334 go\r\n")]), (None, None)),
             (

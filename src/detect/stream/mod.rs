@@ -28,6 +28,7 @@ mod web;
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &tunnel::Proxy,
+    &web::ICY,
     &rdp::Rdp,
     &tds::Tds,
     &web::HTTP,
@@ -48,10 +49,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &desktops::Vnc,
     &desktops::NX,
     &network::BGP,
-    &files::SMB,
     &files::NETBIOS,
     &files::RPC,
-    &files::DCERPC,
     &files::ISCSI,
     &databases::Postgres,
     &databases::AMQP_TLS,
@@ -80,7 +79,6 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &network::OPENFLOW,
     &industrial::S7COMM,
     &industrial::ISO_SESSION,
-    &industrial::OPCUA,
     &industrial::COTP,
     &industrial::ENIP,
     &industrial::DNP3,

@@ -110,7 +110,12 @@ fn kerberos(head: &[u8]) -> Header {
     }
     match head.get(5 + size) {
         None => Header::Short,
-        Some(sequence) => good(*sequence == 0x30, len + 4, 45),
+        Some(sequence) => {
+            // The protocol version, an INTEGER 5, comes first in it.
+            let start = head.get(5 + size..).unwrap_or_default();
+            let version = start.windows(3).take(10).any(|window| window == [2, 1, 5]);
+            good(*sequence == 0x30, len + 4, if version { 65 } else { 45 })
+        }
     }
 }
 

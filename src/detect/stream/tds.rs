@@ -27,6 +27,7 @@ impl Dissector for Tds {
         match (request(heads.client), response(heads.server)) {
             (Some(true), Some(true)) => return Outcome::Found(found),
             (Some(true), None) => return Outcome::Likely(found),
+            (None, None | Some(true)) => return Outcome::NeedMore,
             _ => {}
         }
         match (prelogin(heads.client, PRELOGIN), prelogin(heads.server, RESPONSE)) {
@@ -94,37 +95,52 @@ fn prelogin(head: &[u8], kind: u8) -> Prelogin {
 /// have since TDS 7.2, a batch in UTF-16, an NTLM token. `None` while it is too short.
 fn request(head: &[u8]) -> Option<bool> {
     const ALL_HEADERS: &[u8] = &[22, 0, 0, 0, 18, 0, 0, 0, 2, 0];
-    let (header, body) = head.split_first_chunk::<HEADER_LEN>()?;
-    let [kind, status, _, _, _, _, _, 0] = *header else { return Some(false) };
-    if status > 0x10 || packet_len(header)? <= HEADER_LEN {
+    let sound = head.iter().zip(0..).all(|(&byte, at)| match at {
+        0 => matches!(byte, BATCH | CALL | TRANSACTION | LOGIN | TOKEN),
+        1 => byte <= 0x10,
+        7 => byte == 0,
+        _ => true,
+    });
+    if !sound {
         return Some(false);
     }
-    Some(match kind {
-        BATCH | CALL | TRANSACTION if body.starts_with(ALL_HEADERS) => true,
-        BATCH => body
-            .get(..8)
-            .is_some_and(|text| matches!(text, [0x20..=0x7e, 0, 0x20..=0x7e, 0, 0x20..=0x7e, 0, 0x20..=0x7e, 0])),
-        LOGIN => {
-            let len = body.first_chunk().copied().map(u32::from_le_bytes)?;
-            // Whole length, then the version: 7.0 to 7.4.
-            packet_len(header)?.checked_sub(HEADER_LEN) == Some(len as usize)
-                && matches!(body.get(4..8)?, [_, _, _, 0x70..=0x74])
+    let (header, body) = head.split_first_chunk::<HEADER_LEN>()?;
+    let len = packet_len(header)?.checked_sub(HEADER_LEN);
+    match header[0] {
+        BATCH | CALL | TRANSACTION if ALL_HEADERS.starts_with(body.get(..ALL_HEADERS.len()).unwrap_or(body)) => {
+            (body.len() >= ALL_HEADERS.len()).then_some(true)
         }
-        TOKEN => body.starts_with(b"NTLMSSP\0"),
-        _ => false,
-    })
-}
-
-/// Whether a side starts with a tabular result whose first token is known (MS-TDS section 2.2.7). `None` without a byte.
-fn response(head: &[u8]) -> Option<bool> {
-    match *head {
-        [] => None,
-        [RESPONSE, 0 | 1, _, _, _, _, _, 0, token, ..] => Some(matches!(
-            token,
-            0x79 | 0x81 | 0x88 | 0xa4 | 0xa5 | 0xa9..=0xae | 0xd1..=0xd3 | 0xe3 | 0xe4 | 0xed | 0xee | 0xfd..=0xff
-        )),
+        BATCH => {
+            let text = body.get(..8).unwrap_or(body);
+            let wide = text
+                .iter()
+                .zip(0..)
+                .all(|(&byte, at)| if at % 2 == 0 { (0x20..=0x7e).contains(&byte) } else { byte == 0 });
+            if wide { (text.len() == 8).then_some(true) } else { Some(false) }
+        }
+        LOGIN => {
+            // Whole length, then the version: 7.0 to 7.4.
+            let (login_len, version) = (body.first_chunk().copied().map(u32::from_le_bytes)?, body.get(7)?);
+            Some(len == Some(login_len as usize) && matches!(version, 0x70..=0x74))
+        }
+        TOKEN if b"NTLMSSP\0".starts_with(body.get(..8).unwrap_or(body)) => (body.len() >= 8).then_some(true),
         _ => Some(false),
     }
+}
+
+/// Whether a side starts with a tabular result whose first token is known (MS-TDS section 2.2.7). `None` while it is too short.
+fn response(head: &[u8]) -> Option<bool> {
+    let sound = head.iter().zip(0..).all(|(&byte, at)| match at {
+        0 => byte == RESPONSE,
+        1 => byte <= 1,
+        7 => byte == 0,
+        8 => matches!(
+            byte,
+            0x79 | 0x81 | 0x88 | 0xa4 | 0xa5 | 0xa9..=0xae | 0xd1..=0xd3 | 0xe3 | 0xe4 | 0xed | 0xee | 0xfd..=0xff
+        ),
+        _ => true,
+    });
+    if sound { (head.len() > HEADER_LEN).then_some(true) } else { Some(false) }
 }
 
 /// The length of a TDS packet, header included.
@@ -314,7 +330,7 @@ mod tests {
         for (name, client, server, want) in cases {
             let probe = |client, server| Tds.probe(Heads { client, server, ..Heads::default() });
             assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No && client.first() == Some(&PRELOGIN) {
+            if *want != Outcome::No {
                 for end in 0..client.len() {
                     assert_ne!(
                         probe(client.get(..end).unwrap_or_default(), server),

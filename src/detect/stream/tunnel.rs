@@ -293,7 +293,6 @@ impl Negotiation for Preface {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;

@@ -20,6 +20,19 @@ pub(super) enum Read {
     Wait,
     /// No upgrade can follow any more.
     Over,
+    /// What is unread is wrapped by the protocol's own security layer (SASL, GSSAPI).
+    Sealed(Sealing),
+}
+
+/// Whether a security layer hides what it wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sealing {
+    /// It does.
+    Hidden,
+    /// It only signs.
+    Readable,
+    /// That cannot be seen from outside.
+    Unclear,
 }
 
 /// How far the talk is.
@@ -111,6 +124,8 @@ pub(super) struct Upgrading<N> {
     server: Unread,
     /// What a tunnel holds, once it is recognised.
     inside: Option<Found>,
+    /// A security layer began of which nobody can tell whether it hides anything.
+    unclear: bool,
 }
 
 /// Bytes of one side that were fed and not yet read.
@@ -151,11 +166,12 @@ impl<N: Negotiation + 'static> Upgrading<N> {
             client: Unread::default(),
             server: Unread::default(),
             inside: None,
+            unclear: false,
         })
     }
 
-    /// Reads on for one side; `None` when the talk is over, else whether anything was read.
-    fn read_side(&mut self, from_client: bool) -> Option<bool> {
+    /// Reads on for one side; whether anything was read, or why the talk is over.
+    fn read_side(&mut self, from_client: bool) -> Result<bool, Sealing> {
         let mut any = false;
         loop {
             let held = match self.talk.stage {
@@ -165,15 +181,16 @@ impl<N: Negotiation + 'static> Upgrading<N> {
             };
             let side = if from_client { &mut self.client } else { &mut self.server };
             if held || side.rest().is_empty() {
-                return Some(any);
+                return Ok(any);
             }
             match self.negotiation.read(&mut self.talk, from_client, side.rest()) {
-                Read::Over => return None,
+                Read::Over => return Err(Sealing::Readable),
+                Read::Sealed(sealing) => return Err(sealing),
                 Read::Take(count) if count > 0 => side.take(count),
-                Read::Take(_) | Read::Wait => return Some(any),
+                Read::Take(_) | Read::Wait => return Ok(any),
             }
             if side.total > self.negotiation.bound() {
-                return None;
+                return Err(Sealing::Readable);
             }
             any = true;
         }
@@ -236,9 +253,16 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
         if from_client { &mut self.client } else { &mut self.server }.push(bytes);
         loop {
             match (self.read_side(true), self.read_side(false)) {
-                (Some(false), Some(false)) => break,
-                (Some(_), Some(_)) => {}
-                _ => return Step::Done,
+                (Ok(false), Ok(false)) => break,
+                (Ok(_), Ok(_)) => {}
+                (Err(Sealing::Hidden), _) | (_, Err(Sealing::Hidden)) => {
+                    let found = Found::encrypted(self.protocol, Evidence::Framing);
+                    return self.switch(found, Box::new(Nothing), from_client, bytes.len(), moment);
+                }
+                (client, server) => {
+                    self.unclear = client == Err(Sealing::Unclear) || server == Err(Sealing::Unclear);
+                    return Step::Done;
+                }
             }
         }
         if self.client.rest().len().max(self.server.rest().len()) > MAX_UNREAD {
@@ -269,11 +293,12 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
     }
 
     fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts) {
+        // Pieces that no session has read.
         let carries = !self.client.rest().is_empty() || !self.server.rest().is_empty();
         match (self.negotiation.opens(), self.inside) {
             (Opens::Preface, Some(inside)) if inside.class == Class::Plaintext => *found = inside,
             // A tunnel in clear around something that nobody recognises is not readable for that.
-            (Opens::Tunnel | Opens::Preface, None) if self.talk.stage == Stage::Agreed && carries => {
+            (opens, None) if self.unclear || opens != Opens::Tls && self.talk.stage == Stage::Agreed && carries => {
                 found.class = Class::Unknown;
                 found.evidence = Evidence::None;
             }

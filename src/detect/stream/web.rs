@@ -222,7 +222,6 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests stop at the first surprise")]
 mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
