@@ -113,11 +113,13 @@ pub fn scan(
 ///
 /// # Errors
 /// When the threads cannot be started, when `flows` fails, and when the capture cannot be read.
-pub fn scan_source(source: Box<dyn Source>, options: &Options, flows: Option<FlowSink<'_>>) -> Result<Scan> {
+pub fn scan_source(mut source: Box<dyn Source>, options: &Options, flows: Option<FlowSink<'_>>) -> Result<Scan> {
     let pool = threads(options)?;
     let mut scan = Scan::default();
     let mut out = Out::new(flows);
-    let read = read(vec![source], Vec::new(), options, &pool, &|_| {}, out.keep, &mut |name, flows| out.write(name, flows));
+    let mut first = Batch::default();
+    source.next_batch(&mut first)?;
+    let read = read((first, source), options, &pool, &|_| {}, out.keep, &mut |name, flows| out.write(name, flows));
     scan.take(read, options)?;
     scan.tally.name_policies(&options.policies);
     Ok(scan)
@@ -209,7 +211,7 @@ struct Read {
     failed: Vec<Error>,
 }
 
-/// Opens and reads one capture, or several files that are one.
+/// Opens and reads one capture, or several files that are one, in the order of their first frames.
 fn read_files(
     inputs: &[Input],
     options: &Options,
@@ -218,48 +220,60 @@ fn read_files(
     keep: bool,
     closed: CloseSink<'_>,
 ) -> Result<Read> {
-    let mut sources = Vec::new();
-    let mut failed = Vec::new();
+    let reading = capture::Options { decoder_bytes: options.max_memory / 4, ..capture::Options::default() };
+    if let [input] = inputs {
+        return read(start(input, reading)?, options, pool, progress, keep, closed);
+    }
+    let mut run = Run::new(options, pool, keep);
+    let mut order = Vec::new();
     for input in inputs {
-        match capture::open(input, capture::Options::default()) {
-            Ok(source) => sources.push(source),
-            Err(error) if inputs.len() == 1 => return Err(error),
-            Err(error) => failed.push(error),
+        match first_time(input, reading) {
+            Ok((time, opened)) => order.push((time, input, opened)),
+            Err(error) => run.failed.push(error),
         }
     }
-    read(sources, failed, options, pool, progress, keep, closed)
+    order.sort_by_key(|(time, ..)| *time);
+    for (_, input, opened) in order {
+        match opened.map_or_else(|| start(input, reading), Ok) {
+            Ok((first, source)) => run.read(first, source, progress, closed)?,
+            Err(error) => run.failed.push(error),
+        }
+    }
+    run.finish(closed)
 }
 
-/// Reads sources that are one capture, in the order of their first frames.
+/// A source, and its first batch.
+type Started = (Batch, Box<dyn Source>);
+
+fn start(input: &Input, reading: capture::Options) -> Result<Started> {
+    let mut first = Batch::default();
+    let mut source = capture::open(input, reading)?;
+    source.next_batch(&mut first)?;
+    Ok((first, source))
+}
+
+/// Time of the first frame of a file. The file is opened again when its turn comes, since many files open at once would
+/// each hold buffers; what can be read only once stays open.
+fn first_time(input: &Input, reading: capture::Options) -> Result<(Option<i64>, Option<Started>)> {
+    let once = input.stored_len().is_none();
+    let batch_bytes = if once { reading.batch_bytes } else { 1 };
+    let (first, source) = start(input, capture::Options { batch_bytes, ..reading })?;
+    let time_ns = first.frames.first().map(|frame| frame.time_ns);
+    Ok((time_ns, once.then_some((first, source))))
+}
+
+/// Reads one capture.
 fn read(
-    sources: Vec<Box<dyn Source>>,
-    mut failed: Vec<Error>,
+    (first, source): Started,
     options: &Options,
     pool: &ThreadPool,
     progress: &(dyn Fn(u64) + Sync),
     keep: bool,
     closed: CloseSink<'_>,
 ) -> Result<Read> {
-    let alone = sources.len() == 1;
     let mut run = Run::new(options, pool, keep);
-    let mut order = Vec::new();
-    for mut source in sources {
-        let mut first = Batch::default();
-        match source.next_batch(&mut first) {
-            Ok(_) => order.push((first.frames.first().map(|frame| frame.time_ns), first, source)),
-            Err(error) if alone => return Err(error),
-            Err(error) => failed.push(error),
-        }
-    }
-    order.sort_by_key(|(time, ..)| *time);
-    run.name = order.first().map(|(_, _, source)| source.description().name).unwrap_or_default();
-    let mut warnings = Vec::new();
-    for (_, first, source) in order {
-        run.read(first, source, progress, &mut warnings, &mut failed, closed)?;
-    }
-    let Finished { name, tally, flows } = pool.install(|| run.finish());
-    closed(&name, flows)?;
-    Ok(Read { name, tally, warnings, failed })
+    run.read(first, source, progress, closed)?;
+    run.finish(closed)
 }
 
 /// Part of the memory that announcements may take; the first that come stay.
@@ -280,13 +294,6 @@ struct Worker {
     most_announced: usize,
 }
 
-/// A capture that has been read: its sums, and the flows that were not handed on yet.
-struct Finished {
-    name: String,
-    tally: Tally,
-    flows: Vec<Closed>,
-}
-
 /// One capture on its way through the stages.
 struct Run<'a> {
     options: &'a Options,
@@ -299,6 +306,8 @@ struct Run<'a> {
     tally: Tally,
     frames: u64,
     now_ns: i64,
+    warnings: Vec<String>,
+    failed: Vec<Error>,
 }
 
 impl<'a> Run<'a> {
@@ -323,6 +332,8 @@ impl<'a> Run<'a> {
             tally: Tally::default(),
             frames: 0,
             now_ns: i64::MIN,
+            warnings: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -332,10 +343,11 @@ impl<'a> Run<'a> {
         first: Batch,
         mut source: Box<dyn Source>,
         progress: &(dyn Fn(u64) + Sync),
-        warnings: &mut Vec<String>,
-        failed: &mut Vec<Error>,
         closed: CloseSink<'_>,
     ) -> Result<()> {
+        if self.name.is_empty() {
+            self.name = source.description().name;
+        }
         let before = self.frames;
         let mut sums = batch::Sums::default();
         let mut current = first;
@@ -367,7 +379,7 @@ impl<'a> Run<'a> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    failed.push(error);
+                    self.failed.push(error);
                     break;
                 }
             }
@@ -377,7 +389,7 @@ impl<'a> Run<'a> {
         for (loss, count) in &description.losses {
             self.tally.add_loss(*loss, *count);
         }
-        warnings.extend(description.warnings);
+        self.warnings.extend(description.warnings);
         self.tally.add_loss(Loss::FramesCutShort, sums.cut_short);
         self.tally.add_capture(CaptureEntry {
             name: description.name,
@@ -475,7 +487,16 @@ impl<'a> Run<'a> {
     }
 
     /// Closes what is open and adds everything up.
-    fn finish(mut self) -> Finished {
+    fn finish(mut self, closed: CloseSink<'_>) -> Result<Read> {
+        self.pool.install(|| self.close());
+        let flows = self.take_flows();
+        closed(&self.name, flows)?;
+        let Self { name, mut tally, workers, warnings, failed, .. } = self;
+        workers.into_iter().for_each(|worker| tally.merge(worker.tally));
+        Ok(Read { name, tally, warnings, failed })
+    }
+
+    fn close(&mut self) {
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
@@ -484,11 +505,6 @@ impl<'a> Run<'a> {
             worker.settle(policies, keep);
         });
         self.resolve();
-        let flows = self.take_flows();
-        for worker in self.workers {
-            self.tally.merge(worker.tally);
-        }
-        Finished { name: self.name, tally: self.tally, flows }
     }
 }
 

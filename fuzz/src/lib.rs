@@ -43,7 +43,7 @@ pub fn write_piece(out: &mut Vec<u8>, flags: u8, bytes: &[u8]) {
 }
 
 fn source(data: &[u8], batch_bytes: usize) -> tlscov::error::Result<Box<dyn Source>> {
-    capture::from_reader("-", Box::new(Cursor::new(data.to_vec())), capture::Options { batch_bytes })
+    capture::from_reader("-", Box::new(Cursor::new(data.to_vec())), capture::Options { batch_bytes, ..capture::Options::default() })
 }
 
 /// The frames of a capture: number, time, lengths, and a hash of the bytes; whether epochs end.
