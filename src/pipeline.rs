@@ -460,7 +460,9 @@ impl<'a> Run<'a> {
             self.resolve();
         }
         let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
-        let bound = (self.options.max_memory - self.options.max_memory / 4) as usize;
+        // Half for open flows; the rest is for what waits: flows that may be announced, records, fragments, and the room
+        // that the index and new flows take until the next epoch.
+        let bound = (self.options.max_memory / 2) as usize;
         if held <= bound {
             return;
         }

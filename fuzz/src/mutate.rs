@@ -68,7 +68,8 @@ pub fn capture(
         }
     }
     if noise.below(4) != 0 {
-        repair(&mut records[at.min(records.len() - 1)].1);
+        let last = records.len() - 1;
+        repair(&mut records[at.min(last)].1);
     }
     write(data, max_size, &header, &records)
 }

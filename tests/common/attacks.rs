@@ -273,6 +273,8 @@ fn huge_records(size: u64) -> Box<dyn Read + Send> {
     made(move |out| {
         if !std::mem::replace(&mut started, true) {
             file_header(out);
+            // The snap length allows for it.
+            out[16..20].copy_from_slice(&(LEN as u32).to_le_bytes());
         }
         if in_record == 0 {
             if left == 0 {
