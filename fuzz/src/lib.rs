@@ -266,7 +266,7 @@ fn feed(mut session: Box<dyn Session>, mut found: Found, data: &[u8]) {
     session.finish(&mut found, &mut facts);
     assert!(facts.memory() <= (1 << 20) + 64 * fed);
     for policy in policies().iter() {
-        policy.grade(found.protocol, Some(&facts));
+        let _ = policy.grade(found.protocol, Some(&facts));
     }
 }
 
@@ -300,8 +300,8 @@ pub fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Policy::from_text(text, Path::new("fuzzed.toml")) {
         Ok(policy) => {
-            policy.grade(Protocol::TLS, Some(&Facts::default()));
-            policy.grade(Protocol::TLS, None);
+            let _ = policy.grade(Protocol::TLS, Some(&Facts::default()));
+            let _ = policy.grade(Protocol::TLS, None);
         }
         Err(error) => assert!(error.to_string().contains(".toml"), "{error}"),
     }

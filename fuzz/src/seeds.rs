@@ -1,9 +1,13 @@
 //! Writes first inputs for every target from captures: `seeds OUT CAPTURE...`.
+//!
+//! Built with the flags of the targets, it has to be linked like one of them: libFuzzer starts it, and it ends there.
+
+#![no_main]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{env, fs};
+use std::{env, fs, process};
 
 use tlscov::capture::{self, Batch, Input};
 use tlscov::model::{FlowKey, Side, Transport};
@@ -17,7 +21,9 @@ const PACKETS: usize = 12;
 const FLOWS: usize = 24;
 const FRAMES: usize = 40;
 
-fn main() {
+libfuzzer_sys::fuzz_target!(init: write(), |_data: &[u8]| {});
+
+fn write() {
     let mut arguments = env::args().skip(1).map(PathBuf::from);
     let out = arguments.next().expect("seeds OUT CAPTURE...");
     for name in ["capture", "decode", "fragments", "order", "detect", "tls", "dtls", "quic", "policy", "report", "program"] {
@@ -32,8 +38,9 @@ fn main() {
     for path in arguments {
         one(&out, &path);
     }
-    let segments: Vec<u8> = (0..12u8).flat_map(|n| [n & 1, (n * 37) >> 2, n * 64, n * 9]).collect();
+    let segments: Vec<u8> = (0..12u8).flat_map(|n| [n & 1, n.wrapping_mul(37) >> 2, n.wrapping_mul(64), n * 9]).collect();
     fs::write(out.join("order/steps"), [&[0xff, 0xff, 0xff, 0x80], segments.as_slice()].concat()).expect("written");
+    process::exit(0);
 }
 
 fn one(out: &Path, path: &Path) {
