@@ -27,7 +27,7 @@ const MAX_MEMORY: u64 = 64 << 20;
 const OVERHEAD: u64 = 64 << 20;
 
 /// Frames of an attack unless another size is asked for.
-const SIZE: u64 = 200_000;
+const SIZE: u64 = 100_000;
 
 /// What a run tells.
 #[derive(Debug)]

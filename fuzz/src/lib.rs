@@ -152,7 +152,8 @@ pub fn order(data: &[u8]) {
             payload_captured: len as u32,
             payload_len: len as u32,
         };
-        let syn = Packet { tcp_flags: 2, seq: base.wrapping_sub(1), payload_captured: 0, payload_len: 0, ..packet };
+        let tcp_flags = if from_client { 0x02 } else { 0x12 };
+        let syn = Packet { tcp_flags, seq: base.wrapping_sub(1), payload_captured: 0, payload_len: 0, ..packet };
         let seen = &mut seen[usize::from(!from_client)];
         for (packet, payload) in [(syn, &[][..]), (packet, bytes)] {
             if packet.payload_len == 0 && !seen.is_empty() {
