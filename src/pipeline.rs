@@ -319,7 +319,8 @@ impl<'a> Run<'a> {
             flows: Vec::new(),
             kept_bytes: 0,
             announced: HashSet::new(),
-            most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64) as usize,
+            most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64)
+                as usize,
         };
         Self {
             options,

@@ -79,7 +79,11 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
         adds_up(&scan.tally, name);
         assert!(scan.tally.captures[0].packets > 0, "{name}");
         assert_eq!(scan.tally.losses.get(&Loss::CaptureCutShort), Some(&1), "{name}");
-        assert!(scan.warnings.iter().any(|warning| warning.starts_with("faulty: byte ")), "{name}: {:?}", scan.warnings);
+        assert!(
+            scan.warnings.iter().any(|warning| warning.starts_with("faulty: byte ")),
+            "{name}: {:?}",
+            scan.warnings
+        );
     }
 }
 

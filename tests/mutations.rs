@@ -170,7 +170,8 @@ fn truncation_at_record_boundaries() {
         let whole = pcap(&records);
         let mut end = 24;
         for (number, record) in records.iter().enumerate() {
-            for (cut, expected, lost) in [(0, number, false), (1, number, true), (15, number, true), (16, number, true)] {
+            for (cut, expected, lost) in [(0, number, false), (1, number, true), (15, number, true), (16, number, true)]
+            {
                 let name = format!("{}: record {number} and {cut} bytes", path.display());
                 let (scan, _) = read_bytes(whole[..end + cut].to_vec(), &options(1), 4 << 20).expect(&name);
                 assert_eq!(scan.tally.captures[0].packets, expected as u64, "{name}");
@@ -203,7 +204,9 @@ fn missing_packets_make_nothing_encrypted() {
         let before = classes(&flows);
         let in_name_only: BTreeSet<String> = flows
             .iter()
-            .filter(|flow| flow.class == Class::Plaintext && flow.facts.as_ref().is_some_and(|facts| facts.tls.is_some()))
+            .filter(|flow| {
+                flow.class == Class::Plaintext && flow.facts.as_ref().is_some_and(|facts| facts.tls.is_some())
+            })
             .map(|flow| format!("{:?}", flow.key))
             .collect();
         for copy in 0..COPIES {
@@ -222,7 +225,8 @@ fn missing_packets_make_nothing_encrypted() {
             for flow in flows.iter().filter(|flow| flow.class == Class::Encrypted) {
                 let key = format!("{:?}", flow.key);
                 assert!(
-                    before.get(&key).is_some_and(|classes| classes.contains(&Class::Encrypted)) || in_name_only.contains(&key),
+                    before.get(&key).is_some_and(|classes| classes.contains(&Class::Encrypted))
+                        || in_name_only.contains(&key),
                     "{} copy {copy}: {key} was {:?} and is {:?} by {:?}",
                     Path::new(&path).display(),
                     before.get(&key),

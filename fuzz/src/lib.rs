@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tlscov::capture::{self, Batch, Frame, Source};
-use tlscov::detect::{Datagram, Dissector, DISSECTORS, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
+use tlscov::detect::{DISSECTORS, Datagram, Dissector, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use tlscov::flow::{Arrival, Limits, Shard, reassemble};
 use tlscov::grade::Policy;
 use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Transport};
@@ -43,7 +43,11 @@ pub fn write_piece(out: &mut Vec<u8>, flags: u8, bytes: &[u8]) {
 }
 
 fn source(data: &[u8], batch_bytes: usize) -> tlscov::error::Result<Box<dyn Source>> {
-    capture::from_reader("-", Box::new(Cursor::new(data.to_vec())), capture::Options { batch_bytes, ..capture::Options::default() })
+    capture::from_reader(
+        "-",
+        Box::new(Cursor::new(data.to_vec())),
+        capture::Options { batch_bytes, ..capture::Options::default() },
+    )
 }
 
 /// The frames of a capture: number, time, lengths, and a hash of the bytes; whether epochs end.
@@ -161,7 +165,15 @@ pub fn order(data: &[u8]) {
             }
             let hash = packet.key.shard_hash();
             let frame = number as u64;
-            shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len: len as u64 + 54, payload });
+            shard.take(Arrival {
+                packet: &packet,
+                hash,
+                frame,
+                frames: 1,
+                time_ns: 0,
+                wire_len: len as u64 + 54,
+                payload,
+            });
         }
         seen.extend(offset..offset + len);
         total += len as u64;

@@ -26,7 +26,9 @@ libfuzzer_sys::fuzz_target!(init: write(), |_data: &[u8]| {});
 fn write() {
     let mut arguments = env::args().skip(1).map(PathBuf::from);
     let out = arguments.next().expect("seeds OUT CAPTURE...");
-    for name in ["capture", "decode", "fragments", "order", "detect", "tls", "dtls", "quic", "policy", "report", "program"] {
+    for name in
+        ["capture", "decode", "fragments", "order", "detect", "tls", "dtls", "quic", "policy", "report", "program"]
+    {
         fs::create_dir_all(out.join(name)).expect("a folder for seeds");
     }
     for name in tlscov::grade::builtin_names() {
@@ -38,7 +40,8 @@ fn write() {
     for path in arguments {
         one(&out, &path);
     }
-    let segments: Vec<u8> = (0..12u8).flat_map(|n| [n & 1, n.wrapping_mul(37) >> 2, n.wrapping_mul(64), n * 9]).collect();
+    let segments: Vec<u8> =
+        (0..12u8).flat_map(|n| [n & 1, n.wrapping_mul(37) >> 2, n.wrapping_mul(64), n * 9]).collect();
     fs::write(out.join("order/steps"), [&[0xff, 0xff, 0xff, 0x80], segments.as_slice()].concat()).expect("written");
     process::exit(0);
 }
@@ -66,7 +69,8 @@ fn one(out: &Path, path: &Path) {
         }
         if number < 6 {
             // In fragments of 16 bytes.
-            if let Some((head, rest)) = bytes.split_at_checked(34).filter(|_| bytes.get(12..15) == Some(&[8, 0, 0x45])) {
+            if let Some((head, rest)) = bytes.split_at_checked(34).filter(|_| bytes.get(12..15) == Some(&[8, 0, 0x45]))
+            {
                 for (index, data) in rest.chunks(16).enumerate().take(6) {
                     let mut piece = [head, data].concat();
                     let more = if rest.len() > (index + 1) * 16 { 0x20 } else { 0 };

@@ -258,8 +258,15 @@ fn announcement(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
         let line: &[u8] = if part == 0 { b"220 ready\r\n" } else { b"200 PORT ok\r\n" };
         tcp(out, server, client, 0x18, 1 + if part == 0 { 0 } else { 11 + (part as u32 / 2 - 1) * 13 }, line);
     } else {
-        let line = if part == 1 { "USER someone      1234567890\r\n".into() } else {
-            format!("PORT 10,{:03},{:03},{:03},{high:03},{low:03}\r\n", noise.below(256), noise.below(256), noise.below(256))
+        let line = if part == 1 {
+            "USER someone      1234567890\r\n".into()
+        } else {
+            format!(
+                "PORT 10,{:03},{:03},{:03},{high:03},{low:03}\r\n",
+                noise.below(256),
+                noise.below(256),
+                noise.below(256)
+            )
         };
         tcp(out, client, server, 0x18, 1 + (part as u32 / 2) * 30, line.as_bytes());
     }

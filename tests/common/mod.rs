@@ -56,7 +56,12 @@ pub fn adds_up(tally: &Tally, name: &str) {
 
 /// Reads a capture from memory; `None` when it is none. With its flows.
 pub fn read_bytes(bytes: Vec<u8>, options: &Options, batch_bytes: usize) -> Option<(Scan, Vec<FlowSummary>)> {
-    let source = capture::from_reader("-", Box::new(Cursor::new(bytes)), capture::Options { batch_bytes, ..capture::Options::default() }).ok()?;
+    let source = capture::from_reader(
+        "-",
+        Box::new(Cursor::new(bytes)),
+        capture::Options { batch_bytes, ..capture::Options::default() },
+    )
+    .ok()?;
     Some(read_source(source, options))
 }
 
