@@ -19,6 +19,7 @@ fn options(jobs: usize) -> Options {
         strict: false,
         continued: false,
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
+        stop: Arc::default(),
     }
 }
 

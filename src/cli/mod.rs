@@ -1,11 +1,12 @@
 //! The command line: arguments in, exit status out.
 //!
-//! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input. A
-//! closed pipe is no error.
+//! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input, 130:
+//! interrupted, and the report holds what was read up to then. A closed pipe is no error.
 
 mod flows;
 mod grade;
 mod manual;
+mod interrupt;
 mod memory;
 mod output;
 mod policies;
@@ -53,7 +54,7 @@ Examples:
   tlscov flows capture.pcapng > flows.jsonl  one line of JSON a flow
   tlscov merge monday.json tuesday.json -o both.json
 
-Exit status: 0 done, 1 a check failed, 2 an error of use or input.";
+Exit status: 0 done, 1 a check failed, 2 an error of use or input, 130 interrupted (the report says partial).";
 
 const GRADE_EXAMPLES: &str = "\
 Examples:
@@ -72,6 +73,8 @@ enum Outcome {
     Done,
     /// Some or all inputs could not be read; they have been named on stderr.
     SomeFailed,
+    /// The user stopped reading; the output holds what was read up to then.
+    Interrupted,
 }
 
 /// Runs the program with the arguments of the process.
@@ -114,6 +117,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     Ok(match outcome {
         Outcome::Done => ExitCode::SUCCESS,
         Outcome::SomeFailed => ExitCode::from(2),
+        Outcome::Interrupted => ExitCode::from(interrupt::STATUS),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
@@ -92,6 +93,7 @@ impl Read {
             strict: self.strict,
             continued: self.continued,
             policies: Arc::clone(&policies),
+            stop: super::interrupt::stop(),
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);
@@ -102,7 +104,17 @@ impl Read {
             warnings.iter().for_each(|warning| warn(warning));
         }
         errors.iter().for_each(complain);
-        let outcome = if failed_early || !errors.is_empty() { Outcome::SomeFailed } else { Outcome::Done };
+        let interrupted = options.stop.load(Ordering::Relaxed);
+        if interrupted {
+            warn("interrupted: what follows holds only what was read up to then");
+        }
+        let outcome = if interrupted {
+            Outcome::Interrupted
+        } else if failed_early || !errors.is_empty() {
+            Outcome::SomeFailed
+        } else {
+            Outcome::Done
+        };
         let nothing = tally.captures.is_empty() || (self.strict && !errors.is_empty());
         Ok(((!nothing).then_some(tally), outcome))
     }

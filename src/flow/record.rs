@@ -111,26 +111,11 @@ impl Cold {
             Stage::Probing(probe) => probe.memory(),
             Stage::Reading(session, _) => session.memory(),
         };
-        let facts = self.facts.as_deref().map_or(0, facts_memory);
+        let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
         size_of::<Self>() + stage + facts + order + holes
     }
-}
-
-/// Heap bytes of facts, roughly: the lists of a ClientHello are most of it.
-fn facts_memory(facts: &Facts) -> usize {
-    let tls = facts.tls.as_ref().map_or(0, |tls| {
-        2 * (tls.offered_ciphers.capacity()
-            + tls.offered_groups.capacity()
-            + tls.offered_signatures.capacity()
-            + tls.offered_versions.capacity()
-            + tls.key_shares.capacity())
-            + tls.server_name.as_ref().map_or(0, String::capacity)
-            + tls.offered_protocols.len() * 32
-            + 128
-    });
-    size_of::<Facts>() + tls + facts.announced.capacity() * 48
 }
 
 impl Flow {

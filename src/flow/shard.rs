@@ -28,7 +28,7 @@ pub struct Arrival<'a> {
 }
 
 /// What a flow announced about another one: who will be met there, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Announcement {
     /// Where the announced flow has one of its ends.
     pub endpoint: Endpoint,

@@ -10,6 +10,7 @@
 //! A resumed session of TLS 1.2 and earlier shows version and suite; its key exchange took place earlier, and the rules
 //! on group, DH size, signature and certificate find nothing to match.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -100,6 +101,14 @@ impl Policy {
         Self::load_within(name_or_path, None, 0)
     }
 
+    /// Reads the text of a policy file that came from `path`; what it inherits from is looked up beside that.
+    ///
+    /// # Errors
+    /// When it is no policy: with the path, and the line.
+    pub fn from_text(text: &str, path: &Path) -> Result<Self> {
+        Self::parse(text, path, 0)
+    }
+
     fn load_within(name_or_path: &str, folder: Option<&Path>, depth: usize) -> Result<Self> {
         if let Some(text) = builtin::text(name_or_path) {
             return Self::parse(text, Path::new(name_or_path), depth);
@@ -110,10 +119,13 @@ impl Policy {
             return Err(Error::usage("--policy", builtin::unknown(name_or_path)));
         }
         let problem = |error: std::io::Error| Error::file(&path, format!("cannot read this policy file: {error}"));
-        if std::fs::metadata(&path).map_err(problem)?.len() > MAX_FILE_LEN {
+        // Not by the size that the file system tells: a device has none, and never ends.
+        let mut text = String::new();
+        let file = std::fs::File::open(&path).map_err(problem)?;
+        file.take(MAX_FILE_LEN + 1).read_to_string(&mut text).map_err(problem)?;
+        if text.len() as u64 > MAX_FILE_LEN {
             return Err(Error::file(&path, format!("larger than {MAX_FILE_LEN} bytes; a policy file was expected")));
         }
-        let text = std::fs::read_to_string(&path).map_err(problem)?;
         Self::parse(&text, &path, depth)
     }
 

@@ -19,6 +19,24 @@ pub struct Facts {
     pub carrier_version: Option<u32>,
 }
 
+impl Facts {
+    /// Heap bytes held, roughly: the lists of a ClientHello are most of it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let tls = self.tls.as_ref().map_or(0, |tls| {
+            2 * (tls.offered_ciphers.capacity()
+                + tls.offered_groups.capacity()
+                + tls.offered_signatures.capacity()
+                + tls.offered_versions.capacity()
+                + tls.key_shares.capacity())
+                + tls.server_name.as_ref().map_or(0, String::capacity)
+                + tls.offered_protocols.len() * 32
+                + 128
+        });
+        size_of::<Self>() + tls + self.announced.capacity() * 48
+    }
+}
+
 /// What became of an upgrade from plaintext to encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UpgradeOutcome {

@@ -415,6 +415,9 @@ pub struct Finding {
 /// What was seen less well than the wire carried it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
+    /// Reading was stopped by the user: the figures hold for what was read up to then.
+    #[serde(default)]
+    pub partial: bool,
     /// Every kind of loss and its count; the unit is in the name.
     pub losses: BTreeMap<String, u64>,
     /// Frames outside every share, by reason.

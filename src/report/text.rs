@@ -354,6 +354,10 @@ pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
         Loss::WithoutTimestamp => ("frames without a time", ""),
         Loss::CaptureCutShort => ("captures that end inside a record", "What came before is in the report."),
         Loss::SkippedBlocks => ("blocks of the file that were not understood", "They were skipped."),
+        Loss::Interrupted => ("captures not read to their end: the program was interrupted", "Read them again."),
+        Loss::ForgottenAnnouncements => {
+            ("announcements of other flows that were not kept", "Allow more memory with --max-memory.")
+        }
     }
 }
 
