@@ -54,6 +54,24 @@ pub struct Scan {
 /// Takes each closed flow with the name of its capture, in the order of first frames, captures in the order given.
 pub type FlowSink<'a> = &'a mut dyn FnMut(&str, &FlowSummary, &[Verdict]) -> Result<()>;
 
+/// Reads one capture and keeps, of each flow, how it was recognised ([`crate::model::Facts::trace`]); flows in the order
+/// of their first frames.
+///
+/// # Errors
+/// When the threads cannot be started, or the input cannot be read.
+pub fn trace(input: &Input, options: &Options) -> Result<Vec<(FlowSummary, Vec<Verdict>)>> {
+    let pool = threads(options)?;
+    let limits = Limits { trace: true, ..Limits::default() };
+    Ok(pool.install(|| read(std::slice::from_ref(input), options, limits, &|_| {}, true))?.flows)
+}
+
+fn threads(options: &Options) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs.unwrap_or(0))
+        .build()
+        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))
+}
+
 /// Reads all inputs. `progress` is told of stored bytes as they are read.
 ///
 /// # Errors
@@ -64,19 +82,19 @@ pub fn scan(
     progress: &(dyn Fn(u64) + Sync),
     flows: Option<FlowSink<'_>>,
 ) -> Result<Scan> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.unwrap_or(0))
-        .build()
-        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))?;
+    let pool = threads(options)?;
+    let limits = Limits::default();
     let mut scan = Scan::default();
     let keep = flows.is_some();
     let mut ignore = |_: &str, _: &FlowSummary, _: &[Verdict]| Ok(());
     let flows = flows.unwrap_or(&mut ignore);
     for group in groups(inputs, options.continued) {
         let results: Vec<Result<Read>> = pool.install(|| match group {
-            [input] => vec![read(std::slice::from_ref(input), options, progress, keep)],
-            all if options.continued => vec![read(all, options, progress, keep)],
-            all => all.par_iter().map(|input| read(std::slice::from_ref(input), options, progress, keep)).collect(),
+            [input] => vec![read(std::slice::from_ref(input), options, limits, progress, keep)],
+            all if options.continued => vec![read(all, options, limits, progress, keep)],
+            all => {
+                all.par_iter().map(|input| read(std::slice::from_ref(input), options, limits, progress, keep)).collect()
+            }
         });
         for result in results {
             match result {
@@ -141,7 +159,13 @@ struct Read {
 }
 
 /// Reads one capture, or several files that are one.
-fn read(inputs: &[Input], options: &Options, progress: &(dyn Fn(u64) + Sync), keep: bool) -> Result<Read> {
+fn read(
+    inputs: &[Input],
+    options: &Options,
+    limits: Limits,
+    progress: &(dyn Fn(u64) + Sync),
+    keep: bool,
+) -> Result<Read> {
     let mut sources = Vec::new();
     let mut failed = Vec::new();
     for input in inputs {
@@ -151,7 +175,7 @@ fn read(inputs: &[Input], options: &Options, progress: &(dyn Fn(u64) + Sync), ke
             Err(error) => failed.push(error),
         }
     }
-    let mut run = Run::new(options, keep);
+    let mut run = Run::new(options, limits, keep);
     let mut order = Vec::new();
     for mut source in sources {
         let mut first = Batch::default();
@@ -194,13 +218,9 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(options: &'a Options, keep: bool) -> Self {
-        let worker = || Worker {
-            shard: Shard::new(Limits::default()),
-            tally: Tally::default(),
-            pending: Vec::new(),
-            flows: Vec::new(),
-        };
+    fn new(options: &'a Options, limits: Limits, keep: bool) -> Self {
+        let worker =
+            || Worker { shard: Shard::new(limits), tally: Tally::default(), pending: Vec::new(), flows: Vec::new() };
         Self {
             options,
             keep,
@@ -302,6 +322,9 @@ impl<'a> Run<'a> {
             worker.shard.sweep(now_ns);
             worker.settle(policies, keep);
         });
+        for worker in &mut self.workers {
+            self.tally.take_watch(&mut worker.tally);
+        }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending as u64 > self.options.max_memory / 8 {
             self.resolve();
@@ -349,6 +372,7 @@ impl<'a> Run<'a> {
             self.tally.merge(worker.tally);
             flows.extend(worker.flows);
         }
+        self.tally.end_capture();
         flows.par_sort_unstable_by_key(|(flow, _)| (flow.first_frame, flow.last_ns));
         (self.tally, flows)
     }

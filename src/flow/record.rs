@@ -14,12 +14,14 @@ pub struct Limits {
     pub tcp_closed_ns: i64,
     /// Everything else.
     pub other_ns: i64,
+    /// Keep how each flow was recognised ([`crate::model::Trace`]).
+    pub trace: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         const SECOND: i64 = 1_000_000_000;
-        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND }
+        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND, trace: false }
     }
 }
 
@@ -71,6 +73,8 @@ pub(super) mod mark {
     pub const GAP: u16 = 1 << 12;
     /// Closed early to stay below the memory bound.
     pub const EVICTED: u16 = 1 << 13;
+    /// How it was recognised is kept.
+    pub const TRACED: u16 = 1 << 14;
 }
 
 /// What only some flows need, and most only for a while.
@@ -128,7 +132,8 @@ fn facts_memory(facts: &Facts) -> usize {
             + tls.offered_protocols.len() * 32
             + 128
     });
-    size_of::<Facts>() + tls + facts.announced.capacity() * 48
+    let trace = facts.trace.as_ref().map_or(0, |_| 256);
+    size_of::<Facts>() + trace + tls + facts.announced.capacity() * 48
 }
 
 impl Flow {

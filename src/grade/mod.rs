@@ -9,6 +9,7 @@
 mod builtin;
 mod condition;
 pub mod file;
+pub mod finding;
 mod policy;
 pub mod registry;
 mod suites;

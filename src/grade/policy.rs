@@ -63,6 +63,8 @@ pub struct Policy {
     all: Vec<DatedRule>,
     date: Option<Date>,
     version: String,
+    /// The day that a `@DATE` behind its name chose.
+    dated: Option<Date>,
     /// Rules in force, and beside each its condition.
     rules: Vec<Rule>,
     conditions: Vec<Condition>,
@@ -93,11 +95,16 @@ impl Policy {
         Self::parse(text, Path::new(name), 0).ok()
     }
 
-    /// A built-in policy by name, or a policy file by path, as of its latest edition.
+    /// A built-in policy by name, or a policy file by path, as of its latest edition or of the day behind an `@`
+    /// (`bcp195@2018-08-01`).
     ///
     /// A word with a path separator or the ending `.toml` is a path; any other is a name.
     pub fn load(name_or_path: &str) -> Result<Self> {
-        Self::load_within(name_or_path, None, 0)
+        let dated = name_or_path.rsplit_once('@').and_then(|(name, date)| Some((name, date.parse::<Date>().ok()?)));
+        let Some((name, date)) = dated else { return Self::load_within(name_or_path, None, 0) };
+        let mut policy = Self::load_within(name, None, 0)?.as_of(date);
+        policy.dated = Some(date);
+        Ok(policy)
     }
 
     fn load_within(name_or_path: &str, folder: Option<&Path>, depth: usize) -> Result<Self> {
@@ -151,6 +158,7 @@ impl Policy {
             all,
             date,
             version: String::new(),
+            dated: None,
             rules: Vec::new(),
             conditions: Vec::new(),
             by_suite: Vec::new(),
@@ -160,9 +168,10 @@ impl Policy {
         policy
     }
 
-    /// The same policy by the rules of another day.
+    /// The same policy by the rules of another day. A day chosen behind its name stays.
     #[must_use]
     pub fn as_of(mut self, date: Date) -> Self {
+        let date = self.dated.unwrap_or(date);
         self.date = Some(date);
         self.compile();
         self
@@ -194,6 +203,12 @@ impl Policy {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its name, and the day where one was chosen with it: `bcp195@2018-08-01`. Tells a policy from itself at another date.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.dated.map_or_else(|| self.name.clone(), |date| format!("{}@{date}", self.name))
     }
 
     /// The edition in force.
@@ -325,6 +340,7 @@ mod tests {
             mac: [mac.map(str::to_owned), mac.map(str::to_owned)],
             strict_kex,
             handshake: Handshake::Completed,
+            ..SshFacts::default()
         }
     }
 

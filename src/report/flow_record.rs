@@ -56,7 +56,7 @@ pub struct FlowRecord<'a> {
     pub upgrade: Option<UpgradeRecord>,
     /// Level and rules by policy; absent for flows that are not encrypted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub strength: BTreeMap<&'a str, VerdictRecord<'a>>,
+    pub strength: BTreeMap<String, VerdictRecord<'a>>,
     /// What else is to be known: `midstream`, `one_sided`, `gap`, `evicted`, `looks_random` ...
     pub flags: &'a [&'static str],
 }
@@ -270,7 +270,7 @@ impl<'a> FlowRecord<'a> {
             strength: policies
                 .iter()
                 .zip(verdicts)
-                .map(|(policy, verdict)| (policy.name(), graded(policy, verdict)))
+                .map(|(policy, verdict)| (policy.label(), graded(policy, verdict)))
                 .collect(),
             flags: &flow.flags,
         }

@@ -99,6 +99,7 @@ fn keys_stand_in_the_order_of_the_definition() {
         "coverage",
         "strength",
         "tls",
+        "post_quantum",
         "protocols",
         "upgrades",
         "findings",

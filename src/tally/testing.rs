@@ -35,6 +35,8 @@ pub(crate) fn flow(host: u8, port: u16, protocol: Protocol, class: Class, eviden
         tunnels: [Tunnel::default(); 6],
         facts: None,
         flags: Vec::new(),
+        gaps: 0,
+        conflicts: 0,
     }
 }
 
