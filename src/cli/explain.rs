@@ -198,6 +198,7 @@ impl<'a> Explained<'a> {
             ("tls", serde_json::to_value(&self.flow.tls).ok()?),
             ("quic", serde_json::to_value(&self.flow.quic).ok()?),
             ("ssh", serde_json::to_value(&self.flow.ssh).ok()?),
+            ("algorithms", serde_json::to_value(&self.flow.algorithms).ok()?),
             ("upgrade", serde_json::to_value(&self.flow.upgrade).ok()?),
         ] {
             for (key, value) in part.as_object().into_iter().flatten() {

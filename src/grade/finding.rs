@@ -220,6 +220,13 @@ static FINDINGS: &[Finding] = &[
     Finding { id: "ech_offered", concern: Note, looks_at: Look::Hello(|tls| tls.ech_offered),
         what: "the client offers Encrypted Client Hello, for real or as GREASE: from outside that cannot be told",
         advice: "nothing", source: "RFC 9849 section 6.2" },
+    Finding { id: "ipsec_key_exchange_weak", concern: Medium, looks_at: Look::Flow(|flow| chose(flow, "isakmp",
+            &["modp768", "modp1024", "modp1536", "modp1024s160"], &["des"])),
+        what: "IKE agreed on DES or on a Diffie-Hellman group below 2048 bits", advice: "offer AES and groups 14, 19 or 31 only",
+        source: "RFC 8247 sections 2.1 and 2.4" },
+    Finding { id: "rdp_own_security", concern: High, looks_at: Look::Flow(|flow| chose(flow, "rdp", &[], &["rc4-40", "rc4-56", "rc4-128", "3des"])),
+        what: "RDP used its own security instead of TLS: the server is not proven, and RC4 or 3DES encrypts",
+        advice: "demand Network Level Authentication", source: "MS-RDPBCGR section 5.3" },
     Finding { id: "terrapin", concern: Low, looks_at: Look::Ssh(terrapin),
         what: "SSH messages can be cut out unseen (Terrapin): a cipher of that kind without strict key exchange",
         advice: "update SSH at both ends", source: "CVE-2023-48795; OpenSSH PROTOCOL section 1.10" },
@@ -276,6 +283,14 @@ fn is_clear(flow: &FlowSummary, names: &[&str]) -> bool {
 /// TLS has rows of its own, by suite.
 fn in_name_only(flow: &FlowSummary) -> bool {
     is_clear(flow, &["ssh", "esp", "ah", "macsec"])
+}
+
+/// Whether a flow of `protocol` agreed on one of these key exchanges or ciphers.
+fn chose(flow: &FlowSummary, protocol: &str, kexes: &[&str], ciphers: &[&str]) -> bool {
+    let found = flow.facts.as_ref().and_then(|facts| facts.algorithms.as_ref());
+    let among = |name: &Option<String>, names: &[&str]| name.as_deref().is_some_and(|name| names.contains(&name));
+    flow.protocol.name() == protocol
+        && found.is_some_and(|found| among(&found.kex, kexes) || among(&found.cipher, ciphers))
 }
 
 fn community(flow: &FlowSummary) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! Level: the worst of the rules that match. `strong` needs a rule that says so. A flow that no rule matches is
 //! `acceptable`, or `ungraded` where the policy is silent on purpose. There is no verdict (`ungraded`)
-//! - unless the handshake was seen to complete, both sides of it, with version and suite (for SSH, key exchange and
-//!   cipher): mid-stream, one-sided and failed flows;
+//! - unless the handshake was seen to complete, both sides of it, with version and suite (for SSH and IKE, key exchange
+//!   and cipher): mid-stream, one-sided and failed flows;
 //! - on a suite that has no name here, unless some rule is against it anyway;
 //! - on protocols that show nothing (ESP, OpenVPN data, unknown QUIC versions) or that the policy does not speak about.
 //!
@@ -297,8 +297,11 @@ fn carrier(protocol: Protocol, facts: Option<&Facts>) -> &'static str {
 }
 
 fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
+    let algorithms = facts.and_then(|facts| facts.algorithms.as_ref());
     match protocol {
         "wireguard" => true,
+        "isakmp" => algorithms.is_some_and(|found| found.kex.is_some() && found.cipher.is_some()),
+        "rdp" => algorithms.is_some_and(|found| found.cipher.is_some()),
         "ssh" => facts.and_then(|facts| facts.ssh.as_ref()).is_some_and(|ssh| {
             ssh.handshake == Handshake::Completed && ssh.kex.is_some() && ssh.cipher.iter().any(Option::is_some)
         }),

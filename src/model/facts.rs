@@ -11,6 +11,8 @@ pub struct Facts {
     pub tls: Option<TlsFacts>,
     /// SSH algorithms.
     pub ssh: Option<SshFacts>,
+    /// Algorithms of a protocol that has no facts of its own.
+    pub algorithms: Option<Algorithms>,
     /// A plaintext protocol that could have switched to TLS, and what came of it.
     pub upgrade: Option<(Protocol, UpgradeOutcome)>,
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
@@ -171,6 +173,17 @@ pub struct CertificateFacts {
     pub self_signed: bool,
     /// Whether a subject name matches the server_name; `None` when no server_name was sent.
     pub name_matches: Option<bool>,
+}
+
+/// Algorithms agreed on by a protocol that names them in clear: IKE, RDP's own security. Names as in their registries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Algorithms {
+    /// Key exchange; additional ones joined by `+`.
+    pub kex: Option<String>,
+    /// Cipher, with the key length in bits where it is chosen.
+    pub cipher: Option<String>,
+    /// What protects integrity; `None` also when the cipher does.
+    pub mac: Option<String>,
 }
 
 /// SSH algorithms, by the negotiation rule of RFC 4253 section 7.1 over both KEXINITs.

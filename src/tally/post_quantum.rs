@@ -1,7 +1,6 @@
-//! How far key exchange withstands a quantum computer, by protocol: TLS, DTLS, QUIC and SSH.
+//! How far key exchange withstands a quantum computer, by protocol: TLS, DTLS, QUIC, SSH and IKE.
 //!
-//! A flow counts once: by what was negotiated, else by what was offered. IKE and others that do not show it in the facts
-//! are left out.
+//! A flow counts once: by what was negotiated, else by what was offered. What IKE only offers is not read.
 
 use super::Sum;
 use crate::grade::registry;
@@ -59,6 +58,9 @@ pub(super) fn kind(facts: &Facts, completed: Option<bool>) -> Option<Kind> {
     let failed = completed == Some(false);
     if let Some(tls) = &facts.tls {
         return Some(if failed { Kind::Unknown } else { tls_kind(tls) });
+    }
+    if let Some(kex) = facts.algorithms.as_ref().and_then(|algorithms| algorithms.kex.as_ref()) {
+        return Some(if kex.contains("ml-kem") { Kind::Negotiated } else { Kind::Classical });
     }
     let ssh = facts.ssh.as_ref()?;
     Some(match &ssh.kex {
