@@ -18,7 +18,7 @@ use super::condition::{Condition, Seen, SeenSuite};
 use super::file::{self, DatedRule, Draft, Edition};
 use super::{Level, builtin, registry};
 use crate::error::{Error, Result};
-use crate::model::{Facts, Handshake, Protocol};
+use crate::model::{Facts, FlowSummary, Handshake, Protocol};
 
 /// Policies inherit one from another no deeper than this.
 const MAX_DEPTH: usize = 8;
@@ -296,6 +296,31 @@ fn carrier(protocol: Protocol, facts: Option<&Facts>) -> &'static str {
     }
 }
 
+/// Why no policy can grade an encrypted flow, in a word for reports; `None` when its algorithms are visible.
+///
+/// `completed` is `Some(false)` when its handshake is known to have failed.
+#[must_use]
+pub fn why_hidden(flow: &FlowSummary, completed: Option<bool>) -> Option<&'static str> {
+    let facts = flow.facts.as_deref();
+    if completed == Some(false) {
+        return Some("handshake_not_completed");
+    }
+    if is_visible(carrier(flow.protocol, facts), facts) {
+        return None;
+    }
+    let handshake = facts.and_then(|facts| match (&facts.tls, &facts.ssh) {
+        (Some(tls), _) => Some(tls.handshake),
+        (None, ssh) => ssh.as_ref().map(|ssh| ssh.handshake),
+    });
+    Some(match handshake {
+        Some(Handshake::OneSided) => "one_sided",
+        Some(Handshake::NotSeen) => "midstream",
+        Some(_) => "handshake_partly_seen",
+        None if flow.flags.contains(&"midstream") => "midstream",
+        None => "algorithms_not_shown",
+    })
+}
+
 fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
     let algorithms = facts.and_then(|facts| facts.algorithms.as_ref());
     match protocol {
@@ -499,6 +524,33 @@ mod tests {
             let tls = TlsFacts { certificate: Some(leaf), ..tls(0x0303, 0xc02f) };
             let facts = Facts { tls: Some(tls), ..Facts::default() };
             assert_eq!(policy.grade(Protocol::TLS, Some(&facts)).level, level, "{key} {signature}");
+        }
+    }
+
+    #[test]
+    fn ike_and_rdp_flows() {
+        let policy = Policy::builtin("bcp195").unwrap();
+        let facts = |kex: Option<&str>, cipher: &str| {
+            let kex = kex.map(str::to_owned);
+            let algorithms = crate::model::Algorithms { kex, cipher: Some(cipher.to_owned()), mac: None };
+            Facts { algorithms: Some(algorithms), ..Facts::default() }
+        };
+        let (ike, rdp) = (Protocol(&"isakmp"), Protocol(&"rdp"));
+        let cases: &[(&str, Protocol, Facts, Level, &[&str])] = &[
+            ("recommended", ike, facts(Some("curve25519"), "aes-gcm-16-256"), Level::Strong, &["ike-recommended"]),
+            ("other group", ike, facts(Some("modp4096"), "aes-gcm-16-256"), Level::Acceptable, &[]),
+            ("small group", ike, facts(Some("modp1024"), "aes-cbc-128"), Level::Weak, &["ike-group-should-not"]),
+            ("DES", ike, facts(Some("modp2048"), "des"), Level::Broken, &["ike-des"]),
+            ("no proposal seen", ike, Facts::default(), Level::Ungraded, &[]),
+            ("RDP's own", rdp, facts(None, "rc4-128"), Level::Broken, &["rdp-own-security"]),
+        ];
+        for (name, protocol, facts, level, rules) in cases {
+            let verdict = policy.grade(*protocol, Some(facts));
+            assert_eq!(
+                (verdict.level, ids(&policy, &verdict)),
+                (*level, rules.iter().map(|id| (*id).to_owned()).collect()),
+                "{name}"
+            );
         }
     }
 

@@ -86,6 +86,11 @@ fn coverage(tally: &Tally) -> Coverage {
         },
         totals: totals(tally, classes),
         attempted: tally.attempted,
+        hidden: tally
+            .hidden
+            .iter()
+            .map(|(name, totals)| HiddenRow { name: name.to_string(), totals: *totals })
+            .collect(),
         upgraded_flows: tally.upgraded_flows,
         unknown_content: UnknownContent {
             looks_random: tally.unknown.looks_random,

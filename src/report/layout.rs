@@ -105,12 +105,26 @@ pub struct Coverage {
     pub totals: Totals,
     /// The part of `encrypted` in flows whose handshake was never completed.
     pub attempted: Units,
+    /// Encrypted traffic whose algorithms are not visible, so that no policy can grade it, by reason: part of every
+    /// policy's `ungraded`.
+    #[serde(default)]
+    pub hidden: Vec<HiddenRow>,
     /// Encrypted flows that began in clear.
     pub upgraded_flows: u64,
     /// The part of `unknown` by what its bytes look like.
     pub unknown_content: UnknownContent,
     /// Frames inside tunnels in clear, by kind; they are part of the totals by class.
     pub tunnels: Vec<TunnelRow>,
+}
+
+/// Encrypted traffic that cannot be graded, for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HiddenRow {
+    /// `midstream`, `one_sided`, `handshake_partly_seen`, `handshake_not_completed`, or `algorithms_not_shown` (ESP, data
+    /// of a VPN).
+    pub name: String,
+    /// The traffic.
+    pub totals: Units,
 }
 
 /// A share with its bounds and error bar. Shares are in 0..1, rounded to 6 decimals.

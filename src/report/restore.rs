@@ -93,6 +93,9 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
         let evidence = word(&row.floor, &Evidence::ALL, |evidence| evidence.name())?;
         tally.classes[evidence] = classes(&row.totals);
     }
+    for row in &coverage.hidden {
+        tally.hidden.insert(owned(&row.name), row.totals);
+    }
     for row in &coverage.tunnels {
         let units = Units { packets: row.packets, wire_bytes: row.wire_bytes, ..Units::default() };
         tally.tunnels.insert(owned(&row.name), units);

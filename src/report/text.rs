@@ -174,6 +174,7 @@ fn strength(report: &Report) -> String {
             ),
         );
         text += &levels(&policy.levels);
+        text += &hidden(report, &policy.levels.ungraded);
         let against: Vec<_> = policy.reasons.iter().filter(|reason| AGAINST.contains(&reason.level.as_str())).collect();
         if !against.is_empty() {
             text += &format!("\n  {DIM}why (a flow counts under every reason that applies){DIM:#}\n");
@@ -186,6 +187,17 @@ fn strength(report: &Report) -> String {
         text += &more(against.len(), "reason");
     }
     text
+}
+
+/// Why encrypted traffic is ungraded.
+fn hidden(report: &Report, ungraded: &Units) -> String {
+    let mut rows: Vec<(String, u64)> =
+        report.coverage.hidden.iter().map(|row| (row.name.replace('_', " "), row.totals.wire_bytes)).collect();
+    let known: u64 = rows.iter().map(|(_, wire_bytes)| wire_bytes).sum();
+    rows.push(("not in the policy".to_owned(), ungraded.wire_bytes.saturating_sub(known)));
+    let rows = rows.iter().filter(|(_, wire_bytes)| *wire_bytes > 0);
+    let words: Vec<String> = rows.map(|(name, wire_bytes)| format!("{} {}", clean(name), bytes(*wire_bytes))).collect();
+    if words.is_empty() { String::new() } else { hang("ungraded: ", &words.join(", ")) }
 }
 
 /// The day of the rules, where the report has a policy at several.

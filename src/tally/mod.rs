@@ -59,6 +59,8 @@ pub struct Tally {
     pub web: WebSums,
     /// Strength of encrypted flows.
     pub strength: Strength,
+    /// Encrypted traffic whose algorithms are not visible, so that no policy can grade it, by reason.
+    pub hidden: BTreeMap<Name, Units>,
     /// Distributions over TLS, DTLS and QUIC flows.
     pub tls: TlsSums,
     /// Flows in clear that could have switched to TLS, by protocol and what came of it.
@@ -147,6 +149,9 @@ impl Tally {
         let complete = established(flow);
         if flow.class == Class::Encrypted {
             self.upgraded_flows += u64::from(flow.upgraded_from.is_some());
+            if let Some(reason) = crate::grade::why_hidden(flow, complete) {
+                self.hidden.entry(Cow::Borrowed(reason)).or_default().add_flows(1, rest);
+            }
             if complete == Some(false) {
                 self.attempted.add_flows(1, rest);
             }
@@ -191,6 +196,9 @@ impl Tally {
         self.classes[evidence][class].add_flows(0, counts);
         self.groups.of(groups::of_name(name)).add(class, 0, counts);
         self.add_protocol(name, class, None, 0, counts);
+        if class == Class::Encrypted {
+            self.hidden.entry(Cow::Borrowed("algorithms_not_shown")).or_default().add_flows(0, counts);
+        }
         if class == Class::Plaintext && finding::protects_in_name_only(name) {
             self.add_finding("encryption_in_name_only", name, evidence).add_flows(0, counts);
         }
@@ -264,6 +272,7 @@ impl Tally {
         self.web.quic.merge(&other.web.quic);
         self.web.cleartext.merge(&other.web.cleartext);
         self.strength.merge(other.strength);
+        merge_units(&mut self.hidden, other.hidden);
         self.tls.merge(other.tls);
         for (protocol, outcomes) in other.upgrades {
             self.upgrades.entry(protocol).or_default().merge(&outcomes);

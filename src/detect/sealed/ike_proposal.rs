@@ -204,7 +204,11 @@ mod tests {
         let behind = [payload(33, &[0; 6]), payload(0, &second)].concat();
         let cases: &[(&str, Vec<u8>, Option<Algorithms>)] = &[
             ("AEAD", message(0x20, 34, 9, 33, &payload(0, &second)), words("curve25519", "aes-gcm-16-256", None)),
-            ("hybrid", message(0x20, 34, 9, 33, &payload(0, &hybrid)), words("curve25519+ml-kem-768", "aes-gcm-16-256", None)),
+            (
+                "hybrid",
+                message(0x20, 34, 9, 33, &payload(0, &hybrid)),
+                words("curve25519+ml-kem-768", "aes-gcm-16-256", None),
+            ),
             ("old", message(0x20, 34, 9, 33, &payload(0, &old)), words("modp1024", "3des", Some("hmac-sha1-96"))),
             ("behind another payload", message(0x20, 34, 9, 41, &behind), words("curve25519", "aes-gcm-16-256", None)),
             ("version 1", message(0x10, 2, 9, 1, &payload(0, &first)), words("modp1024", "aes-cbc-128", Some("sha1"))),
