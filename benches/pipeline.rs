@@ -14,7 +14,15 @@ use tlscov::pipeline::{Options, Scan, scan};
 
 fn run(input: &Input, jobs: usize) -> Scan {
     let policies = Arc::new(vec![Policy::builtin("bcp195").expect("built in")]);
-    let options = Options { jobs: Some(jobs), max_memory: 1 << 30, strict: true, continued: false, policies, stop: Arc::default() };
+    let options = Options {
+        jobs: Some(jobs),
+        max_memory: 1 << 30,
+        strict: true,
+        trace: false,
+        continued: false,
+        policies,
+        stop: Arc::default(),
+    };
     scan(std::slice::from_ref(input), &options, &|_| {}, None).expect("a good capture")
 }
 

@@ -39,6 +39,8 @@ pub struct Options {
     pub strict: bool,
     /// Treat all inputs as one capture of one link, in time order.
     pub continued: bool,
+    /// Keep, of each flow, how it was recognised.
+    pub trace: bool,
     /// Policies to grade by; verdicts come in this order.
     pub policies: Arc<Vec<Policy>>,
     /// Set to stop reading: what was read up to then is reported, with [`Loss::Interrupted`] for each input that was not
@@ -60,6 +62,22 @@ pub struct Scan {
 /// Takes each closed flow with the name of its capture: captures in the order given, flows in the order of their first
 /// frames. When the records of a capture do not fit into memory they come in several such runs, one after the other.
 pub type FlowSink<'a> = &'a mut dyn FnMut(&str, &FlowSummary, &[Verdict]) -> Result<()>;
+
+/// Reads one capture and keeps, of each flow, how it was recognised ([`crate::model::Facts::trace`]); flows in the order
+/// of their first frames.
+///
+/// # Errors
+/// When the threads cannot be started, or the input cannot be read.
+pub fn trace(input: &Input, options: &Options) -> Result<Vec<(FlowSummary, Vec<Verdict>)>> {
+    let options = Options { trace: true, strict: true, ..options.clone() };
+    let mut flows = Vec::new();
+    let mut keep = |_: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
+        flows.push((flow.clone(), verdicts.to_vec()));
+        Ok(())
+    };
+    scan(std::slice::from_ref(input), &options, &|_| {}, Some(&mut keep))?;
+    Ok(flows)
+}
 
 /// Reads all inputs. `progress` is told of stored bytes as they are read.
 ///
@@ -313,7 +331,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
         let worker = || Worker {
-            shard: Shard::new(Limits::default()),
+            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }),
             tally: Tally::default(),
             pending: Vec::new(),
             flows: Vec::new(),
@@ -456,6 +474,9 @@ impl<'a> Run<'a> {
             worker.shard.sweep(now_ns);
             worker.settle(policies, keep);
         });
+        for worker in &mut self.workers {
+            self.tally.take_watch(&mut worker.tally);
+        }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending as u64 > self.options.max_memory / 8 {
             self.resolve();
@@ -496,6 +517,7 @@ impl<'a> Run<'a> {
         closed(&self.name, flows)?;
         let Self { name, mut tally, workers, warnings, failed, .. } = self;
         workers.into_iter().for_each(|worker| tally.merge(worker.tally));
+        tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
     }
 

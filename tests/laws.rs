@@ -14,6 +14,7 @@ use tlscov::tally::Tally;
 
 fn options(jobs: usize) -> Options {
     Options {
+        trace: false,
         jobs: Some(jobs),
         max_memory: 64 << 20,
         strict: false,
@@ -89,7 +90,8 @@ fn the_container_changes_nothing_but_its_description() {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&bytes).expect("in memory");
         let zstd = zstd::encode_all(bytes.as_slice(), 1).expect("in memory");
-        for (name, data) in [("gzip", gzip.finish().expect("in memory")), ("zstd", zstd), ("pcapng", as_pcapng(&path))] {
+        for (name, data) in [("gzip", gzip.finish().expect("in memory")), ("zstd", zstd), ("pcapng", as_pcapng(&path))]
+        {
             std::fs::write(&packed, data).expect("writable");
             assert_eq!(content(read(&packed, 2).tally), plain, "{} as {name}", path.display());
         }

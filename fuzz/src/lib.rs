@@ -340,6 +340,7 @@ fn policies() -> &'static Arc<Vec<Policy>> {
 
 fn read(data: &[u8], batch_bytes: usize, jobs: usize) -> Option<Tally> {
     let options = Options {
+        trace: false,
         jobs: Some(jobs),
         max_memory: 64 << 20,
         strict: false,

@@ -108,6 +108,7 @@ fn one(out: &Path, path: &Path) {
     save("program", 0, &pcap(&batch, 0..FRAMES, link_type));
     save("program", 1, &pcap(&batch, FRAMES..FRAMES * 2, link_type));
     let options = Options {
+        trace: false,
         jobs: Some(1),
         max_memory: 64 << 20,
         strict: false,

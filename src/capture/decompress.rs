@@ -167,11 +167,7 @@ impl Ahead {
 }
 
 /// Sends the decompressed bytes in buffers, until the input ends or the other side hangs up.
-fn decompress(
-    mut decoder: Reader,
-    send: &SyncSender<Message>,
-    unused: &Receiver<Vec<u8>>,
-) -> io::Result<()> {
+fn decompress(mut decoder: Reader, send: &SyncSender<Message>, unused: &Receiver<Vec<u8>>) -> io::Result<()> {
     let mut size = FIRST_BUFFER_BYTES;
     loop {
         let mut buffer = unused.try_recv().unwrap_or_default();

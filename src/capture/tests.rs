@@ -495,7 +495,8 @@ fn one_large_frame_does_not_keep_its_room() {
         file.extend(order.words(&[0, 0, packet.bytes.len() as u32, packet.wire_len]));
         file.extend(&packet.bytes);
     }
-    let mut source = from_reader("t", Box::new(Cursor::new(file)), Options { batch_bytes: 1 << 20, ..Options::default() }).unwrap();
+    let mut source =
+        from_reader("t", Box::new(Cursor::new(file)), Options { batch_bytes: 1 << 20, ..Options::default() }).unwrap();
     let mut batch = Batch::default();
     assert!(source.next_batch(&mut batch).unwrap());
     assert_eq!(batch.frames[0].captured_len, 9 << 20);

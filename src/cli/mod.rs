@@ -3,10 +3,11 @@
 //! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input, 130:
 //! interrupted, and the report holds what was read up to then. A closed pipe is no error.
 
+mod explain;
 mod flows;
 mod grade;
-mod manual;
 mod interrupt;
+mod manual;
 mod memory;
 mod output;
 mod policies;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     Scan(scan::Scan),
     Flows(flows::Flows),
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Args),
     Merge(reports::Merge),
     Render(reports::Render),
     #[command(after_help = GRADE_EXAMPLES)]
@@ -55,6 +58,12 @@ Examples:
   tlscov merge monday.json tuesday.json -o both.json
 
 Exit status: 0 done, 1 a check failed, 2 an error of use or input, 130 interrupted (the report says partial).";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  tlscov explain capture.pcap --flow 3
+  tlscov explain capture.pcap --policy bcp195 --policy bcp195@2018-08-01
+  tlscov explain capture.pcap --format json | jq '.[] | select(.flow.class == \"unknown\") | .recognised'";
 
 const GRADE_EXAMPLES: &str = "\
 Examples:
@@ -111,6 +120,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
+        Command::Explain(arguments) => return to_stdout(|out| explain::run(&arguments, out)),
         Command::Grade(arguments) => return to_stdout(|out| grade::run(&arguments, out)),
         Command::Policies(arguments) => return to_stdout(|out| policies::run(&arguments, out)),
     }?;

@@ -22,8 +22,8 @@ pub(super) struct Read {
     /// Captures: files, folders, globs, `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// Grade under this policy: a built-in name or a policy file; may be repeated
-    #[arg(long, value_name = "NAME|FILE", default_value = "bcp195")]
+    /// Grade under this policy: a built-in name or a policy file, with @DATE by the rules of that day; may be repeated
+    #[arg(long, value_name = "NAME|FILE[@DATE]", default_value = "bcp195")]
     policy: Vec<String>,
     /// Grade by the rules in force on this day (YYYY-MM-DD) [default: the latest]
     #[arg(long, value_name = "DATE")]
@@ -62,9 +62,12 @@ impl Read {
         names.dedup();
         let date = self.as_of.as_deref().map(read_date).transpose()?;
         let mut policies: Vec<Policy> = names.iter().map(|name| load(name, date)).collect::<Result<_>>()?;
-        policies.sort_by(|a, b| a.name().cmp(b.name()));
-        match policies.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
-            Some(pair) => Err(Error::usage("--policy", format!("two policies are called {:?}", pair[0].name()))),
+        policies.sort_by_key(|policy| (policy.name().to_owned(), policy.date()));
+        let same = |pair: &&[Policy]| (pair[0].name(), pair[0].date()) == (pair[1].name(), pair[1].date());
+        match policies.windows(2).find(same) {
+            Some(pair) => {
+                Err(Error::usage("--policy", format!("{} is asked for twice, for the same day", pair[0].label())))
+            }
             None => Ok(policies),
         }
     }
@@ -88,6 +91,7 @@ impl Read {
         }
         let policies = Arc::new(policies);
         let options = pipeline::Options {
+            trace: false,
             jobs: self.jobs.map(usize::from),
             max_memory: self.max_memory,
             strict: self.strict,

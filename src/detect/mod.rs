@@ -115,6 +115,11 @@ pub trait Dissector: Sync {
     /// told who the client is, the caller asks again with the sides exchanged.
     fn probe(&self, heads: Heads<'_>) -> Outcome;
 
+    /// Where it is written, for people who want to read it.
+    fn source(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+
     /// What reads on once the protocol is found; `None` when nothing more is wanted.
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
         None

@@ -14,12 +14,14 @@ pub struct Limits {
     pub tcp_closed_ns: i64,
     /// Everything else.
     pub other_ns: i64,
+    /// Keep how each flow was recognised ([`crate::model::Trace`]).
+    pub trace: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         const SECOND: i64 = 1_000_000_000;
-        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND }
+        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND, trace: false }
     }
 }
 
@@ -73,6 +75,8 @@ pub(super) mod mark {
     pub const EVICTED: u16 = 1 << 13;
     /// Who opened the connection speaks as the server (RFC 4217 section 7: data connections of active FTP).
     pub const EXCHANGED: u16 = 1 << 14;
+    /// How it was recognised is kept.
+    pub const TRACED: u16 = 1 << 15;
 }
 
 /// What only some flows need, and most only for a while.

@@ -5,7 +5,7 @@ use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
-use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Transport};
+use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Trace, Transport};
 use crate::net::Packet;
 
 /// A packet on its way to its flow.
@@ -65,6 +65,15 @@ impl Shard {
         }
     }
 
+    /// A flow that begins with this packet.
+    fn fresh(&self, arrival: &Arrival<'_>) -> Flow {
+        let mut flow = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+        if self.limits.trace {
+            flow.set(mark::TRACED);
+        }
+        flow
+    }
+
     /// Flows open now.
     #[must_use]
     pub fn open_flows(&self) -> usize {
@@ -88,7 +97,7 @@ impl Shard {
         let record = match found {
             Some(record) if !self.starts_anew(record, &arrival) => record,
             Some(record) => {
-                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let fresh = self.fresh(&arrival);
                 let old = std::mem::replace(self.table.record_mut(record), fresh);
                 self.cold_bytes -= cold_memory(&old);
                 self.close(old);
@@ -96,7 +105,7 @@ impl Shard {
                 record
             }
             None => {
-                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let fresh = self.fresh(&arrival);
                 let record = self.table.insert(arrival.hash, fresh);
                 self.begin(record, &arrival);
                 record
@@ -401,6 +410,9 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
         Some(Stage::Settled) | None => {
             let (answer, out) = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
             if let Answer::Found(dissector, found, client) = answer {
+                if flow.has(mark::TRACED) {
+                    keep_trace(flow, Some((dissector, found)), client, [(packet.from, arrival.payload)].into_iter());
+                }
                 adopt(flow, found, client);
                 if let Some(session) = dissector.session(found) {
                     flow.set_client(client);
@@ -431,12 +443,51 @@ fn decide(flow: &mut Flow, last: bool, announced: &mut Vec<Announcement>) {
     match probe.ask(transport, known, likely, last) {
         Answer::NeedMore => {}
         Answer::Nobody => nobody_knows(flow),
-        Answer::Found(dissector, found, client) => begin_session(flow, dissector, found, client, announced),
+        Answer::Found(dissector, found, client) => {
+            trace(flow, Some((dissector, found)), client);
+            begin_session(flow, dissector, found, client, announced);
+        }
     }
+}
+
+/// Keeps how the flow was recognised, where that was asked for.
+fn trace(flow: &mut Flow, by: Option<(&'static dyn Dissector, Found)>, client: Side) {
+    if !flow.has(mark::TRACED) {
+        return;
+    }
+    let transport = flow.key.transport();
+    let stage = std::mem::take(&mut flow.cold().stage);
+    if let Stage::Probing(probe) = &stage {
+        keep_trace(flow, by, client, probe.pieces(transport).map(|(piece, bytes)| (piece.from, bytes)));
+    }
+    flow.cold().stage = stage;
+}
+
+fn keep_trace<'a>(
+    flow: &mut Flow,
+    by: Option<(&'static dyn Dissector, Found)>,
+    client: Side,
+    pieces: impl Iterator<Item = (Side, &'a [u8])>,
+) {
+    /// Bytes of each side that are kept.
+    const KEPT: usize = 64;
+    let mut trace = Trace {
+        dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
+        said: by.map(|(_, found)| (found.class, found.evidence)),
+        packets: flow.total().packets,
+        ..Trace::default()
+    };
+    for (from, bytes) in pieces {
+        let opening = &mut trace.openings[usize::from(from != client)];
+        let room = KEPT.saturating_sub(opening.len());
+        opening.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+    flow.cold().facts.get_or_insert_default().trace = Some(Box::new(trace));
 }
 
 /// No dissector knows the bytes kept: look at what follows, and settle as unknown when that was done often enough.
 fn nobody_knows(flow: &mut Flow) {
+    trace(flow, None, flow.client());
     let cold = flow.cold();
     let Stage::Probing(probe) = &mut cold.stage else { return };
     if cold.content.is_none() {

@@ -5,12 +5,12 @@
 //!
 //! Not handled: which suite ran under which version (the report has no such sums), certificates.
 
+use crate::grade::finding::protects_in_name_only;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::findings::IN_NAME_ONLY;
 use super::layout::*;
 use super::{Report, json as json_format};
 use crate::grade::registry::{self, Suite};
@@ -48,7 +48,7 @@ fn bom(report: &Report) -> Value {
 fn protocols(report: &Report) -> Vec<Value> {
     let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
     for row in &report.protocols {
-        if row.class == "encrypted" || IN_NAME_ONLY.contains(&row.name.as_str()) {
+        if row.class == "encrypted" || protects_in_name_only(&row.name) {
             add(sums.entry(&row.name).or_default(), row.totals.flows, row.totals.wire_bytes);
         }
     }

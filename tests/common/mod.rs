@@ -14,6 +14,7 @@ use tlscov::tally::Tally;
 
 pub fn options(jobs: usize) -> Options {
     Options {
+        trace: false,
         jobs: Some(jobs),
         max_memory: 64 << 20,
         strict: false,

@@ -1,10 +1,10 @@
 //! What stands on the page: every text and chart, worked out from the report.
 
+use crate::grade::finding::protects_in_name_only;
 use minijinja::Value;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::super::findings::IN_NAME_ONLY;
 use super::super::layout::*;
 use super::super::number::{bytes, count, counted, percent};
 use super::super::{ratio, text};
@@ -511,7 +511,7 @@ fn clear(report: &Report) -> Option<Figure> {
     let clear = report.protocols.iter().filter(|row| row.class == "plaintext");
     let names: Vec<_> = clear
         .map(|row| {
-            let name_only = if IN_NAME_ONLY.contains(&row.name.as_str()) { ", encrypted in name only" } else { "" };
+            let name_only = if protects_in_name_only(&row.name) { ", encrypted in name only" } else { "" };
             (format!("{}{name_only}", row.name), row.totals.flows, row.totals.wire_bytes)
         })
         .collect();
