@@ -62,6 +62,7 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
     let middle = broken.len() / 2;
     broken[middle..middle + 64].fill(0xff);
     let zstd = zstd::encode_all(whole.as_slice(), 1).expect("in memory");
+    let more = zstd::encode_all(&once[24..], 1).expect("in memory");
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let cases = [
         ("a read error", half(&whole), Some(io::ErrorKind::Other)),
@@ -70,7 +71,7 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
         ("gzip that shrinks", half(&gzip), None),
         ("gzip that breaks", broken, None),
         ("gzip with a read error", half(&gzip), Some(io::ErrorKind::Other)),
-        ("zstd that shrinks", half(&zstd), None),
+        ("zstd that shrinks", [zstd, half(&more)].concat(), None),
     ];
     for (name, bytes, then) in cases {
         let reader = Box::new(Faulty { bytes: io::Cursor::new(bytes), then, reads: 0 });

@@ -136,49 +136,40 @@ pub fn order(data: &[u8]) {
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
     let mut total = 0u64;
     let mut ordered = Vec::new();
-    // Sixteen holes a side are remembered: so many segments cannot make more.
-    for (number, segment) in rest.as_chunks::<4>().0.iter().take(16).enumerate() {
+    // Both sides say hello first. Sixteen holes a side are remembered: so many segments cannot make more.
+    let hellos = [[0, 0, 0, 0], [1, 0, 0, 0]];
+    let segments = rest.as_chunks::<4>().0.iter().take(16);
+    for (number, segment) in hellos.iter().chain(segments).enumerate() {
         let [side, high, low, len] = *segment;
+        let is_hello = number < hellos.len();
         let offset = usize::from(u16::from_be_bytes([high, low]) >> 4);
-        let len = usize::from(len) * 4 + 1;
+        let len = if is_hello { 0 } else { usize::from(len) * 4 + 1 };
         let from_client = side & 1 == 0;
         let (from, to) = if from_client { (client, server) } else { (server, client) };
         let (key, from_side) = FlowKey::new(Transport::TCP, from, to);
-        let bytes = &stream[offset..offset + len];
+        let payload = &stream[offset..offset + len];
         let packet = Packet {
             key,
             from: from_side,
-            tcp_flags: 0x10,
+            tcp_flags: match (is_hello, from_client) {
+                (true, true) => 0x02,
+                (true, false) => 0x12,
+                (false, _) => 0x10,
+            },
             tunnels: Default::default(),
-            seq: base.wrapping_add(offset as u32),
+            seq: base.wrapping_add(offset as u32).wrapping_sub(u32::from(is_hello)),
             ack: 0,
             payload_start: 0,
             payload_captured: len as u32,
             payload_len: len as u32,
         };
-        let tcp_flags = if from_client { 0x02 } else { 0x12 };
-        let syn = Packet { tcp_flags, seq: base.wrapping_sub(1), payload_captured: 0, payload_len: 0, ..packet };
-        let seen = &mut seen[usize::from(!from_client)];
-        for (packet, payload) in [(syn, &[][..]), (packet, bytes)] {
-            if packet.payload_len == 0 && !seen.is_empty() {
-                continue;
-            }
-            let hash = packet.key.shard_hash();
-            let frame = number as u64;
-            shard.take(Arrival {
-                packet: &packet,
-                hash,
-                frame,
-                frames: 1,
-                time_ns: 0,
-                wire_len: len as u64 + 54,
-                payload,
-            });
-        }
-        seen.extend(offset..offset + len);
+        let hash = packet.key.shard_hash();
+        let frame = number as u64;
+        shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len: len as u64 + 54, payload });
+        seen[usize::from(!from_client)].extend(offset..offset + len);
         total += len as u64;
-        if from_client {
-            ordered.push((packet.seq, bytes));
+        if from_client && !is_hello {
+            ordered.push((packet.seq, payload));
         }
     }
     shard.finish();

@@ -165,10 +165,10 @@ fn half_hello(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     tcp(out, from, SERVER, 0x18, 1, &hello_start(700));
 }
 
-/// Hellos of 64 kB from a thousand clients at a time, a segment each in turn; none ever ends.
+/// Hellos of 64 kB from two hundred clients at a time, a segment each in turn; none ever ends.
 fn large_hello(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
-    let (round, part) = (number / 46_000, number % 46_000 / 1000);
-    let from = (0x0a00_0000 + (round * 1000 + number % 1000) as u32, 5000);
+    let (round, part) = (number / 9200, number % 9200 / 200);
+    let from = (0x0a00_0000 + (round * 200 + number % 200) as u32, 5000);
     let payload = if part == 0 { hello_start(1300) } else { vec![9; 1300] };
     let seq = if part == 0 { 1 } else { 1 + hello_start(1300).len() as u32 + (part as u32 - 1) * 1300 };
     tcp(out, from, SERVER, 0x18, seq, &payload);
