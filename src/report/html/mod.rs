@@ -82,7 +82,7 @@ mod tests {
             "TLS_AES_128_GCM_SHA256",
             "tls, encrypted in name only",
             "Web pages and APIs were fetched over HTTP in clear.",
-            "encrypted / (encrypted + plaintext + unknown)",
+            "encrypted &#x2f; (encrypted + plaintext + unknown)",
             "Encrypted share of wire bytes: 53.1% (bounds 53.1% to 71.3%)",
         ] {
             assert!(page.contains(words), "{words}\n{page}");
