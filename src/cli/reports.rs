@@ -66,7 +66,8 @@ fn tally(path: &Path) -> Result<Tally> {
     read(path)?.tally().map_err(|what| Error::file(path, what))
 }
 
-fn read(path: &Path) -> Result<Report> {
+/// Reads the report at `path`; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<Report> {
     let read = if path == Path::new("-") {
         let mut json = Vec::new();
         io::stdin().lock().read_to_end(&mut json).map(|_| json)

@@ -98,6 +98,18 @@ impl Definition {
     }
 }
 
+impl Definition {
+    /// The keys under which two definitions differ; empty when their figures can be compared.
+    #[must_use]
+    pub fn changes(one: &Self, other: &Self) -> Vec<String> {
+        let [one, other] = [one, other].map(|definition| serde_json::to_value(definition).unwrap_or_default());
+        let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return Vec::new() };
+        let changed = one.iter().filter(|(key, value)| other.get(*key) != Some(value)).map(|(key, _)| key.clone());
+        let added = other.keys().filter(|key| !one.contains_key(*key)).cloned();
+        changed.chain(added).collect()
+    }
+}
+
 fn table(rows: &[(&str, &str)]) -> BTreeMap<String, String> {
     rows.iter().map(|(word, meaning)| ((*word).to_owned(), (*meaning).to_owned())).collect()
 }

@@ -5,15 +5,26 @@
 
 use super::layout::{Finding, Report};
 use crate::model::Units;
+use crate::tally::Tally;
 
 /// The findings of `report`, worst first.
 pub(super) fn of(report: &Report) -> Vec<Finding> {
+    let mut findings = all(report);
+    findings.retain(|finding| finding.totals != Units::default());
+    findings
+}
+
+/// The identifiers of all findings that there are.
+pub(super) fn ids() -> Vec<String> {
+    all(&Report::new(&Tally::default())).into_iter().map(|finding| finding.id).collect()
+}
+
+/// Every finding, with empty totals where it was not found.
+fn all(report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |id: &str, severity: &str, totals: Units, what: &str, advice: &str| {
-        if totals != Units::default() {
-            let [id, severity, what, advice] = [id, severity, what, advice].map(str::to_owned);
-            findings.push(Finding { id, severity, what, advice, totals });
-        }
+        let [id, severity, what, advice] = [id, severity, what, advice].map(str::to_owned);
+        findings.push(Finding { id, severity, what, advice, totals });
     };
     let in_clear = |names: &[&str]| {
         let rows = report.protocols.iter().filter(|row| row.class == "plaintext" && names.contains(&row.name.as_str()));
