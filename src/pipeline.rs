@@ -21,9 +21,9 @@ use crate::capture::{self, Batch, Input, Source};
 use crate::error::{Error, Result};
 use crate::flow::{Announcement, Limits, SHARDS, Shard};
 use crate::grade::{Policy, Verdict};
-use crate::model::{Class, FlowSummary, Loss, Transport};
+use crate::model::{Class, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Tally};
+use crate::tally::{CaptureEntry, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Options {
     pub continued: bool,
     /// Policies to grade by; verdicts come in this order.
     pub policies: Arc<Vec<Policy>>,
+    /// Intervals of the timeline.
+    pub steps: Steps,
 }
 
 /// What a scan gives.
@@ -195,9 +197,10 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, keep: bool) -> Self {
+        let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
         let worker = || Worker {
-            shard: Shard::new(Limits::default()),
-            tally: Tally::default(),
+            shard: Shard::new(Limits::default(), options.steps),
+            tally: tally(),
             pending: Vec::new(),
             flows: Vec::new(),
         };
@@ -208,7 +211,7 @@ impl<'a> Run<'a> {
             pieces: Vec::new(),
             fragments: Pool::new((options.max_memory / 16) as usize),
             announced: Vec::new(),
-            tally: Tally::default(),
+            tally: tally(),
             frames: 0,
             now_ns: i64::MIN,
         }
@@ -345,7 +348,8 @@ impl<'a> Run<'a> {
         });
         self.resolve();
         let mut flows = Vec::new();
-        for worker in self.workers {
+        for mut worker in self.workers {
+            worker.tally.timeline.coarsen(worker.shard.interval_level());
             self.tally.merge(worker.tally);
             flows.extend(worker.flows);
         }

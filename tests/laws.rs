@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tlscov::capture::Input;
 use tlscov::grade::Policy;
-use tlscov::model::Class;
+use tlscov::model::{Class, Steps};
 use tlscov::pipeline::{Options, Scan, scan};
 use tlscov::report::Report;
 use tlscov::tally::Tally;
@@ -19,6 +19,7 @@ fn options(jobs: usize) -> Options {
         strict: false,
         continued: false,
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
+        steps: Steps::Automatic,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Outcome, complain, memory, warn};
 use crate::capture::{self, Input};
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict};
-use crate::model::FlowSummary;
+use crate::model::{FlowSummary, Steps};
 use crate::pipeline;
 use crate::report::FlowRecord;
 use crate::tally::Tally;
@@ -36,6 +36,10 @@ pub(super) struct Read {
     /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
     #[arg(long = "continue")]
     continued: bool,
+    /// Length of the intervals of the timeline, aligned to UTC: 30s, 15m, 1h, 1d [default: by the length of the capture, 100
+    /// intervals at most]. It is doubled when there would be more than 2,000
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    interval: Option<u32>,
     /// Stop at the first input that cannot be read
     #[arg(long)]
     strict: bool,
@@ -92,6 +96,7 @@ impl Read {
             strict: self.strict,
             continued: self.continued,
             policies: Arc::clone(&policies),
+            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);
@@ -106,6 +111,22 @@ impl Read {
         let nothing = tally.captures.is_empty() || (self.strict && !errors.is_empty());
         Ok(((!nothing).then_some(tally), outcome))
     }
+}
+
+/// Seconds in `text`: a whole number and a unit, one second to 366 days.
+fn interval(text: &str) -> std::result::Result<u32, String> {
+    let expected = || format!("`{text}` is no interval; write it as 30s, 15m, 1h or 1d, up to 366d");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(expected()),
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(expected)?;
+    if (1..=366 * 86_400).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
 fn scan(

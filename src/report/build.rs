@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::definition::{Definition, PolicyVersion};
 use super::layout::*;
 use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
-use super::{SCHEMA_VERSION, code, findings, time};
+use super::{SCHEMA_VERSION, code, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{ByClass, Graded, Name, PolicyName, Sum, Tally, TlsSums};
@@ -28,6 +28,7 @@ pub(super) fn report(tally: &Tally) -> Report {
         protocols: protocols(tally),
         upgrades: upgrades(tally),
         findings: Vec::new(),
+        timeline: timeline::rows(&tally.timeline),
         quality: quality(tally),
         groups: groups(tally),
     };

@@ -36,6 +36,8 @@ pub struct Definition {
     pub interval: String,
     /// How host pairs are put into groups.
     pub groups: String,
+    /// How the intervals of the timeline are chosen and what counts in them.
+    pub timeline: String,
     /// How shares are rounded.
     pub rounding: String,
     /// The policies under which strength was graded.
@@ -91,6 +93,11 @@ impl Definition {
             groups: "64 groups: top 6 bits of mix(mix(f(a)) xor rotl(f(b), 23)), where a <= b are the two addresses as 128 \
                      bits (IPv4 as ::ffff:a.b.c.d), f(x) = high 64 bits of x xor rotl(low 64 bits, 31), and mix is the \
                      64-bit finaliser of MurmurHash3; frames of no flow: top 6 bits of 64-bit FNV-1a over their protocol name"
+                .into(),
+            timeline: "intervals aligned to 1970 UTC; every packet counts in the interval of its own time, a flow and its TLS version \
+                       where it began, a datagram in fragments where its last one came. Not asked for, the length is the \
+                       first of 1, 5, 10, 30 s, 1, 5, 10, 30 min, 1, 3, 6, 12 h, 1, 2, 4, 8 ... d at which no more than 100 \
+                       intervals have frames; asked for, it is doubled while more than 2,000 have"
                 .into(),
             rounding: "shares: exact ratio of integer sums, rounded half up to 6 decimals".into(),
             policies,

@@ -25,6 +25,7 @@ mod share;
 mod tests;
 mod text;
 mod time;
+mod timeline;
 pub mod trend;
 
 pub use definition::{Definition, PolicyVersion};

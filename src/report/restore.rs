@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::layout::*;
-use super::{SCHEMA_VERSION, time};
+use super::{SCHEMA_VERSION, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
@@ -40,6 +40,9 @@ pub(super) fn read(json: &[u8]) -> Restored<Report> {
     let again = Report::new(&report.tally()?);
     if again.coverage != report.coverage {
         return Err("`coverage` does not follow from the sums in the report: it was edited or damaged".to_owned());
+    }
+    if again.timeline != report.timeline {
+        return Err("`timeline` does not follow from its sums: it was edited or damaged".to_owned());
     }
     Ok(report)
 }
@@ -113,6 +116,8 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
             PolicyName { name: policy.policy.clone(), version: policy.version.clone(), date: policy.date.clone() };
         tally.strength.policies.insert(name, graded(policy)?);
     }
+    let policies = tally.strength.policies.keys().cloned().collect();
+    tally.timeline = timeline::sums(&report.timeline, policies)?;
     for (name, count) in &report.quality.losses {
         tally.add_loss(loss(name)?, *count);
     }
@@ -200,7 +205,7 @@ fn codes(rows: &[CodeRow]) -> Restored<BTreeMap<u16, Sum>> {
     rows.iter().map(|row| Ok((code(&row.code)?, Sum { flows: row.flows, wire_bytes: row.wire_bytes }))).collect()
 }
 
-fn code(text: &str) -> Restored<u16> {
+pub(super) fn code(text: &str) -> Restored<u16> {
     let digits = text.strip_prefix("0x").ok_or_else(|| format!("code {text:?}: expected 0x and four hex digits"))?;
     u16::from_str_radix(digits, 16).map_err(|_| format!("code {text:?}: expected 0x and four hex digits"))
 }

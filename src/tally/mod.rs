@@ -14,6 +14,7 @@ mod strength;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timeline;
 mod tls;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
 pub use strength::{Graded, PolicyName, RuleText, Strength};
 pub use table::{ByClass, ByContent, ByEvidence, ByLevel, ByOutcome};
+pub use timeline::{GRADED, Interval, Timeline};
 pub use tls::{OTHER_PROTOCOL, Offered, Sum, TlsSums, YesNo};
 
 use crate::grade::{Policy, Verdict};
@@ -65,6 +67,8 @@ pub struct Tally {
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
     pub groups: Groups,
+    /// Sums by interval of time.
+    pub timeline: Timeline,
 }
 
 /// What one row of the protocols is about.
@@ -117,6 +121,8 @@ impl Tally {
             self.unknown.of_flags(&flow.flags).add_flows(1, rest);
         }
         self.add_labels(flow, verdicts, rest);
+        let graded = established(flow) != Some(false);
+        self.timeline.add_flow(flow, if graded { verdicts } else { &[] });
     }
 
     /// What a flow adds beyond its class: strength, web share, handshake facts.
@@ -189,6 +195,7 @@ impl Tally {
     /// Called once, when all flows have been added: only named verdicts appear in a report.
     pub fn name_policies(&mut self, policies: &[Policy]) {
         self.strength.name_policies(policies);
+        self.timeline.name_policies(policies);
     }
 
     /// Adds all of `other`. An empty tally changes nothing; order does not matter.
@@ -218,6 +225,7 @@ impl Tally {
             self.add_loss(reason, count);
         }
         self.groups.merge(&other.groups);
+        self.timeline.merge(other.timeline);
     }
 
     /// Totals of a class over all evidence.
