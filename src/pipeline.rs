@@ -23,7 +23,7 @@ use crate::flow::{Announcement, Limits, SHARDS, Shard};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Tally, Timeline};
+use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Options {
     pub policies: Arc<Vec<Policy>>,
     /// Intervals of the timeline.
     pub steps: Steps,
+    /// What flows are broken down by.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// What a scan gives.
@@ -177,6 +179,7 @@ fn read(inputs: &[Input], options: &Options, progress: &(dyn Fn(u64) + Sync), ke
 struct Worker {
     shard: Shard,
     tally: Tally,
+    plan: Option<Arc<Plan>>,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
     flows: Vec<(FlowSummary, Vec<Verdict>)>,
@@ -201,6 +204,7 @@ impl<'a> Run<'a> {
         let worker = || Worker {
             shard: Shard::new(Limits::default(), options.steps),
             tally: tally(),
+            plan: options.plan.clone(),
             pending: Vec::new(),
             flows: Vec::new(),
         };
@@ -353,6 +357,7 @@ impl<'a> Run<'a> {
             self.tally.merge(worker.tally);
             flows.extend(worker.flows);
         }
+        self.tally.breakdowns.end_capture();
         flows.par_sort_unstable_by_key(|(flow, _)| (flow.first_frame, flow.last_ns));
         (self.tally, flows)
     }
@@ -382,6 +387,9 @@ impl Worker {
             Vec::new()
         };
         self.tally.add_flow(&flow, &verdicts);
+        if let Some(plan) = &self.plan {
+            self.tally.breakdowns.add_flow(&flow, plan);
+        }
         self.tally.add_loss(Loss::MissingSegments, u64::from(flow.gaps));
         self.tally.add_loss(Loss::ConflictingSegments, u64::from(flow.conflicts));
         if flow.key.transport() == Transport(0) {

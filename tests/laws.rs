@@ -20,6 +20,7 @@ fn options(jobs: usize) -> Options {
         continued: false,
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
         steps: Steps::Automatic,
+        plan: None,
     }
 }
 

@@ -14,7 +14,8 @@ use crate::grade::{Policy, Verdict};
 use crate::model::{FlowSummary, Steps};
 use crate::pipeline;
 use crate::report::FlowRecord;
-use crate::tally::Tally;
+use crate::report::anonymize::Anonymizer;
+use crate::tally::{Labels, Networks, Plan, Tally};
 
 #[derive(Args)]
 pub(super) struct Read {
@@ -40,6 +41,19 @@ pub(super) struct Read {
     /// intervals at most]. It is doubled when there would be more than 2,000
     #[arg(long, value_name = "TIME", value_parser = interval)]
     interval: Option<u32>,
+    /// Break the totals down by this as well
+    #[arg(long, value_name = "WHAT")]
+    by: Option<ByOption>,
+    /// Break the totals down by direction, seen from these networks: 10.0.0.0/8,2001:db8::/32
+    #[arg(long, value_name = "NETWORKS", value_parser = Networks::parse)]
+    local: Option<Networks>,
+    /// Break the totals down by the names in this CSV file; a line is a network or domain, a comma, and a name
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
+    /// file holds 32 secret bytes, or 64 hexadecimal digits
+    #[arg(long, value_name = "KEYFILE")]
+    anonymize: Option<PathBuf>,
     /// Stop at the first input that cannot be read
     #[arg(long)]
     strict: bool,
@@ -49,6 +63,13 @@ pub(super) struct Read {
     /// Show progress even when stderr is no terminal
     #[arg(long, conflicts_with = "quiet")]
     progress: bool,
+}
+
+/// What `--by` takes.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ByOption {
+    /// The service registered for the server's port
+    Service,
 }
 
 /// What is done with each flow record.
@@ -72,6 +93,15 @@ impl Read {
         }
     }
 
+    /// What to break down by; `None` when nothing was asked for.
+    fn plan(&self) -> Result<Option<Arc<Plan>>> {
+        let by_service = self.by == Some(ByOption::Service);
+        let labels = self.labels.as_deref().map(Labels::load).transpose()?;
+        let plan = Plan { by_service, local: self.local.clone(), labels };
+        let asked = plan.by_service || plan.local.is_some() || plan.labels.is_some();
+        Ok(asked.then(|| Arc::new(plan)))
+    }
+
     /// Reads all captures. Inputs that fail, and warnings, are told on stderr; `None` when there is nothing to report.
     ///
     /// # Errors
@@ -90,6 +120,8 @@ impl Read {
             warn(&skipped(&found.skipped));
         }
         let policies = Arc::new(policies);
+        let plan = self.plan()?;
+        let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
         let options = pipeline::Options {
             jobs: self.jobs.map(usize::from),
             max_memory: self.max_memory,
@@ -97,10 +129,11 @@ impl Read {
             continued: self.continued,
             policies: Arc::clone(&policies),
             steps: self.interval.map_or(Steps::Automatic, Steps::Every),
+            plan,
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);
-        let scanned = scan(&found.inputs, &options, &progress, each_flow);
+        let scanned = scan(&found.inputs, &options, &progress, anonymizer.as_ref(), each_flow);
         progress.finish();
         let pipeline::Scan { tally, failed: errors, warnings } = scanned?;
         if !self.quiet {
@@ -133,6 +166,7 @@ fn scan(
     inputs: &[Input],
     options: &pipeline::Options,
     progress: &Progress,
+    anonymizer: Option<&Anonymizer>,
     each_flow: Option<EachFlow<'_>>,
 ) -> Result<pipeline::Scan> {
     let advance = |bytes| progress.advance(bytes);
@@ -140,7 +174,11 @@ fn scan(
         return pipeline::scan(inputs, options, &advance, None);
     };
     let mut record = |capture: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
-        each_flow(&FlowRecord::new(capture, flow, verdicts, &options.policies))
+        let mut record = FlowRecord::new(capture, flow, verdicts, &options.policies);
+        if let Some(anonymizer) = anonymizer {
+            record.anonymize(anonymizer);
+        }
+        each_flow(&record)
     };
     pipeline::scan(inputs, options, &advance, Some(&mut record))
 }

@@ -40,6 +40,9 @@ pub struct Definition {
     pub timeline: String,
     /// How shares are rounded.
     pub rounding: String,
+    /// What was folded, rounded and left out for publication; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
     /// The policies under which strength was graded.
     pub policies: Vec<PolicyVersion>,
 }
@@ -100,6 +103,7 @@ impl Definition {
                        intervals have frames; asked for, it is doubled while more than 2,000 have"
                 .into(),
             rounding: "shares: exact ratio of integer sums, rounded half up to 6 decimals".into(),
+            publication: None,
             policies,
         }
     }

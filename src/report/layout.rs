@@ -37,6 +37,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Totals by interval of time.
     pub timeline: Timeline,
+    /// Totals by service, direction or label; absent when not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakdowns: Vec<BreakdownRow>,
     /// What was seen less well than the wire carried it.
     pub quality: Quality,
     /// Sums of the jackknife groups that are not empty; error bars are worked out from them.
@@ -512,4 +515,20 @@ fn is_zero(count: &u64) -> bool {
 
 fn no_frames(frames: &Frames) -> bool {
     *frames == Frames::default()
+}
+
+/// Totals of flows that have something in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakdownRow {
+    /// `service` (registered for the server's port), `direction` or `label`.
+    pub by: String,
+    /// What they have in common.
+    pub name: String,
+    /// Distinct clients, counted up to 64; of several captures the largest number.
+    pub clients: u64,
+    /// The encrypted share by wire bytes.
+    pub encrypted_share: Bounds,
+    /// Totals by class.
+    #[serde(flatten)]
+    pub totals: ClassTotals,
 }

@@ -4,6 +4,7 @@
 //! report of two tallies merged is the report of the two reports' tallies merged. [`FORMATS`] lists what a report can be
 //! written as; each format is one file.
 
+pub mod anonymize;
 mod build;
 pub mod check;
 mod code;
@@ -18,6 +19,7 @@ mod json;
 mod layout;
 mod markdown;
 mod number;
+pub mod publish;
 mod restore;
 mod share;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{SCHEMA_VERSION, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
-    ByClass, ByContent, CaptureEntry, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally, TlsSums,
+    By, ByClass, ByContent, CaptureEntry, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally, TlsSums,
     WebSums,
 };
 
@@ -37,6 +37,9 @@ pub(super) fn read(json: &[u8]) -> Restored<Report> {
     check_counts(&value)?;
     let report: Report =
         serde_json::from_value(value).map_err(|error| format!("not a report of schema {version}: {error}"))?;
+    if report.definition.publication.is_some() {
+        return Ok(report);
+    }
     let again = Report::new(&report.tally()?);
     if again.coverage != report.coverage {
         return Err("`coverage` does not follow from the sums in the report: it was edited or damaged".to_owned());
@@ -70,6 +73,9 @@ fn check_counts(value: &serde_json::Value) -> Restored<()> {
 }
 
 pub(super) fn tally(report: &Report) -> Restored<Tally> {
+    if let Some(publication) = &report.definition.publication {
+        return Err(format!("a published report does not merge ({publication}); merge first, then publish"));
+    }
     let coverage = &report.coverage;
     let mut tally = Tally {
         attempted: coverage.attempted,
@@ -124,6 +130,11 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
     for (name, frames) in &report.quality.undecoded {
         let counts = Counts { packets: frames.packets, wire_bytes: frames.wire_bytes, payload_bytes: 0 };
         tally.undecoded.insert(loss(name)?, counts);
+    }
+    for row in &report.breakdowns {
+        let by = word(&row.by, &By::ALL, |by| by.name())?;
+        let clients = usize::try_from(row.clients).unwrap_or(usize::MAX);
+        tally.breakdowns.add(by, &row.name, classes(&row.totals), clients);
     }
     for group in &report.groups {
         let classes = &mut tally.groups.of(usize::from(group.group)).classes;

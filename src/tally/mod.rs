@@ -7,9 +7,11 @@
 //! Not held: anything that names a host. Memory is bounded by the code points there are, not by the traffic: names that
 //! traffic could invent (application protocols) are kept only when a registry knows them.
 
+mod breakdown;
 mod capture;
 mod groups;
 mod label;
+mod plan;
 mod strength;
 mod table;
 #[cfg(test)]
@@ -20,9 +22,11 @@ mod tls;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub use breakdown::{Breakdowns, Cell, MOST_CLIENTS};
 pub use capture::CaptureEntry;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
+pub use plan::{By, Labels, Networks, Plan};
 pub use strength::{Graded, PolicyName, RuleText, Strength};
 pub use table::{ByClass, ByContent, ByEvidence, ByLevel, ByOutcome};
 pub use timeline::{GRADED, Interval, Timeline};
@@ -69,6 +73,8 @@ pub struct Tally {
     pub groups: Groups,
     /// Sums by interval of time.
     pub timeline: Timeline,
+    /// Sums by what was asked for.
+    pub breakdowns: Breakdowns,
 }
 
 /// What one row of the protocols is about.
@@ -226,6 +232,7 @@ impl Tally {
         }
         self.groups.merge(&other.groups);
         self.timeline.merge(other.timeline);
+        self.breakdowns.merge(other.breakdowns);
     }
 
     /// Totals of a class over all evidence.

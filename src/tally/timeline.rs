@@ -245,7 +245,7 @@ mod tests {
             assert_eq!(sum, tally.class(class), "{}", class.name());
         }
         let versions: u64 = tally.timeline.iter().flat_map(|(_, interval)| interval.versions.values()).sum();
-        let of_tls = office().iter().filter(|flow| {
+        let of_tls = office().into_iter().filter(|flow| {
             flow.facts.as_ref().and_then(|facts| facts.tls.as_ref()).is_some_and(|tls| tls.version.is_some())
         });
         assert_eq!(versions, of_tls.count() as u64);
