@@ -78,7 +78,7 @@ fn threads_change_no_interval() {
 fn merged_reports_are_the_report_of_both() {
     let folder = tempfile::tempdir().unwrap();
     let all = captures();
-    for options in [&[][..], &["--interval", "2s"]] {
+    for options in [&[][..], &["--interval", "2s"], &["--interval", "1h", "--by", "service"]] {
         for pair in all.chunks_exact(2) {
             let reports: Vec<PathBuf> = pair
                 .iter()

@@ -42,7 +42,8 @@ const RENDER_EXAMPLES: &str = "\
 Examples:
   tlscov render report.json
   tlscov render report.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"
-  tlscov render report.json --format csv -o report.csv";
+  tlscov render report.json --format csv -o report.csv
+  tlscov render report.json --publish --min-cell 20 -o public.json";
 
 impl Merge {
     pub fn run(&self) -> Result<Outcome> {

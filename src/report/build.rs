@@ -295,7 +295,10 @@ fn breakdowns(tally: &Tally) -> Vec<BreakdownRow> {
     });
     let mut rows: Vec<_> = rows.collect();
     let bytes = |totals: &ClassTotals| {
-        [totals.encrypted, totals.plaintext, totals.unknown, totals.control].iter().map(|units| units.wire_bytes).sum::<u64>()
+        [totals.encrypted, totals.plaintext, totals.unknown, totals.control]
+            .iter()
+            .map(|units| units.wire_bytes)
+            .sum::<u64>()
     };
     let place = |by: &str| By::ALL.iter().position(|kind| kind.name() == by);
     rows.sort_by_key(|row| (place(&row.by), std::cmp::Reverse(bytes(&row.totals))));

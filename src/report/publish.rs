@@ -18,8 +18,9 @@ const OTHER: &str = "other";
 #[must_use]
 pub fn fold(mut report: Report, clients: u64) -> Report {
     fold_breakdowns(&mut report, clients);
-    report.definition.publication =
-        Some(format!("breakdown rows of fewer than {clients} clients are folded into {OTHER}; such a report does not merge"));
+    report.definition.publication = Some(format!(
+        "breakdown rows of fewer than {clients} clients are folded into {OTHER}; such a report does not merge"
+    ));
     report
 }
 
@@ -59,7 +60,9 @@ pub fn publish(mut report: Report, least: u64) -> Result<Report, serde_json::Err
         policy.reasons.retain(|reason| reason.totals.flows >= least);
     }
     report.findings.retain(|finding| finding.totals.flows >= least);
-    report.upgrades.retain(|row| [row.offered, row.refused, row.used, row.failed].iter().all(|units| units.flows == 0 || units.flows >= least));
+    report.upgrades.retain(|row| {
+        [row.offered, row.refused, row.used, row.failed].iter().all(|units| units.flows == 0 || units.flows >= least)
+    });
     report.timeline.intervals.retain(|row| flows(&[row.encrypted, row.plaintext, row.unknown, row.control]) >= least);
     report.groups.clear();
     let mut value = serde_json::to_value(&report)?;
@@ -96,7 +99,8 @@ fn fold_breakdowns(report: &mut Report, least: u64) {
     });
     for mut other in folded.into_values() {
         other.encrypted_share = bounds(&other.totals, |units| units.wire_bytes);
-        let place = report.breakdowns.iter().rposition(|row| row.by == other.by).map_or(report.breakdowns.len(), |at| at + 1);
+        let place =
+            report.breakdowns.iter().rposition(|row| row.by == other.by).map_or(report.breakdowns.len(), |at| at + 1);
         report.breakdowns.insert(place, other);
     }
 }
@@ -200,7 +204,18 @@ mod tests {
         let folded = fold(report(), 3);
         let rows: Vec<_> = folded.breakdowns.iter().map(|row| (row.name.as_str(), row.clients)).collect();
         assert_eq!(rows, [("https", 4), ("other tcp port", 3), ("other", 2)]);
-        let sum = |report: &Report| report.breakdowns.iter().map(|row| row.totals.encrypted.wire_bytes + row.totals.plaintext.wire_bytes + row.totals.unknown.wire_bytes + row.totals.control.wire_bytes).sum::<u64>();
+        let sum = |report: &Report| {
+            report
+                .breakdowns
+                .iter()
+                .map(|row| {
+                    row.totals.encrypted.wire_bytes
+                        + row.totals.plaintext.wire_bytes
+                        + row.totals.unknown.wire_bytes
+                        + row.totals.control.wire_bytes
+                })
+                .sum::<u64>()
+        };
         assert_eq!((sum(&folded), sum(&report())), (60_000, 60_000));
         assert!(folded.tally().unwrap_err().contains("does not merge"));
     }
@@ -215,7 +230,14 @@ mod tests {
         }
         assert_eq!(published.captures[0].first.as_deref(), Some("2018-08-01T00:00:00Z"));
         assert_eq!(published.coverage.encrypted_share.value, Some(0.531));
-        assert_eq!(published.protocols.iter().filter(|row| row.totals.flows < 3 && row.name != "other" && row.class != "control").count(), 0);
+        assert_eq!(
+            published
+                .protocols
+                .iter()
+                .filter(|row| row.totals.flows < 3 && row.name != "other" && row.class != "control")
+                .count(),
+            0
+        );
         let again = Report::read(std::path::Path::new("p.json"), text.as_bytes()).unwrap();
         assert_eq!(again, published);
         assert!(again.tally().is_err());

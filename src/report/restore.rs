@@ -11,8 +11,8 @@ use super::{SCHEMA_VERSION, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
-    By, ByClass, ByContent, CaptureEntry, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally, TlsSums,
-    WebSums,
+    By, ByClass, ByContent, CaptureEntry, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally,
+    TlsSums, WebSums,
 };
 
 type Restored<T> = Result<T, String>;

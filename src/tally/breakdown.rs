@@ -103,7 +103,10 @@ mod tests {
         // Port 443: web, QUIC, the flow in mid-stream and the NULL suite.
         let https = sums.iter().find(|(_, name, _)| *name == "https").map(|(_, _, cell)| cell.clone());
         let https = https.unwrap_or_default();
-        assert_eq!((https.classes[Class::Encrypted].flows, https.classes[Class::Plaintext].flows, https.clients), (3, 1, 4));
+        assert_eq!(
+            (https.classes[Class::Encrypted].flows, https.classes[Class::Plaintext].flows, https.clients),
+            (3, 1, 4)
+        );
     }
 
     #[test]
@@ -120,7 +123,8 @@ mod tests {
         one_capture.end_capture();
         assert_eq!(clients(&one_capture), 3, "shards of one capture");
         let (mut a, mut b) = (of(&[1, 2, 3]), of(&[1, 2]));
-        [&mut a, &mut b].map(Breakdowns::end_capture);
+        a.end_capture();
+        b.end_capture();
         a.merge(b);
         assert_eq!(clients(&a), 3, "two captures");
         let mut many = of(&(0..=255).collect::<Vec<_>>());

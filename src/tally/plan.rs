@@ -82,7 +82,9 @@ impl Networks {
         let mut networks = Self::default();
         for text in list.split(',') {
             let (bits, len) = prefix(text.trim()).ok_or_else(|| {
-                format!("`{text}` is no network; write it as 10.0.0.0/8 or 2001:db8::/32, without bits beyond the prefix")
+                format!(
+                    "`{text}` is no network; write it as 10.0.0.0/8 or 2001:db8::/32, without bits beyond the prefix"
+                )
             })?;
             networks.add(bits, len, 0);
         }
