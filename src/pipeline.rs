@@ -13,15 +13,18 @@
 mod associate;
 mod batch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::capture::{self, Batch, Input, Source};
 use crate::error::{Error, Result};
 use crate::flow::{Announcement, Limits, SHARDS, Shard};
 use crate::grade::{Policy, Verdict};
-use crate::model::{Class, FlowSummary, Loss, Steps, Transport};
+use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
 use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 
@@ -36,12 +39,17 @@ pub struct Options {
     pub strict: bool,
     /// Treat all inputs as one capture of one link, in time order.
     pub continued: bool,
+    /// Keep, of each flow, how it was recognised.
+    pub trace: bool,
     /// Policies to grade by; verdicts come in this order.
     pub policies: Arc<Vec<Policy>>,
     /// Intervals of the timeline.
     pub steps: Steps,
     /// What flows are broken down by.
     pub plan: Option<Arc<Plan>>,
+    /// Set to stop reading: what was read up to then is reported, with [`Loss::Interrupted`] for each input that was not
+    /// read to its end.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What a scan gives.
@@ -55,8 +63,25 @@ pub struct Scan {
     pub warnings: Vec<String>,
 }
 
-/// Takes each closed flow with the name of its capture, in the order of first frames, captures in the order given.
+/// Takes each closed flow with the name of its capture: captures in the order given, flows in the order of their first
+/// frames. When the records of a capture do not fit into memory they come in several such runs, one after the other.
 pub type FlowSink<'a> = &'a mut dyn FnMut(&str, &FlowSummary, &[Verdict]) -> Result<()>;
+
+/// Reads one capture and keeps, of each flow, how it was recognised ([`crate::model::Facts::trace`]); flows in the order
+/// of their first frames.
+///
+/// # Errors
+/// When the threads cannot be started, or the input cannot be read.
+pub fn trace(input: &Input, options: &Options) -> Result<Vec<(FlowSummary, Vec<Verdict>)>> {
+    let options = Options { trace: true, strict: true, ..options.clone() };
+    let mut flows = Vec::new();
+    let mut keep = |_: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
+        flows.push((flow.clone(), verdicts.to_vec()));
+        Ok(())
+    };
+    scan(std::slice::from_ref(input), &options, &|_| {}, Some(&mut keep))?;
+    Ok(flows)
+}
 
 /// Reads all inputs. `progress` is told of stored bytes as they are read.
 ///
@@ -68,66 +93,131 @@ pub fn scan(
     progress: &(dyn Fn(u64) + Sync),
     flows: Option<FlowSink<'_>>,
 ) -> Result<Scan> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.unwrap_or(0))
-        .build()
-        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))?;
+    let pool = threads(options)?;
     let mut scan = Scan::default();
-    let keep = flows.is_some();
-    let mut ignore = |_: &str, _: &FlowSummary, _: &[Verdict]| Ok(());
-    let flows = flows.unwrap_or(&mut ignore);
-    for group in groups(inputs, options.continued) {
-        let results: Vec<Result<Read>> = pool.install(|| match group {
-            [input] => vec![read(std::slice::from_ref(input), options, progress, keep)],
-            all if options.continued => vec![read(all, options, progress, keep)],
-            all => all.par_iter().map(|input| read(std::slice::from_ref(input), options, progress, keep)).collect(),
+    let mut out = Out::new(flows);
+    for group in groups(inputs, options) {
+        if options.stop.load(Ordering::Relaxed) {
+            scan.tally.add_loss(Loss::Interrupted, group.len() as u64);
+            continue;
+        }
+        if group.len() == 1 || options.continued {
+            let read = read_files(group, options, &pool, progress, out.keep, &mut |name, flows| out.write(name, flows));
+            scan.take(read, options)?;
+            continue;
+        }
+        let results: Vec<Result<(Read, Vec<Closed>)>> = pool.install(|| {
+            let read_one = |input: &Input| {
+                let mut closed = Vec::new();
+                let mut collect = |_: &str, mut flows: Vec<Closed>| {
+                    closed.append(&mut flows);
+                    Ok(())
+                };
+                let input = std::slice::from_ref(input);
+                let read = read_files(input, options, &pool, progress, out.keep, &mut collect)?;
+                Ok((read, closed))
+            };
+            group.par_iter().map(read_one).collect()
         });
         for result in results {
-            match result {
-                Ok(read) => {
-                    for (flow, verdicts) in &read.flows {
-                        flows(&read.name, flow, verdicts)?;
-                    }
-                    scan.warnings.extend(read.warnings);
-                    scan.failed.extend(read.failed);
-                    scan.tally.merge(read.tally);
-                }
-                Err(error) => scan.failed.push(error),
-            }
-            if options.strict && !scan.failed.is_empty() {
-                return Err(scan.failed.swap_remove(0));
-            }
+            let read = match result {
+                Ok((read, closed)) => out.write(&read.name, closed).map(|()| read),
+                Err(error) => Err(error),
+            };
+            scan.take(read, options)?;
         }
     }
     scan.tally.name_policies(&options.policies);
     Ok(scan)
 }
 
-/// Inputs of this size and less, uncompressed, are read side by side; their flows cannot need much memory.
-const SMALL: u64 = 16 << 20;
+/// Reads one capture that is open already.
+///
+/// # Errors
+/// When the threads cannot be started, when `flows` fails, and when the capture cannot be read.
+pub fn scan_source(mut source: Box<dyn Source>, options: &Options, flows: Option<FlowSink<'_>>) -> Result<Scan> {
+    let pool = threads(options)?;
+    let mut scan = Scan::default();
+    let mut out = Out::new(flows);
+    let mut first = Batch::default();
+    source.next_batch(&mut first)?;
+    let read = read((first, source), options, &pool, &|_| {}, out.keep, &mut |name, flows| out.write(name, flows));
+    scan.take(read, options)?;
+    scan.tally.name_policies(&options.policies);
+    Ok(scan)
+}
+
+fn threads(options: &Options) -> Result<ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs.unwrap_or(0))
+        .build()
+        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))
+}
+
+/// A closed flow with its verdicts.
+type Closed = (FlowSummary, Vec<Verdict>);
+
+/// Takes runs of closed flows of the capture that is named.
+type CloseSink<'a> = &'a mut dyn FnMut(&str, Vec<Closed>) -> Result<()>;
+
+/// Where flow records go, if anywhere.
+struct Out<'a> {
+    flows: Option<FlowSink<'a>>,
+    keep: bool,
+}
+
+impl<'a> Out<'a> {
+    fn new(flows: Option<FlowSink<'a>>) -> Self {
+        Self { keep: flows.is_some(), flows }
+    }
+
+    fn write(&mut self, name: &str, closed: Vec<Closed>) -> Result<()> {
+        let Some(sink) = self.flows.as_deref_mut() else { return Ok(()) };
+        closed.iter().try_for_each(|(flow, verdicts)| sink(name, flow, verdicts))
+    }
+}
+
+impl Scan {
+    fn take(&mut self, read: Result<Read>, options: &Options) -> Result<()> {
+        match read {
+            Ok(read) => {
+                self.warnings.extend(read.warnings);
+                self.failed.extend(read.failed);
+                self.tally.merge(read.tally);
+            }
+            // Where records go is no input: without it there is nothing to go on for.
+            Err(error @ Error::Io(_)) => return Err(error),
+            Err(error) => self.failed.push(error),
+        }
+        if options.strict && !self.failed.is_empty() {
+            return Err(self.failed.swap_remove(0));
+        }
+        Ok(())
+    }
+}
 
 /// Small inputs read before their flows are handed on.
 const GROUP: usize = 256;
 
-/// Cuts the inputs into groups: runs of small ones, large ones alone, or everything when it is one capture.
-fn groups(inputs: &[Input], continued: bool) -> Vec<&[Input]> {
-    if continued {
+/// Part of the memory that the stored bytes of inputs read side by side may amount to: a frame of 60 bytes that is a
+/// flow of its own takes up to 20 times as much while the flow is open.
+const GROUP_SHARE: u64 = 32;
+
+/// Cuts the inputs into groups: runs of small uncompressed ones, others alone, or everything when it is one capture.
+fn groups<'a>(inputs: &'a [Input], options: &Options) -> Vec<&'a [Input]> {
+    if options.continued {
         return vec![inputs];
     }
+    let bound = options.max_memory / GROUP_SHARE;
     let mut groups = Vec::new();
-    let mut start = 0;
+    let (mut start, mut bytes) = (0, 0);
     for (i, input) in inputs.iter().enumerate() {
-        let small = input.stored_len().is_some_and(|size| size <= SMALL);
-        if !small || i - start == GROUP {
-            if start < i {
-                groups.push(&inputs[start..i]);
-            }
-            start = i;
+        let size = input.plain_len().unwrap_or(u64::MAX);
+        if i > start && (size > bound.saturating_sub(bytes) || i - start == GROUP) {
+            groups.push(&inputs[start..i]);
+            (start, bytes) = (i, 0);
         }
-        if !small {
-            groups.push(&inputs[i..=i]);
-            start = i + 1;
-        }
+        bytes = bytes.saturating_add(size);
     }
     if start < inputs.len() {
         groups.push(&inputs[start..]);
@@ -139,41 +229,77 @@ fn groups(inputs: &[Input], continued: bool) -> Vec<&[Input]> {
 struct Read {
     name: String,
     tally: Tally,
-    flows: Vec<(FlowSummary, Vec<Verdict>)>,
     warnings: Vec<String>,
     failed: Vec<Error>,
 }
 
-/// Reads one capture, or several files that are one.
-fn read(inputs: &[Input], options: &Options, progress: &(dyn Fn(u64) + Sync), keep: bool) -> Result<Read> {
-    let mut sources = Vec::new();
-    let mut failed = Vec::new();
-    for input in inputs {
-        match capture::open(input, capture::Options::default()) {
-            Ok(source) => sources.push(source),
-            Err(error) if inputs.len() == 1 => return Err(error),
-            Err(error) => failed.push(error),
-        }
+/// Opens and reads one capture, or several files that are one, in the order of their first frames.
+fn read_files(
+    inputs: &[Input],
+    options: &Options,
+    pool: &ThreadPool,
+    progress: &(dyn Fn(u64) + Sync),
+    keep: bool,
+    closed: CloseSink<'_>,
+) -> Result<Read> {
+    let reading = capture::Options { decoder_bytes: options.max_memory / 4, ..capture::Options::default() };
+    if let [input] = inputs {
+        return read(start(input, reading)?, options, pool, progress, keep, closed);
     }
-    let mut run = Run::new(options, keep);
+    let mut run = Run::new(options, pool, keep);
     let mut order = Vec::new();
-    for mut source in sources {
-        let mut first = Batch::default();
-        match source.next_batch(&mut first) {
-            Ok(_) => order.push((first.frames.first().map(|frame| frame.time_ns), first, source)),
-            Err(error) if inputs.len() == 1 => return Err(error),
-            Err(error) => failed.push(error),
+    for input in inputs {
+        match first_time(input, reading) {
+            Ok((time, opened)) => order.push((time, input, opened)),
+            Err(error) => run.failed.push(error),
         }
     }
     order.sort_by_key(|(time, ..)| *time);
-    let name = order.first().map(|(_, _, source)| source.description().name).unwrap_or_default();
-    let mut warnings = Vec::new();
-    for (_, first, source) in order {
-        run.read(first, source, progress, &mut warnings, &mut failed);
+    for (_, input, opened) in order {
+        match opened.map_or_else(|| start(input, reading), Ok) {
+            Ok((first, source)) => run.read(first, source, progress, closed)?,
+            Err(error) => run.failed.push(error),
+        }
     }
-    let (tally, flows) = run.finish();
-    Ok(Read { name, tally, flows, warnings, failed })
+    run.finish(closed)
 }
+
+/// A source, and its first batch.
+type Started = (Batch, Box<dyn Source>);
+
+fn start(input: &Input, reading: capture::Options) -> Result<Started> {
+    let mut first = Batch::default();
+    let mut source = capture::open(input, reading)?;
+    source.next_batch(&mut first)?;
+    Ok((first, source))
+}
+
+/// Time of the first frame of a file. The file is opened again when its turn comes, since many files open at once would
+/// each hold buffers; what can be read only once stays open.
+fn first_time(input: &Input, reading: capture::Options) -> Result<(Option<i64>, Option<Started>)> {
+    let once = input.stored_len().is_none();
+    let batch_bytes = if once { reading.batch_bytes } else { 1 };
+    let (first, source) = start(input, capture::Options { batch_bytes, ..reading })?;
+    let time_ns = first.frames.first().map(|frame| frame.time_ns);
+    Ok((time_ns, once.then_some((first, source))))
+}
+
+/// Reads one capture.
+fn read(
+    (first, source): Started,
+    options: &Options,
+    pool: &ThreadPool,
+    progress: &(dyn Fn(u64) + Sync),
+    keep: bool,
+    closed: CloseSink<'_>,
+) -> Result<Read> {
+    let mut run = Run::new(options, pool, keep);
+    run.read(first, source, progress, closed)?;
+    run.finish(closed)
+}
+
+/// Part of the memory that announcements may take; the first that come stay.
+const ANNOUNCED_SHARE: u64 = 32;
 
 /// A shard with its sums.
 struct Worker {
@@ -182,42 +308,58 @@ struct Worker {
     plan: Option<Arc<Plan>>,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
-    flows: Vec<(FlowSummary, Vec<Verdict>)>,
+    flows: Vec<Closed>,
+    /// Memory of `flows`, roughly.
+    kept_bytes: usize,
+    /// What its flows announced, as far as it is kept.
+    announced: HashSet<Announcement>,
+    /// Most announcements to keep.
+    most_announced: usize,
 }
 
 /// One capture on its way through the stages.
 struct Run<'a> {
     options: &'a Options,
+    pool: &'a ThreadPool,
+    name: String,
     keep: bool,
     workers: Vec<Worker>,
     pieces: Vec<batch::Piece>,
     fragments: Pool,
-    announced: Vec<Announcement>,
     tally: Tally,
     frames: u64,
     now_ns: i64,
+    warnings: Vec<String>,
+    failed: Vec<Error>,
 }
 
 impl<'a> Run<'a> {
-    fn new(options: &'a Options, keep: bool) -> Self {
+    fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
         let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
         let worker = || Worker {
-            shard: Shard::new(Limits::default(), options.steps),
+            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
             tally: tally(),
             plan: options.plan.clone(),
             pending: Vec::new(),
             flows: Vec::new(),
+            kept_bytes: 0,
+            announced: HashSet::new(),
+            most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64)
+                as usize,
         };
         Self {
             options,
+            pool,
+            name: String::new(),
             keep,
             workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
             pieces: Vec::new(),
             fragments: Pool::new((options.max_memory / 16) as usize),
-            announced: Vec::new(),
             tally: tally(),
             frames: 0,
             now_ns: i64::MIN,
+            warnings: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -227,30 +369,43 @@ impl<'a> Run<'a> {
         first: Batch,
         mut source: Box<dyn Source>,
         progress: &(dyn Fn(u64) + Sync),
-        warnings: &mut Vec<String>,
-        failed: &mut Vec<Error>,
-    ) {
+        closed: CloseSink<'_>,
+    ) -> Result<()> {
+        if self.name.is_empty() {
+            self.name = source.description().name;
+        }
         let before = self.frames;
         let mut sums = batch::Sums::default();
         let mut current = first;
         let mut next = Batch::default();
         let mut position = 0;
+        let pool = self.pool;
         while !current.frames.is_empty() {
-            let (more, ()) = rayon::join(
-                || {
-                    let more = source.next_batch(&mut next);
-                    progress(source.position().saturating_sub(position));
-                    position = source.position();
-                    more
-                },
-                || self.work(&current, before, &mut sums),
-            );
+            if self.options.stop.load(Ordering::Relaxed) {
+                self.tally.add_loss(Loss::Interrupted, 1);
+                break;
+            }
+            let (more, ()) = pool.install(|| {
+                rayon::join(
+                    || {
+                        let more = source.next_batch(&mut next);
+                        progress(source.position().saturating_sub(position));
+                        position = source.position();
+                        more
+                    },
+                    || self.work(&current, before, &mut sums),
+                )
+            });
+            if current.epoch_ends && self.kept_memory() as u64 > self.options.max_memory / 8 {
+                let flows = self.take_flows();
+                closed(&self.name, flows)?;
+            }
             std::mem::swap(&mut current, &mut next);
             match more {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    failed.push(error);
+                    self.failed.push(error);
                     break;
                 }
             }
@@ -260,7 +415,7 @@ impl<'a> Run<'a> {
         for (loss, count) in &description.losses {
             self.tally.add_loss(*loss, *count);
         }
-        warnings.extend(description.warnings);
+        self.warnings.extend(description.warnings);
         self.tally.add_loss(Loss::FramesCutShort, sums.cut_short);
         self.tally.add_capture(CaptureEntry {
             name: description.name,
@@ -273,6 +428,23 @@ impl<'a> Run<'a> {
             last_ns: sums.last_ns,
             sha256: None,
         });
+        Ok(())
+    }
+
+    /// Memory of the closed flows that are kept for their records. Unit: bytes.
+    fn kept_memory(&self) -> usize {
+        self.workers.iter().map(|worker| worker.kept_bytes).sum()
+    }
+
+    /// The closed flows kept so far, in the order of their first frames.
+    fn take_flows(&mut self) -> Vec<Closed> {
+        let mut flows = Vec::new();
+        for worker in &mut self.workers {
+            flows.append(&mut worker.flows);
+            worker.kept_bytes = 0;
+        }
+        flows.sort_unstable_by_key(|(flow, _)| (flow.first_frame, flow.last_ns));
+        flows
     }
 
     /// Takes one batch through decoding and the shards.
@@ -309,12 +481,17 @@ impl<'a> Run<'a> {
             worker.shard.sweep(now_ns);
             worker.settle(policies, keep);
         });
+        for worker in &mut self.workers {
+            self.tally.take_watch(&mut worker.tally);
+        }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending as u64 > self.options.max_memory / 8 {
             self.resolve();
         }
         let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
-        let bound = (self.options.max_memory - self.options.max_memory / 4) as usize;
+        // Half for open flows; the rest is for what waits: flows that may be announced, records, fragments, and the room
+        // that the index and new flows take until the next epoch.
+        let bound = (self.options.max_memory / 2) as usize;
         if held <= bound {
             return;
         }
@@ -328,10 +505,9 @@ impl<'a> Run<'a> {
 
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
-        for worker in &mut self.workers {
-            self.announced.append(&mut worker.shard.announced);
-        }
-        let known = associate::Known::new(&mut self.announced);
+        let mut announced: Vec<Announcement> =
+            self.workers.iter().flat_map(|worker| worker.announced.iter().copied()).collect();
+        let known = associate::Known::new(&mut announced);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().for_each(|worker| {
             for mut flow in std::mem::take(&mut worker.pending) {
@@ -342,7 +518,20 @@ impl<'a> Run<'a> {
     }
 
     /// Closes what is open and adds everything up.
-    fn finish(mut self) -> (Tally, Vec<(FlowSummary, Vec<Verdict>)>) {
+    fn finish(mut self, closed: CloseSink<'_>) -> Result<Read> {
+        self.pool.install(|| self.close());
+        let flows = self.take_flows();
+        closed(&self.name, flows)?;
+        let Self { name, mut tally, workers, warnings, failed, .. } = self;
+        for mut worker in workers {
+            worker.tally.timeline.coarsen(worker.shard.interval_level());
+            tally.merge(worker.tally);
+        }
+        tally.end_capture();
+        Ok(Read { name, tally, warnings, failed })
+    }
+
+    fn close(&mut self) {
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
@@ -351,21 +540,24 @@ impl<'a> Run<'a> {
             worker.settle(policies, keep);
         });
         self.resolve();
-        let mut flows = Vec::new();
-        for mut worker in self.workers {
-            worker.tally.timeline.coarsen(worker.shard.interval_level());
-            self.tally.merge(worker.tally);
-            flows.extend(worker.flows);
-        }
-        self.tally.breakdowns.end_capture();
-        flows.par_sort_unstable_by_key(|(flow, _)| (flow.first_frame, flow.last_ns));
-        (self.tally, flows)
     }
+}
+
+/// Memory of the parts of a flow, beside the flow itself. Unit: bytes.
+fn parts_memory(flow: &FlowSummary) -> usize {
+    flow.parts.capacity() * size_of::<FlowPart>()
 }
 
 impl Worker {
     /// Takes over the flows that the shard has closed.
     fn settle(&mut self, policies: &[Policy], keep: bool) {
+        for announcement in self.shard.announced.drain(..) {
+            if self.announced.len() < self.most_announced {
+                self.announced.insert(announcement);
+            } else if !self.announced.contains(&announcement) {
+                self.tally.add_loss(Loss::ForgottenAnnouncements, 1);
+            }
+        }
         for flow in std::mem::take(&mut self.shard.closed) {
             if associate::may_be_announced(&flow) {
                 self.pending.push(flow);
@@ -376,7 +568,7 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        self.pending.len() * (size_of::<FlowSummary>() + 64)
+        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
     }
 
     /// Grades a flow and adds it up.
@@ -404,6 +596,8 @@ impl Worker {
             self.tally.add_loss(loss, u64::from(flow.flags.contains(&word)));
         }
         if keep {
+            self.kept_bytes +=
+                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
             self.flows.push((flow, verdicts));
         }
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tlscov::capture::Input;
+use tlscov::capture::{Batch, Input, Options as ReadOptions, open};
 use tlscov::grade::Policy;
 use tlscov::model::{Class, Steps};
 use tlscov::pipeline::{Options, Scan, scan};
@@ -14,6 +14,7 @@ use tlscov::tally::Tally;
 
 fn options(jobs: usize) -> Options {
     Options {
+        trace: false,
         jobs: Some(jobs),
         max_memory: 64 << 20,
         strict: false,
@@ -21,6 +22,7 @@ fn options(jobs: usize) -> Options {
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
         steps: Steps::Automatic,
         plan: None,
+        stop: Arc::default(),
     }
 }
 
@@ -90,11 +92,52 @@ fn the_container_changes_nothing_but_its_description() {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&bytes).expect("in memory");
         let zstd = zstd::encode_all(bytes.as_slice(), 1).expect("in memory");
-        for (name, data) in [("gzip", gzip.finish().expect("in memory")), ("zstd", zstd)] {
+        for (name, data) in [("gzip", gzip.finish().expect("in memory")), ("zstd", zstd), ("pcapng", as_pcapng(&path))]
+        {
             std::fs::write(&packed, data).expect("writable");
             assert_eq!(content(read(&packed, 2).tally), plain, "{} as {name}", path.display());
         }
     }
+}
+
+/// The frames of a capture as one pcapng section with an interface for each link type, nanosecond stamps.
+fn as_pcapng(path: &Path) -> Vec<u8> {
+    let mut source = open(&Input::File(path.to_path_buf()), ReadOptions::default()).expect("a capture");
+    let mut out = Vec::new();
+    let mut block = |kind: u32, body: &[u8]| {
+        let len = 12 + body.len() as u32;
+        for part in [&kind.to_le_bytes()[..], &len.to_le_bytes(), body, &len.to_le_bytes()] {
+            out.extend_from_slice(part);
+        }
+    };
+    let mut section = Vec::from(0x1a2b_3c4d_u32.to_le_bytes());
+    section.extend_from_slice(&[1, 0, 0, 0]);
+    section.extend_from_slice(&u64::MAX.to_le_bytes());
+    block(0x0a0d_0d0a, &section);
+    let mut interfaces: Vec<u16> = Vec::new();
+    let mut batch = Batch::default();
+    while source.next_batch(&mut batch).expect("readable") {
+        for frame in &batch.frames {
+            let interface = interfaces.iter().position(|link| *link == frame.link_type).unwrap_or_else(|| {
+                interfaces.push(frame.link_type);
+                let [low, high] = frame.link_type.to_le_bytes();
+                // Option 9, if_tsresol: 10^-9.
+                block(1, &[low, high, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+                interfaces.len() - 1
+            });
+            let time = frame.time_ns as u64;
+            let start = frame.start as usize;
+            let data = &batch.data[start..start + frame.captured_len as usize];
+            let mut body = Vec::from((interface as u32).to_le_bytes());
+            for word in [(time >> 32) as u32, time as u32, frame.captured_len, frame.wire_len] {
+                body.extend_from_slice(&word.to_le_bytes());
+            }
+            body.extend_from_slice(data);
+            body.resize(body.len().next_multiple_of(4), 0);
+            block(6, &body);
+        }
+    }
+    out
 }
 
 /// A small generator, so that mutations are the same in every run.
@@ -145,4 +188,44 @@ fn damaged_captures_end_in_a_report_or_a_clear_error() {
             assert_eq!(scan.tally.captures.len() + scan.failed.len(), 1, "{} round {round}", path.display());
         }
     }
+}
+
+/// Frames thinned out never make a flow encrypted that was in clear or unknown when all of it was there (law 7).
+#[test]
+fn fewer_packets_never_make_more_encrypted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let thinned = folder.path().join("thinned.pcap");
+    let mut noise = Noise(11);
+    for path in captures().into_iter().filter(|path| path.extension().is_some_and(|end| end == "pcap")) {
+        let bytes = std::fs::read(&path).expect("readable");
+        let whole = classes(&path);
+        for _ in 0..6 {
+            let mut copy = bytes[..24].to_vec();
+            let mut at = 24;
+            while let Some(header) = bytes.get(at..at + 16) {
+                let len = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+                if noise.below(4) > 0 {
+                    copy.extend_from_slice(&bytes[at..at + 16 + len]);
+                }
+                at += 16 + len;
+            }
+            std::fs::write(&thinned, copy).expect("writable");
+            for (key, class) in classes(&thinned) {
+                let before = whole.iter().filter(|(other, _)| *other == key);
+                if class == Class::Encrypted {
+                    assert!(before.clone().any(|(_, class)| *class == Class::Encrypted), "{}: {key:?}", path.display());
+                }
+            }
+        }
+    }
+}
+
+fn classes(path: &Path) -> Vec<(tlscov::model::FlowKey, Class)> {
+    let mut list = Vec::new();
+    let mut sink = |_: &str, flow: &tlscov::model::FlowSummary, _: &[tlscov::grade::Verdict]| {
+        list.push((flow.key, flow.class));
+        Ok(())
+    };
+    scan(&[Input::File(path.to_path_buf())], &options(2), &|_| {}, Some(&mut sink)).expect("threads start");
+    list
 }

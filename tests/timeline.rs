@@ -119,3 +119,14 @@ fn intervals_are_those_asked_for() {
             .code(2);
     }
 }
+
+#[test]
+fn the_page_shows_the_timeline() {
+    let office = captures().into_iter().filter(|path| path.ends_with("office.pcapng")).collect::<Vec<_>>();
+    for (options, column) in
+        [(["--interval", "1s"], "one column for 1 second"), (["--interval", "1m"], "one column for 1 minute")]
+    {
+        let page = run(&[&["scan", "-q", "--format", "html"][..], &options].concat(), &office);
+        assert!(page.contains("Encrypted, unknown and plaintext over time") && page.contains(column), "{options:?}");
+    }
+}

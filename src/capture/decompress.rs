@@ -47,21 +47,21 @@ impl Compression {
         }
     }
 
-    /// A reader of the decompressed bytes.
-    pub(super) fn decoder(self, stored: Reader) -> io::Result<Reader> {
+    /// A reader of the decompressed bytes, which takes no more than about `most_bytes` of memory.
+    pub(super) fn decoder(self, stored: Reader, most_bytes: u64) -> io::Result<Reader> {
         let stored = BufReader::with_capacity(READ_BYTES, stored);
         Ok(match self {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(stored)?;
-                // Long-distance matching (`zstd --long=31`) is refused otherwise.
-                decoder.window_log_max(31)?;
+                // Long-distance matching (`zstd --long=31`) asks for up to 2 GiB.
+                decoder.window_log_max(most_bytes.max(1 << 20).ilog2().min(31))?;
                 Box::new(decoder)
             }
             Self::Lz4 => Box::new(Lz4::new(stored)),
             Self::Xz => {
                 let flags = liblzma::stream::CONCATENATED;
-                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, flags)?;
+                let stream = liblzma::stream::Stream::new_stream_decoder(most_bytes, flags)?;
                 Box::new(liblzma::bufread::XzDecoder::new_stream(stored, stream))
             }
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(stored)),
@@ -71,8 +71,6 @@ impl Compression {
 
 /// Size of one read of compressed bytes.
 const READ_BYTES: usize = 128 << 10;
-/// Most memory an xz stream may ask for: `xz -9` takes 65 MiB to read back, this leaves room for larger dictionaries.
-const XZ_MEMORY: u64 = 512 << 20;
 
 /// lz4 frames one after the other.
 ///
@@ -153,11 +151,12 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Starts a thread that decompresses `stored`. It ends with the input, or when this reader is dropped.
-    pub(super) fn start(compression: Compression, stored: Reader) -> io::Result<Self> {
+    pub(super) fn start(compression: Compression, stored: Reader, most_bytes: u64) -> io::Result<Self> {
         let (send, messages) = sync_channel(BUFFERS);
         let (used, unused) = channel();
         thread::Builder::new().name(format!("{} reader", compression.name())).spawn(move || {
-            match decompress(compression, stored, &send, &unused) {
+            let decoder = compression.decoder(stored, most_bytes);
+            match decoder.and_then(|decoder| decompress(decoder, &send, &unused)) {
                 // The receiver is gone when the capture was dropped; then nobody wants to know.
                 Ok(()) => drop(send.send(Message::End)),
                 Err(error) => drop(send.send(Message::Failed(error))),
@@ -168,13 +167,7 @@ impl Ahead {
 }
 
 /// Sends the decompressed bytes in buffers, until the input ends or the other side hangs up.
-fn decompress(
-    compression: Compression,
-    stored: Reader,
-    send: &SyncSender<Message>,
-    unused: &Receiver<Vec<u8>>,
-) -> io::Result<()> {
-    let mut decoder = compression.decoder(stored)?;
+fn decompress(mut decoder: Reader, send: &SyncSender<Message>, unused: &Receiver<Vec<u8>>) -> io::Result<()> {
     let mut size = FIRST_BUFFER_BYTES;
     loop {
         let mut buffer = unused.try_recv().unwrap_or_default();

@@ -1,9 +1,10 @@
 //! From what the user names to the captures to read: files, folders, globs, standard input.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::decompress::Compression;
 use super::reader::{self, Capture};
 use super::{Options, Source};
 use crate::error::{Error, Result};
@@ -36,6 +37,21 @@ impl Input {
             Self::Stdin => None,
             Self::File(path) => fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|meta| meta.len()),
         }
+    }
+}
+
+impl Input {
+    /// Size of a capture that is stored as it is; `None` when it is compressed, or no plain file: then its size says
+    /// nothing of what is in it.
+    ///
+    /// Unit: bytes.
+    #[must_use]
+    pub fn plain_len(&self) -> Option<u64> {
+        let Self::File(path) = self else { return None };
+        let len = self.stored_len()?;
+        let mut head = Vec::new();
+        File::open(path).ok()?.take(16).read_to_end(&mut head).ok()?;
+        Compression::recognise(&head).is_none().then_some(len)
     }
 }
 

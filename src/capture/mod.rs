@@ -34,11 +34,13 @@ const MAX_FRAME: u32 = 16 << 20;
 pub struct Options {
     /// Bytes after which a batch is handed out. Unit: bytes.
     pub batch_bytes: usize,
+    /// Most memory that a decompressor may ask for: a file that needs more ends there. Unit: bytes.
+    pub decoder_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch_bytes: 4 << 20 }
+        Self { batch_bytes: 4 << 20, decoder_bytes: 256 << 20 }
     }
 }
 

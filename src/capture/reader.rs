@@ -91,9 +91,9 @@ impl Capture {
         if let Some(compression) = compression {
             let whole: Reader = Box::new(io::Cursor::new(carry).chain(Pending { failure: failure.take(), reader }));
             reader = if size.is_some_and(|size| size < INLINE_BYTES) {
-                compression.decoder(whole).map_err(unreadable)?
+                compression.decoder(whole, options.decoder_bytes).map_err(unreadable)?
             } else {
-                Box::new(Ahead::start(compression, whole).map_err(unreadable)?)
+                Box::new(Ahead::start(compression, whole, options.decoder_bytes).map_err(unreadable)?)
             };
             (carry, failure) = read_head(&mut reader, HEAD_BYTES);
         }
@@ -112,7 +112,7 @@ impl Capture {
             reader: Box::new(Pending { failure, reader }),
             container,
             compression,
-            options: Options { batch_bytes: options.batch_bytes.clamp(1, MAX_BATCH_BYTES) },
+            options: Options { batch_bytes: options.batch_bytes.clamp(1, MAX_BATCH_BYTES), ..options },
             ledger: Ledger::new(),
             expected: size.filter(|_| compression.is_none()).map(|size| size.saturating_sub(carry.len() as u64)),
             carry,
@@ -333,7 +333,7 @@ pub(super) fn is_capture(mut reader: Reader) -> bool {
     let (head, _) = read_head(&mut reader, 32);
     let Some(compression) = Compression::recognise(&head) else { return recognise(&head).is_ok() };
     let whole: Reader = Box::new(io::Cursor::new(head).chain(reader));
-    let Ok(mut decoder) = compression.decoder(whole) else { return false };
+    let Ok(mut decoder) = compression.decoder(whole, Options::default().decoder_bytes) else { return false };
     recognise(&read_head(&mut decoder, 32).0).is_ok()
 }
 

@@ -38,7 +38,7 @@ impl Reading {
 }
 
 fn read_with(reader: Box<dyn Read + Send>, batch_bytes: usize) -> Result<Reading> {
-    let mut source = from_reader("t", reader, Options { batch_bytes })?;
+    let mut source = from_reader("t", reader, Options { batch_bytes, ..Options::default() })?;
     let mut batch = Batch::default();
     let (mut packets, mut epochs) = (Vec::new(), Vec::new());
     while source.next_batch(&mut batch)? {
@@ -495,7 +495,8 @@ fn one_large_frame_does_not_keep_its_room() {
         file.extend(order.words(&[0, 0, packet.bytes.len() as u32, packet.wire_len]));
         file.extend(&packet.bytes);
     }
-    let mut source = from_reader("t", Box::new(Cursor::new(file)), Options { batch_bytes: 1 << 20 }).unwrap();
+    let mut source =
+        from_reader("t", Box::new(Cursor::new(file)), Options { batch_bytes: 1 << 20, ..Options::default() }).unwrap();
     let mut batch = Batch::default();
     assert!(source.next_batch(&mut batch).unwrap());
     assert_eq!(batch.frames[0].captured_len, 9 << 20);

@@ -90,7 +90,7 @@ impl Sink {
         Ok(match format {
             FlowFormat::Jsonl => Self::Jsonl(target),
             FlowFormat::Csv => {
-                let names = policies.iter().map(|policy| policy.name().to_owned()).collect();
+                let names = policies.iter().map(|policy| policy.label()).collect();
                 Self::Csv(Box::new(FlowCsv::new(target, names)?))
             }
         })

@@ -161,21 +161,20 @@ impl GradedSuite {
             "  key exchange {}, authentication {}, {} {} {} bits, MAC {}, {secrecy}, IANA recommended {}",
             self.kex, self.auth, self.cipher, self.mode, self.bits, self.mac, self.recommended
         )?;
-        for verdict in &self.verdicts {
-            writeln!(out, "  {:<21} {:<10} {}", verdict.policy, verdict.level, verdict.version)?;
-            for rule in &verdict.rules {
-                rule.write(out, "      ")?;
-            }
-        }
-        Ok(())
+        self.verdicts.iter().try_for_each(|verdict| verdict.write(out))
     }
 }
 
 impl PolicyVerdict {
-    fn new(policy: &Policy, verdict: &Verdict) -> Self {
+    pub(super) fn write(&self, out: &mut dyn Write) -> Result<()> {
+        writeln!(out, "  {:<21} {:<10} {}", self.policy, self.level, self.version)?;
+        self.rules.iter().try_for_each(|rule| rule.write(out, "      "))
+    }
+
+    pub(super) fn new(policy: &Policy, verdict: &Verdict) -> Self {
         let rules = verdict.rules.iter().filter_map(|place| policy.rules().get(usize::from(*place)));
         Self {
-            policy: policy.name().to_owned(),
+            policy: policy.label(),
             version: policy.version().to_owned(),
             date: policy.date().map(|date| date.to_string()),
             level: verdict.level.name(),

@@ -1,12 +1,15 @@
 //! The command line: arguments in, exit status out.
 //!
-//! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input. A
-//! closed pipe is no error.
+//! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input, 130:
+//! interrupted, and the report holds what was read up to then. A closed pipe is no error.
 
 mod check;
 mod compare;
+mod explain;
 mod flows;
 mod grade;
+mod interrupt;
+mod manual;
 mod memory;
 mod output;
 mod policies;
@@ -36,6 +39,8 @@ struct Arguments {
 enum Command {
     Scan(scan::Scan),
     Flows(flows::Flows),
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Args),
     Merge(reports::Merge),
     Render(reports::Render),
     Check(Box<check::Check>),
@@ -46,6 +51,8 @@ enum Command {
     #[command(after_help = POLICIES_EXAMPLES)]
     Policies(policies::Args),
     Schema(schema::Schema),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -57,7 +64,13 @@ Examples:
   tlscov merge monday.json tuesday.json -o both.json
   tlscov check report.json --min-encrypted 72%
 
-Exit status: 0 done, 1 a check failed, 2 an error of use or input.";
+Exit status: 0 done, 1 a check failed, 2 an error of use or input, 130 interrupted (the report says partial).";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  tlscov explain capture.pcap --flow 3
+  tlscov explain capture.pcap --policy bcp195 --policy bcp195@2018-08-01
+  tlscov explain capture.pcap --format json | jq '.[] | select(.flow.class == \"unknown\") | .recognised'";
 
 const GRADE_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +91,8 @@ enum Outcome {
     SomeFailed,
     /// A rule of `check` does not hold; it has been named on stdout.
     CheckFailed,
+    /// The user stopped reading; the output holds what was read up to then.
+    Interrupted,
 }
 
 /// Runs the program with the arguments of the process.
@@ -115,6 +130,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Trend(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Explain(arguments) => return to_stdout(|out| explain::run(&arguments, out)),
         Command::Grade(arguments) => return to_stdout(|out| grade::run(&arguments, out)),
         Command::Policies(arguments) => return to_stdout(|out| policies::run(&arguments, out)),
     }?;
@@ -122,6 +140,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Outcome::Done => ExitCode::SUCCESS,
         Outcome::CheckFailed => ExitCode::FAILURE,
         Outcome::SomeFailed => ExitCode::from(2),
+        Outcome::Interrupted => ExitCode::from(interrupt::STATUS),
     })
 }
 

@@ -1,16 +1,18 @@
 //! Where output goes: standard output, or a file that appears whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
 use anstream::adapter::strip_bytes;
-use clap::Args;
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Command};
 
 use crate::error::{Error, Result};
 use crate::report::publish::{fold, publish};
-use crate::report::{Format, Report, format_named};
+use crate::report::{FORMATS, Format, Report, format_named};
 
 /// Where a report goes and in which format: the options of every command that writes one.
 #[derive(Args)]
@@ -18,8 +20,8 @@ pub(super) struct ReportOptions {
     /// Write the report to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// json, text, markdown or csv [default: text on a terminal, json elsewhere]
-    #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
+    /// How to write it [default: text on a terminal, json elsewhere]
+    #[arg(short, long, value_name = "FORMAT", value_parser = FormatParser)]
     format: Option<&'static Format>,
     /// Fold rows of breakdowns that fewer clients than this are behind into `other` [default: 10 with --publish, else none]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(2..=64))]
@@ -80,9 +82,28 @@ impl ReportOutput {
     }
 }
 
-/// The format named on the command line.
-fn parse_format(name: &str) -> std::result::Result<&'static Format, String> {
-    format_named(name).ok_or_else(|| format!("expected one of {}", crate::report::names().join(", ")))
+/// Reads the name of a format; help, manual and completions list them all.
+#[derive(Clone)]
+struct FormatParser;
+
+impl TypedValueParser for FormatParser {
+    type Value = &'static Format;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> std::result::Result<&'static Format, clap::Error> {
+        let parse = |name: &str| {
+            format_named(name).ok_or_else(|| format!("expected one of {}", crate::report::names().join(", ")))
+        };
+        TypedValueParser::parse_ref(&parse, command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.about))))
+    }
 }
 
 /// A file that takes its name when it is finished; before that, dropping it leaves nothing behind.

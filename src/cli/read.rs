@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
@@ -22,8 +23,8 @@ pub(super) struct Read {
     /// Captures: files, folders, globs, `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// Grade under this policy: a built-in name or a policy file; may be repeated
-    #[arg(long, value_name = "NAME|FILE", default_value = "bcp195")]
+    /// Grade under this policy: a built-in name or a policy file, with @DATE by the rules of that day; may be repeated
+    #[arg(long, value_name = "NAME|FILE[@DATE]", default_value = "bcp195")]
     policy: Vec<String>,
     /// Grade by the rules in force on this day (YYYY-MM-DD) [default: the latest]
     #[arg(long, value_name = "DATE")]
@@ -86,9 +87,12 @@ impl Read {
         names.dedup();
         let date = self.as_of.as_deref().map(read_date).transpose()?;
         let mut policies: Vec<Policy> = names.iter().map(|name| load(name, date)).collect::<Result<_>>()?;
-        policies.sort_by(|a, b| a.name().cmp(b.name()));
-        match policies.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
-            Some(pair) => Err(Error::usage("--policy", format!("two policies are called {:?}", pair[0].name()))),
+        policies.sort_by_key(|policy| (policy.name().to_owned(), policy.date()));
+        let same = |pair: &&[Policy]| (pair[0].name(), pair[0].date()) == (pair[1].name(), pair[1].date());
+        match policies.windows(2).find(same) {
+            Some(pair) => {
+                Err(Error::usage("--policy", format!("{} is asked for twice, for the same day", pair[0].label())))
+            }
             None => Ok(policies),
         }
     }
@@ -123,6 +127,7 @@ impl Read {
         let plan = self.plan()?;
         let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
         let options = pipeline::Options {
+            trace: false,
             jobs: self.jobs.map(usize::from),
             max_memory: self.max_memory,
             strict: self.strict,
@@ -130,6 +135,7 @@ impl Read {
             policies: Arc::clone(&policies),
             steps: self.interval.map_or(Steps::Automatic, Steps::Every),
             plan,
+            stop: super::interrupt::stop(),
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);
@@ -140,7 +146,17 @@ impl Read {
             warnings.iter().for_each(|warning| warn(warning));
         }
         errors.iter().for_each(complain);
-        let outcome = if failed_early || !errors.is_empty() { Outcome::SomeFailed } else { Outcome::Done };
+        let interrupted = options.stop.load(Ordering::Relaxed);
+        if interrupted {
+            warn("interrupted: what follows holds only what was read up to then");
+        }
+        let outcome = if interrupted {
+            Outcome::Interrupted
+        } else if failed_early || !errors.is_empty() {
+            Outcome::SomeFailed
+        } else {
+            Outcome::Done
+        };
         let nothing = tally.captures.is_empty() || (self.strict && !errors.is_empty());
         Ok(((!nothing).then_some(tally), outcome))
     }

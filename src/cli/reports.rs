@@ -42,8 +42,11 @@ const RENDER_EXAMPLES: &str = "\
 Examples:
   tlscov render report.json
   tlscov render report.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  tlscov render report.json --format html -o report.html
   tlscov render report.json --format csv -o report.csv
-  tlscov render report.json --publish --min-cell 20 -o public.json";
+  tlscov render report.json --publish --min-cell 20 -o public.json
+  tlscov render report.json --format prometheus -o /var/lib/node_exporter/tlscov.prom
+  tlscov render report.json --format cbom -o cbom.json";
 
 impl Merge {
     pub fn run(&self) -> Result<Outcome> {

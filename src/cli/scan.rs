@@ -28,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   tlscov scan capture.pcapng
   tlscov scan captures/ '/data/2018-*.pcap.gz' -o report.json
+  tlscov scan capture.pcapng --format html -o report.html
   tcpdump -w - -c 10000 | tlscov scan -
   tlscov scan day/*.pcap --continue --flows flows.csv --policy bcp195 --policy ours.toml
   tlscov scan day.pcap --interval 1h --format json | jq '.timeline.intervals[].encrypted_share.value'

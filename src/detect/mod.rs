@@ -12,7 +12,10 @@ pub mod stream;
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
+///
+/// DNS over UDP stands before all: it is half of the flows of most networks, and its check walks the whole message.
 pub static DISSECTORS: &[&[&dyn Dissector]] = &[
+    &[&datagram::Dns],
     crate::tls::DISSECTORS,
     crate::quic::DISSECTORS,
     sealed::DISSECTORS,
@@ -111,6 +114,11 @@ pub trait Dissector: Sync {
     /// Looks at the heads, presuming that the client is the side that is called so. When the answer is `No` and no SYN
     /// told who the client is, the caller asks again with the sides exchanged.
     fn probe(&self, heads: Heads<'_>) -> Outcome;
+
+    /// Where it is written, for people who want to read it.
+    fn source(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
 
     /// What reads on once the protocol is found; `None` when nothing more is wanted.
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {

@@ -11,6 +11,8 @@ mod record;
 mod shard;
 mod table;
 
+#[doc(hidden)]
+pub use order::reassemble;
 pub use record::Limits;
 pub use shard::{Announcement, Arrival, Shard};
 

@@ -99,6 +99,22 @@ pub(super) fn advance(next: u32, seq: u32, len: u32, holes: Option<&mut Holes>) 
     }
 }
 
+/// The bytes of segments `(sequence number, bytes)` of a stream that begins at `first`, as far as they go without a hole.
+/// For fuzzing, which holds it against a model.
+#[doc(hidden)]
+#[must_use]
+pub fn reassemble(first: u32, segments: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut pending = Pending { next: first, started: true, ..Pending::default() };
+    let mut read = Vec::new();
+    for (seq, bytes) in segments {
+        pending.hold(*seq, bytes);
+        while let Some(bytes) = pending.release() {
+            read.extend_from_slice(&bytes);
+        }
+    }
+    read
+}
+
 /// Segments that arrived before their turn, for a flow whose bytes are still read.
 #[derive(Debug, Default)]
 pub(super) struct Pending {

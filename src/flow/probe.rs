@@ -44,7 +44,7 @@ pub(super) enum Answer {
 }
 
 /// How often heads that nobody knows are dropped to begin again with what comes next.
-const MAX_RESTARTS: u8 = 12;
+const MAX_RESTARTS: u8 = 4;
 
 /// Datagrams kept are cut here; nothing that takes more than the first datagram to be recognised needs more.
 const MAX_DATAGRAM: usize = 2048;
@@ -129,6 +129,7 @@ impl Probe {
     pub(super) fn ask(&mut self, transport: Transport, known: Option<Side>, likely: Side, last: bool) -> Answer {
         self.asked = self.asked.saturating_add(1);
         self.ask_at = self.held() + self.held() / 4;
+        let thorough = last || self.asked % 4 == 3;
         let order = [known.unwrap_or(likely), likely.other()];
         let sides = if known.is_some() { &order[..1] } else { &order[..] };
         // Of datagrams, a dissector may forgive one that is not its own once it has seen the others.
@@ -141,7 +142,13 @@ impl Probe {
                 datagrams: &[],
                 from_start: self.from_start,
             };
-            ask(transport, sides, last, [heads(Side::Low), heads(Side::High)], &mut out)
+            let heads = [heads(Side::Low), heads(Side::High)];
+            match (ask(transport, sides, last, thorough, heads, &mut out), known) {
+                // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
+                // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
+                (Answer::Nobody, Some(client)) => ask(transport, &[client.other()], last, true, heads, &mut out),
+                (answer, _) => answer,
+            }
         } else {
             let mut lists = [[NO_DATAGRAM; MAX_DATAGRAMS]; 2];
             let mut count = 0;
@@ -153,7 +160,7 @@ impl Probe {
                 count = place + 1;
             }
             let heads = |client: usize| packets(&lists[client][..count]);
-            ask(transport, sides, last, [heads(0), heads(1)], &mut out)
+            ask(transport, sides, last, thorough, [heads(0), heads(1)], &mut out)
         };
         self.out = out;
         answer
@@ -171,7 +178,7 @@ pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_
     let mut out = Out::default();
     let list = |client: Side| [Datagram { from_client: from == client, bytes, wire_len: wire_len as usize }];
     let (low, high) = (list(Side::Low), list(Side::High));
-    let answer = ask(transport, &[from, from.other()], false, [packets(&low), packets(&high)], &mut out);
+    let answer = ask(transport, &[from, from.other()], false, false, [packets(&low), packets(&high)], &mut out);
     (answer, out)
 }
 
@@ -207,7 +214,16 @@ impl Roster {
 
 /// Puts the question to each dissector of the transport that has not said no, with each side of `sides` as the client.
 /// The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
-fn ask(transport: Transport, sides: &[Side], last: bool, heads: [Heads<'_>; 2], out: &mut Out) -> Answer {
+///
+/// Those after one that is nearly sure are asked only when this is to be `thorough`: nearly always it will be right.
+fn ask(
+    transport: Transport,
+    sides: &[Side],
+    last: bool,
+    thorough: bool,
+    heads: [Heads<'_>; 2],
+    out: &mut Out,
+) -> Answer {
     let mut wait = false;
     let mut nearly: Option<Answer> = None;
     for (place, &dissector) in Roster::of(transport).0.iter().enumerate() {
@@ -231,6 +247,9 @@ fn ask(transport: Transport, sides: &[Side], last: bool, heads: [Heads<'_>; 2], 
                 Outcome::Likely(found) => {
                     wait = true;
                     nearly.get_or_insert(Answer::Found(dissector, found, client));
+                    if !thorough {
+                        return Answer::NeedMore;
+                    }
                 }
                 Outcome::Found(found) => return Answer::Found(dissector, found, client),
             }

@@ -15,12 +15,14 @@ pub struct Limits {
     pub tcp_closed_ns: i64,
     /// Everything else.
     pub other_ns: i64,
+    /// Keep how each flow was recognised ([`crate::model::Trace`]).
+    pub trace: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         const SECOND: i64 = 1_000_000_000;
-        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND }
+        Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND, trace: false }
     }
 }
 
@@ -76,6 +78,10 @@ pub(super) mod mark {
     pub const GAP: u16 = 1 << 12;
     /// Closed early to stay below the memory bound.
     pub const EVICTED: u16 = 1 << 13;
+    /// Who opened the connection speaks as the server (RFC 4217 section 7: data connections of active FTP).
+    pub const EXCHANGED: u16 = 1 << 14;
+    /// How it was recognised is kept.
+    pub const TRACED: u16 = 1 << 15;
 }
 
 /// What only some flows need, and most only for a while.
@@ -114,26 +120,11 @@ impl Cold {
             Stage::Probing(probe) => probe.memory(),
             Stage::Reading(session, _) => session.memory(),
         };
-        let facts = self.facts.as_deref().map_or(0, facts_memory);
+        let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
         size_of::<Self>() + stage + facts + order + holes
     }
-}
-
-/// Heap bytes of facts, roughly: the lists of a ClientHello are most of it.
-fn facts_memory(facts: &Facts) -> usize {
-    let tls = facts.tls.as_ref().map_or(0, |tls| {
-        2 * (tls.offered_ciphers.capacity()
-            + tls.offered_groups.capacity()
-            + tls.offered_signatures.capacity()
-            + tls.offered_versions.capacity()
-            + tls.key_shares.capacity())
-            + tls.server_name.as_ref().map_or(0, String::capacity)
-            + tls.offered_protocols.len() * 32
-            + 128
-    });
-    size_of::<Facts>() + tls + facts.announced.capacity() * 48
 }
 
 impl Flow {
@@ -191,6 +182,11 @@ impl Flow {
         let [low, high] = [Side::Low, Side::High].map(|side| self.key.endpoint(side).port);
         let high_is_client = if low == high { self.has(mark::FIRST_HIGH) } else { high > low };
         if high_is_client { Side::High } else { Side::Low }
+    }
+
+    /// The side that plays the client in the protocol that was found.
+    pub(super) fn speaks_as_client(&self) -> Side {
+        if self.has(mark::EXCHANGED) { self.client().other() } else { self.client() }
     }
 
     pub(super) fn set_client(&mut self, side: Side) {

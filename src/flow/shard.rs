@@ -6,7 +6,7 @@ use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
-use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Transport};
+use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Trace, Transport};
 use crate::net::Packet;
 
 /// A packet on its way to its flow.
@@ -29,7 +29,7 @@ pub struct Arrival<'a> {
 }
 
 /// What a flow announced about another one: who will be met there, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Announcement {
     /// Where the announced flow has one of its ends.
     pub endpoint: Endpoint,
@@ -74,6 +74,15 @@ impl Shard {
         self.clock.level()
     }
 
+    /// A flow that begins with this packet.
+    fn fresh(&self, arrival: &Arrival<'_>) -> Flow {
+        let mut flow = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+        if self.limits.trace {
+            flow.set(mark::TRACED);
+        }
+        flow
+    }
+
     /// Flows open now.
     #[must_use]
     pub fn open_flows(&self) -> usize {
@@ -98,7 +107,7 @@ impl Shard {
         let record = match found {
             Some(record) if !self.starts_anew(record, &arrival) => record,
             Some(record) => {
-                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let fresh = self.fresh(&arrival);
                 let old = std::mem::replace(self.table.record_mut(record), fresh);
                 self.cold_bytes -= cold_memory(&old);
                 self.close(old);
@@ -106,7 +115,7 @@ impl Shard {
                 record
             }
             None => {
-                let fresh = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+                let fresh = self.fresh(&arrival);
                 let record = self.table.insert(arrival.hash, fresh);
                 self.begin(record, &arrival);
                 record
@@ -373,7 +382,7 @@ fn note_conflict(cold: &mut Cold, from: Side, back: usize, bytes: &[u8]) {
 /// Bytes of one side were never captured: what is known so far must do, or detection begins again behind the hole.
 fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
     flow.set(mark::GAP);
-    let is_client = from == flow.client();
+    let is_client = from == flow.speaks_as_client();
     match &mut flow.cold().stage {
         Stage::Settled => {}
         Stage::Probing(_) => {
@@ -427,6 +436,9 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
         Some(Stage::Settled) | None => {
             let (answer, out) = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
             if let Answer::Found(dissector, found, client) = answer {
+                if flow.has(mark::TRACED) {
+                    keep_trace(flow, Some((dissector, found)), client, [(packet.from, arrival.payload)].into_iter());
+                }
                 adopt(flow, found, client);
                 if let Some(session) = dissector.session(found) {
                     flow.set_client(client);
@@ -457,12 +469,51 @@ fn decide(flow: &mut Flow, last: bool, announced: &mut Vec<Announcement>) {
     match probe.ask(transport, known, likely, last) {
         Answer::NeedMore => {}
         Answer::Nobody => nobody_knows(flow),
-        Answer::Found(dissector, found, client) => begin_session(flow, dissector, found, client, announced),
+        Answer::Found(dissector, found, client) => {
+            trace(flow, Some((dissector, found)), client);
+            begin_session(flow, dissector, found, client, announced);
+        }
     }
+}
+
+/// Keeps how the flow was recognised, where that was asked for.
+fn trace(flow: &mut Flow, by: Option<(&'static dyn Dissector, Found)>, client: Side) {
+    if !flow.has(mark::TRACED) {
+        return;
+    }
+    let transport = flow.key.transport();
+    let stage = std::mem::take(&mut flow.cold().stage);
+    if let Stage::Probing(probe) = &stage {
+        keep_trace(flow, by, client, probe.pieces(transport).map(|(piece, bytes)| (piece.from, bytes)));
+    }
+    flow.cold().stage = stage;
+}
+
+fn keep_trace<'a>(
+    flow: &mut Flow,
+    by: Option<(&'static dyn Dissector, Found)>,
+    client: Side,
+    pieces: impl Iterator<Item = (Side, &'a [u8])>,
+) {
+    /// Bytes of each side that are kept.
+    const KEPT: usize = 64;
+    let mut trace = Trace {
+        dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
+        said: by.map(|(_, found)| (found.class, found.evidence)),
+        packets: flow.total().packets,
+        ..Trace::default()
+    };
+    for (from, bytes) in pieces {
+        let opening = &mut trace.openings[usize::from(from != client)];
+        let room = KEPT.saturating_sub(opening.len());
+        opening.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+    flow.cold().facts.get_or_insert_default().trace = Some(Box::new(trace));
 }
 
 /// No dissector knows the bytes kept: look at what follows, and settle as unknown when that was done often enough.
 fn nobody_knows(flow: &mut Flow) {
+    trace(flow, None, flow.client());
     let cold = flow.cold();
     let Stage::Probing(probe) = &mut cold.stage else { return };
     if cold.content.is_none() {
@@ -501,6 +552,9 @@ fn begin_session(
     if !flow.has(mark::CLIENT_KNOWN) {
         flow.set_client(client);
     }
+    if client != flow.client() {
+        flow.set(mark::EXCHANGED);
+    }
     let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(session, found));
     let Stage::Probing(probe) = stage else { return };
     let time_ns = flow.last_ns;
@@ -520,7 +574,7 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
     // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
     // hand over without reading are bounded here.
     for _ in 0..8 {
-        let is_client = from == flow.client();
+        let is_client = from == flow.speaks_as_client();
         let cold = flow.cold();
         let Stage::Reading(session, found) = &mut cold.stage else { return };
         match session.feed(is_client, rest, moment) {
@@ -677,5 +731,73 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         gaps: unfilled,
         conflicts: cold.conflicts,
         parts: parts.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::{FlowKey, Tunnel};
+
+    /// Segments `(from the opener, flags, sequence number, payload)` of one connection, and the flow they make.
+    fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
+        let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
+        let (opener, other) = (end(1, 40_000), end(2, 4000));
+        let mut shard = Shard::new(Limits::default(), Steps::Automatic);
+        for (frame, (from_opener, tcp_flags, seq, payload)) in (0..).zip(segments) {
+            let (a, b) = if *from_opener { (opener, other) } else { (other, opener) };
+            let (key, from) = FlowKey::new(Transport::TCP, a, b);
+            let len = payload.len() as u32;
+            let packet = Packet {
+                key,
+                from,
+                tcp_flags: *tcp_flags,
+                tunnels: [Tunnel::default(); 6],
+                seq: *seq,
+                ack: 0,
+                payload_start: 0,
+                payload_captured: len,
+                payload_len: len,
+            };
+            let hash = key.shard_hash();
+            let wire_len = 54 + u64::from(len);
+            shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
+        }
+        shard.finish();
+        assert_eq!(shard.closed.len(), 1);
+        shard.closed.remove(0)
+    }
+
+    #[test]
+    fn the_first_to_arrive_is_not_always_the_first_that_was_sent() {
+        let ask: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (head, body) = (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n".as_slice(), b"\r\nabcd".as_slice());
+        let behind = 501 + head.len() as u32;
+        let found = flow(&[
+            (true, tcp::SYN, 100, b""),
+            (false, tcp::SYN | tcp::ACK, 500, b""),
+            (true, tcp::ACK, 101, ask),
+            (false, tcp::ACK, behind, body),
+            (false, tcp::ACK, 501, head),
+        ]);
+        assert_eq!((found.class, found.protocol.name(), found.gaps), (Class::Plaintext, "http", 0));
+        assert_eq!(found.from_server.payload_bytes, (head.len() + body.len()) as u64);
+    }
+
+    #[test]
+    fn who_opened_may_speak_as_the_server() {
+        let (call, answer) = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".as_slice(), b"HTTP/1.1 200 OK\r\n\r\n".as_slice());
+        for opener_asks in [true, false] {
+            let found = flow(&[
+                (true, tcp::SYN, 100, b""),
+                (false, tcp::SYN | tcp::ACK, 500, b""),
+                (opener_asks, tcp::ACK, if opener_asks { 101 } else { 501 }, call),
+                (!opener_asks, tcp::ACK, if opener_asks { 501 } else { 101 }, answer),
+            ]);
+            assert_eq!((found.class, found.protocol.name()), (Class::Plaintext, "http"), "{opener_asks}");
+            assert_eq!(found.key.endpoint(found.client).port, 40_000, "the client stays who sent the SYN");
+        }
     }
 }

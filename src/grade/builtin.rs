@@ -24,6 +24,7 @@ const PARTS: &[(&str, &str)] = &[
     ("resumption", include_str!("policies/resumption.toml")),
     ("floor", include_str!("policies/floor.toml")),
     ("ssh", include_str!("policies/ssh.toml")),
+    ("other", include_str!("policies/other.toml")),
 ];
 
 /// The names of the built-in policies, the default first.

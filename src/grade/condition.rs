@@ -4,7 +4,7 @@
 //! no rule, and also does not count as an exception that failed to apply.
 
 use super::registry::{self, Suite};
-use crate::model::{CertificateFacts, Facts, SshFacts};
+use crate::model::{Algorithms, CertificateFacts, Facts, SshFacts};
 
 /// Room for all suites of [`registry::suites`]; a test holds the tables to it.
 const SUITE_WORDS: usize = 8;
@@ -48,6 +48,7 @@ pub(super) struct Seen<'a> {
     pub certificate: Option<&'a CertificateFacts>,
     pub flags: [Option<bool>; Flag::COUNT],
     pub ssh: Option<&'a SshFacts>,
+    pub other: Option<&'a Algorithms>,
 }
 
 /// What is only there or not.
@@ -88,6 +89,7 @@ impl<'a> Seen<'a> {
                 seen.set(Flag::Compression, method != 0);
             }
         }
+        seen.other = facts.and_then(|facts| facts.algorithms.as_ref());
         if let Some(ssh) = facts.and_then(|facts| facts.ssh.as_ref()) {
             seen.ssh = Some(ssh);
             seen.set(Flag::SshStrictKex, ssh.strict_kex);
@@ -169,6 +171,8 @@ pub(super) enum Test {
     CertificateRsaBits(Span),
     CertificateSignature(Vec<Pattern>),
     Flag(Flag, bool),
+    OtherKex(Vec<Pattern>),
+    OtherCipher(Vec<Pattern>),
     SshKex(Vec<Pattern>),
     SshHostKey(Vec<Pattern>),
     /// Cipher and MAC of the same direction, either direction. An empty list asks nothing.
@@ -212,6 +216,9 @@ impl Test {
             }
             Self::CertificateSignature(patterns) => seen.certificate.map(|leaf| fits(patterns, &leaf.signature)),
             Self::Flag(flag, wanted) => seen.flags[*flag as usize].map(|value| value == *wanted),
+            Self::OtherKex(_) | Self::OtherCipher(_) if seen.suite.is_some() => Some(false),
+            Self::OtherKex(patterns) => seen.other?.kex.as_ref().map(|name| fits(patterns, name)),
+            Self::OtherCipher(patterns) => seen.other?.cipher.as_ref().map(|name| fits(patterns, name)),
             // Where a suite was seen there are no SSH algorithms, which is more than not having seen them.
             Self::SshKex(_) | Self::SshHostKey(_) | Self::SshTransport { .. } if seen.suite.is_some() => Some(false),
             Self::SshKex(patterns) => seen.ssh?.kex.as_ref().map(|name| fits(patterns, name)),

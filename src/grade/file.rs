@@ -128,7 +128,7 @@ type Words = Option<Spanned<Vec<Spanned<String>>>>;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct When {
-    /// Protocols: tls, dtls, quic, ssh, wireguard.
+    /// Protocols: tls, dtls, quic, ssh, wireguard, isakmp (IKE), rdp (its own security).
     #[schemars(with = "Option<Vec<String>>")]
     protocol: Words,
     /// Negotiated versions: ssl2, ssl3, tls1.0 to tls1.3, dtls1.0, dtls1.2, dtls1.3.
@@ -213,6 +213,12 @@ struct When {
     resumed: Option<bool>,
     /// TLS 1.3 with a pre-shared key and no key share (psk_ke).
     psk_only: Option<bool>,
+    /// Key exchange of IKE: `modp2048`, `ecp256`, `curve25519` ...; `*` may stand at the start or end.
+    #[schemars(with = "Option<Vec<String>>")]
+    other_kex: Words,
+    /// Cipher of IKE (`aes-cbc-128`, `3des` ...) or of RDP's own security (`rc4-128`, `3des`).
+    #[schemars(with = "Option<Vec<String>>")]
+    other_cipher: Words,
     /// SSH key exchange; `*` may stand at the start or end.
     #[schemars(with = "Option<Vec<String>>")]
     ssh_kex: Words,
@@ -324,7 +330,7 @@ pub(super) fn read(text: &str) -> Checked<Draft> {
 /// Rules in one file. With all that it may inherit they still have numbers of 16 bits.
 const MAX_RULES: usize = 4096;
 
-const PROTOCOLS: &[&str] = &["tls", "dtls", "quic", "ssh", "wireguard"];
+const PROTOCOLS: &[&str] = &["tls", "dtls", "quic", "ssh", "wireguard", "isakmp", "rdp"];
 
 fn silent_level(word: &Spanned<String>) -> Checked<Level> {
     match word.as_ref().as_str() {
@@ -528,6 +534,12 @@ fn authentication_tests(when: &When, tests: &mut Vec<Test>) -> Checked<()> {
 }
 
 fn ssh_tests(when: &When, tests: &mut Vec<Test>) -> Checked<()> {
+    if let Some(names) = &when.other_kex {
+        tests.push(Test::OtherKex(patterns(names, "other_kex")?));
+    }
+    if let Some(names) = &when.other_cipher {
+        tests.push(Test::OtherCipher(patterns(names, "other_cipher")?));
+    }
     if let Some(names) = &when.ssh_kex {
         tests.push(Test::SshKex(patterns(names, "ssh_kex")?));
     }

@@ -9,12 +9,13 @@
 mod builtin;
 mod condition;
 pub mod file;
+pub mod finding;
 mod policy;
 pub mod registry;
 mod suites;
 
 pub use builtin::builtin_names;
-pub use policy::{Policy, Rule, Verdict};
+pub use policy::{Policy, Rule, Verdict, why_hidden};
 pub use suites::{Judged, SuiteDifference, diff, find_suite, grade_group, grade_suite};
 
 /// How strong the negotiated encryption is, worst last; `Ungraded` stands apart.

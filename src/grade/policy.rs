@@ -2,14 +2,15 @@
 //!
 //! Level: the worst of the rules that match. `strong` needs a rule that says so. A flow that no rule matches is
 //! `acceptable`, or `ungraded` where the policy is silent on purpose. There is no verdict (`ungraded`)
-//! - unless the handshake was seen to complete, both sides of it, with version and suite (for SSH, key exchange and
-//!   cipher): mid-stream, one-sided and failed flows;
+//! - unless the handshake was seen to complete, both sides of it, with version and suite (for SSH and IKE, key exchange
+//!   and cipher): mid-stream, one-sided and failed flows;
 //! - on a suite that has no name here, unless some rule is against it anyway;
 //! - on protocols that show nothing (ESP, OpenVPN data, unknown QUIC versions) or that the policy does not speak about.
 //!
 //! A resumed session of TLS 1.2 and earlier shows version and suite; its key exchange took place earlier, and the rules
 //! on group, DH size, signature and certificate find nothing to match.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -18,7 +19,7 @@ use super::condition::{Condition, Seen, SeenSuite};
 use super::file::{self, DatedRule, Draft, Edition};
 use super::{Level, builtin, registry};
 use crate::error::{Error, Result};
-use crate::model::{Facts, Handshake, Protocol};
+use crate::model::{Facts, FlowSummary, Handshake, Protocol};
 
 /// Policies inherit one from another no deeper than this.
 const MAX_DEPTH: usize = 8;
@@ -63,6 +64,8 @@ pub struct Policy {
     all: Vec<DatedRule>,
     date: Option<Date>,
     version: String,
+    /// The day that a `@DATE` behind its name chose.
+    dated: Option<Date>,
     /// Rules in force, and beside each its condition.
     rules: Vec<Rule>,
     conditions: Vec<Condition>,
@@ -93,11 +96,24 @@ impl Policy {
         Self::parse(text, Path::new(name), 0).ok()
     }
 
-    /// A built-in policy by name, or a policy file by path, as of its latest edition.
+    /// A built-in policy by name, or a policy file by path, as of its latest edition or of the day behind an `@`
+    /// (`bcp195@2018-08-01`).
     ///
     /// A word with a path separator or the ending `.toml` is a path; any other is a name.
     pub fn load(name_or_path: &str) -> Result<Self> {
-        Self::load_within(name_or_path, None, 0)
+        let dated = name_or_path.rsplit_once('@').and_then(|(name, date)| Some((name, date.parse::<Date>().ok()?)));
+        let Some((name, date)) = dated else { return Self::load_within(name_or_path, None, 0) };
+        let mut policy = Self::load_within(name, None, 0)?.as_of(date);
+        policy.dated = Some(date);
+        Ok(policy)
+    }
+
+    /// Reads the text of a policy file that came from `path`; what it inherits from is looked up beside that.
+    ///
+    /// # Errors
+    /// When it is no policy: with the path, and the line.
+    pub fn from_text(text: &str, path: &Path) -> Result<Self> {
+        Self::parse(text, path, 0)
     }
 
     fn load_within(name_or_path: &str, folder: Option<&Path>, depth: usize) -> Result<Self> {
@@ -110,10 +126,13 @@ impl Policy {
             return Err(Error::usage("--policy", builtin::unknown(name_or_path)));
         }
         let problem = |error: std::io::Error| Error::file(&path, format!("cannot read this policy file: {error}"));
-        if std::fs::metadata(&path).map_err(problem)?.len() > MAX_FILE_LEN {
+        // Not by the size that the file system tells: a device has none, and never ends.
+        let mut text = String::new();
+        let file = std::fs::File::open(&path).map_err(problem)?;
+        file.take(MAX_FILE_LEN + 1).read_to_string(&mut text).map_err(problem)?;
+        if text.len() as u64 > MAX_FILE_LEN {
             return Err(Error::file(&path, format!("larger than {MAX_FILE_LEN} bytes; a policy file was expected")));
         }
-        let text = std::fs::read_to_string(&path).map_err(problem)?;
         Self::parse(&text, &path, depth)
     }
 
@@ -151,6 +170,7 @@ impl Policy {
             all,
             date,
             version: String::new(),
+            dated: None,
             rules: Vec::new(),
             conditions: Vec::new(),
             by_suite: Vec::new(),
@@ -160,9 +180,10 @@ impl Policy {
         policy
     }
 
-    /// The same policy by the rules of another day.
+    /// The same policy by the rules of another day. A day chosen behind its name stays.
     #[must_use]
     pub fn as_of(mut self, date: Date) -> Self {
+        let date = self.dated.unwrap_or(date);
         self.date = Some(date);
         self.compile();
         self
@@ -194,6 +215,12 @@ impl Policy {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its name, and the day where one was chosen with it: `bcp195@2018-08-01`. Tells a policy from itself at another date.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.dated.map_or_else(|| self.name.clone(), |date| format!("{}@{date}", self.name))
     }
 
     /// The edition in force.
@@ -281,9 +308,37 @@ fn carrier(protocol: Protocol, facts: Option<&Facts>) -> &'static str {
     }
 }
 
+/// Why no policy can grade an encrypted flow, in a word for reports; `None` when its algorithms are visible.
+///
+/// `completed` is `Some(false)` when its handshake is known to have failed.
+#[must_use]
+pub fn why_hidden(flow: &FlowSummary, completed: Option<bool>) -> Option<&'static str> {
+    let facts = flow.facts.as_deref();
+    if completed == Some(false) {
+        return Some("handshake_not_completed");
+    }
+    if is_visible(carrier(flow.protocol, facts), facts) {
+        return None;
+    }
+    let handshake = facts.and_then(|facts| match (&facts.tls, &facts.ssh) {
+        (Some(tls), _) => Some(tls.handshake),
+        (None, ssh) => ssh.as_ref().map(|ssh| ssh.handshake),
+    });
+    Some(match handshake {
+        Some(Handshake::OneSided) => "one_sided",
+        Some(Handshake::NotSeen) => "midstream",
+        Some(_) => "handshake_partly_seen",
+        None if flow.flags.contains(&"midstream") => "midstream",
+        None => "algorithms_not_shown",
+    })
+}
+
 fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
+    let algorithms = facts.and_then(|facts| facts.algorithms.as_ref());
     match protocol {
         "wireguard" => true,
+        "isakmp" => algorithms.is_some_and(|found| found.kex.is_some() && found.cipher.is_some()),
+        "rdp" => algorithms.is_some_and(|found| found.cipher.is_some()),
         "ssh" => facts.and_then(|facts| facts.ssh.as_ref()).is_some_and(|ssh| {
             ssh.handshake == Handshake::Completed && ssh.kex.is_some() && ssh.cipher.iter().any(Option::is_some)
         }),
@@ -325,6 +380,7 @@ mod tests {
             mac: [mac.map(str::to_owned), mac.map(str::to_owned)],
             strict_kex,
             handshake: Handshake::Completed,
+            ..SshFacts::default()
         }
     }
 
@@ -480,6 +536,33 @@ mod tests {
             let tls = TlsFacts { certificate: Some(leaf), ..tls(0x0303, 0xc02f) };
             let facts = Facts { tls: Some(tls), ..Facts::default() };
             assert_eq!(policy.grade(Protocol::TLS, Some(&facts)).level, level, "{key} {signature}");
+        }
+    }
+
+    #[test]
+    fn ike_and_rdp_flows() {
+        let policy = Policy::builtin("bcp195").unwrap();
+        let facts = |kex: Option<&str>, cipher: &str| {
+            let kex = kex.map(str::to_owned);
+            let algorithms = crate::model::Algorithms { kex, cipher: Some(cipher.to_owned()), mac: None };
+            Facts { algorithms: Some(algorithms), ..Facts::default() }
+        };
+        let (ike, rdp) = (Protocol(&"isakmp"), Protocol(&"rdp"));
+        let cases: &[(&str, Protocol, Facts, Level, &[&str])] = &[
+            ("recommended", ike, facts(Some("curve25519"), "aes-gcm-16-256"), Level::Strong, &["ike-recommended"]),
+            ("other group", ike, facts(Some("modp4096"), "aes-gcm-16-256"), Level::Acceptable, &[]),
+            ("small group", ike, facts(Some("modp1024"), "aes-cbc-128"), Level::Weak, &["ike-group-should-not"]),
+            ("DES", ike, facts(Some("modp2048"), "des"), Level::Broken, &["ike-des"]),
+            ("no proposal seen", ike, Facts::default(), Level::Ungraded, &[]),
+            ("RDP's own", rdp, facts(None, "rc4-128"), Level::Broken, &["rdp-own-security"]),
+        ];
+        for (name, protocol, facts, level, rules) in cases {
+            let verdict = policy.grade(*protocol, Some(facts));
+            assert_eq!(
+                (verdict.level, ids(&policy, &verdict)),
+                (*level, rules.iter().map(|id| (*id).to_owned()).collect()),
+                "{name}"
+            );
         }
     }
 

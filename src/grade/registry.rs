@@ -176,6 +176,8 @@ pub const fn version_name(code: u16) -> Option<&'static str> {
         0x0002 => "ssl2",
         0x0300 => "ssl3",
         0x0301 | 0xfeff => "1.0",
+        // DTLS1_BAD_VER: what OpenSSL spoke before RFC 4347, and Cisco AnyConnect still does.
+        0x0100 => "1.0-openssl",
         0x0302 => "1.1",
         0x0303 | 0xfefd => "1.2",
         0x0304 | 0xfefc => "1.3",
@@ -200,6 +202,23 @@ pub fn hex(code: u16) -> String {
 pub fn signature(code: u16) -> Option<(&'static str, &'static str)> {
     let found = TABLES.signatures.binary_search_by_key(&code, |row| row.0).ok()?;
     TABLES.signatures.get(found).map(|row| (row.1, row.2))
+}
+
+/// Name of a finite-field Diffie-Hellman prime that a standard gives to everyone, by its digest
+/// ([`crate::model::TlsFacts::dh_prime_digest`]); `None` for any other.
+///
+/// Sources: RFC 2409 section 6, RFC 3526, RFC 5114 section 2, RFC 7919 appendix A.
+#[must_use]
+pub fn dh_prime(digest: u64) -> Option<&'static str> {
+    TABLES.primes.iter().find(|(known, _)| *known == digest).map(|(_, name)| *name)
+}
+
+/// Whether an SSH key exchange has a post-quantum part: ML-KEM, or NTRU Prime before it.
+///
+/// Sources: draft-ietf-sshm-mlkem-hybrid-kex, draft-ietf-sshm-ntruprime-ssh.
+#[must_use]
+pub fn is_post_quantum_kex(name: &str) -> bool {
+    name.starts_with("mlkem") || name.starts_with("sntrup")
 }
 
 /// Code point of a signature scheme, by its name.
@@ -239,6 +258,7 @@ struct Tables {
     groups: Vec<Group>,
     signatures: Vec<(u16, &'static str, &'static str)>,
     openssl: Vec<(u16, &'static str)>,
+    primes: Vec<(u64, &'static str)>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
@@ -253,6 +273,9 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             .map(|[code, name, hash]| (number(code), name, hash))
             .collect(),
         openssl: rows(include_str!("data/openssl_names.csv")).map(|[code, name]| (number(code), name)).collect(),
+        primes: rows(include_str!("data/dh_primes.csv"))
+            .filter_map(|[digest, _bits, name]| Some((u64::from_str_radix(digest, 16).ok()?, name)))
+            .collect(),
     }
 });
 
@@ -326,6 +349,7 @@ mod tests {
         assert_eq!(suites().iter().filter(|suite| suite.registered).count(), 356);
         assert_eq!(suites().iter().filter(|suite| suite.rfc10015).count(), 62 + 69 + 52);
         assert_eq!(groups().len(), 56);
+        assert_eq!(TABLES.primes.len(), 16);
         assert!(TABLES.openssl.iter().all(|(code, _)| suite(*code).is_some()));
     }
 

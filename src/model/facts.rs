@@ -11,12 +11,50 @@ pub struct Facts {
     pub tls: Option<TlsFacts>,
     /// SSH algorithms.
     pub ssh: Option<SshFacts>,
+    /// Algorithms of a protocol that has no facts of its own.
+    pub algorithms: Option<Algorithms>,
     /// A plaintext protocol that could have switched to TLS, and what came of it.
     pub upgrade: Option<(Protocol, UpgradeOutcome)>,
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
     pub announced: Vec<(super::Endpoint, Protocol)>,
+    /// A login whose password can be read was seen, and in which protocol. The password itself is never kept.
+    pub password_in_clear: Option<Protocol>,
+    /// How the flow was recognised; kept only when it was asked for.
+    pub trace: Option<Box<Trace>>,
     /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's.
     pub carrier_version: Option<u32>,
+}
+
+impl Facts {
+    /// Heap bytes held, roughly: the lists of a ClientHello are most of it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let tls = self.tls.as_ref().map_or(0, |tls| {
+            2 * (tls.offered_ciphers.capacity()
+                + tls.offered_groups.capacity()
+                + tls.offered_signatures.capacity()
+                + tls.offered_versions.capacity()
+                + tls.key_shares.capacity())
+                + tls.server_name.as_ref().map_or(0, String::capacity)
+                + tls.offered_protocols.len() * 32
+                + 128
+        });
+        let trace = self.trace.as_ref().map_or(0, |_| 256);
+        size_of::<Self>() + trace + tls + self.announced.capacity() * 48
+    }
+}
+
+/// How a flow was recognised, for people who want to check it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The dissector that recognised it and where it is written; `None` when no dissector knew the bytes.
+    pub dissector: Option<(Protocol, String)>,
+    /// What was said then: class and evidence, before anything else was read.
+    pub said: Option<(super::Class, super::Evidence)>,
+    /// The first bytes of the presumed client and of the presumed server, of those that it looked at.
+    pub openings: [Vec<u8>; 2],
+    /// Packets of the flow when it was recognised.
+    pub packets: u64,
 }
 
 /// What became of an upgrade from plaintext to encryption.
@@ -83,6 +121,8 @@ pub struct TlsFacts {
     pub key_shares: Vec<u16>,
     /// Size of the finite-field DH prime in ServerKeyExchange. Unit: bits.
     pub dh_bits: Option<u16>,
+    /// The first eight bytes of the SHA-256 of that prime, leading zeros left out; to see primes that many share.
+    pub dh_prime_digest: Option<u64>,
     /// Signature scheme of ServerKeyExchange (TLS 1.2).
     pub signature: Option<u16>,
     /// Signature schemes that the client offered.
@@ -131,6 +171,8 @@ pub struct TlsFacts {
     pub client_certificate_requested: bool,
     /// A fixed 64-bit digest of the server's key share or (EC)DHE public value; to see values that repeat.
     pub server_share_digest: Option<u64>,
+    /// The first eight bytes of the ServerHello's random: tells two connections from one that was captured twice.
+    pub server_random: Option<u64>,
     /// The server's leaf certificate, where it is visible (TLS 1.2 and earlier).
     pub certificate: Option<CertificateFacts>,
 }
@@ -152,6 +194,17 @@ pub struct CertificateFacts {
     pub name_matches: Option<bool>,
 }
 
+/// Algorithms agreed on by a protocol that names them in clear: IKE, RDP's own security. Names as in their registries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Algorithms {
+    /// Key exchange; additional ones joined by `+`.
+    pub kex: Option<String>,
+    /// Cipher, with the key length in bits where it is chosen.
+    pub cipher: Option<String>,
+    /// What protects integrity; `None` also when the cipher does.
+    pub mac: Option<String>,
+}
+
 /// SSH algorithms, by the negotiation rule of RFC 4253 section 7.1 over both KEXINITs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SshFacts {
@@ -165,6 +218,8 @@ pub struct SshFacts {
     pub mac: [Option<String>; 2],
     /// Both sides offered strict key exchange (the countermeasure to CVE-2023-48795).
     pub strict_kex: bool,
+    /// The client offered a key exchange with a post-quantum part.
+    pub post_quantum_offered: bool,
     /// How far the handshake was seen: `Completed` after NEWKEYS from both sides.
     pub handshake: Handshake,
 }

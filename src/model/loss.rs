@@ -37,11 +37,15 @@ pub enum Loss {
     CaptureCutShort,
     /// Blocks or records that were skipped because their content was not understood. Unit: blocks.
     SkippedBlocks,
+    /// Inputs that were not read to their end because the user stopped the program. Unit: captures.
+    Interrupted,
+    /// Announcements of other flows (FTP data, media) beyond the number that is kept. Unit: announcements.
+    ForgottenAnnouncements,
 }
 
 impl Loss {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::UnsupportedLink,
         Self::MalformedHeader,
         Self::HeaderCutShort,
@@ -59,6 +63,8 @@ impl Loss {
         Self::WithoutTimestamp,
         Self::CaptureCutShort,
         Self::SkippedBlocks,
+        Self::Interrupted,
+        Self::ForgottenAnnouncements,
     ];
 
     /// The key in the report; its unit is its last word or in the schema.
@@ -82,6 +88,8 @@ impl Loss {
             Self::WithoutTimestamp => "untimed_frames",
             Self::CaptureCutShort => "captures_cut_short",
             Self::SkippedBlocks => "skipped_blocks",
+            Self::Interrupted => "interrupted_captures",
+            Self::ForgottenAnnouncements => "forgotten_announcements",
         }
     }
 }

@@ -8,7 +8,7 @@ mod protocol;
 mod steps;
 
 pub use counts::{Counts, Units};
-pub use facts::{CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, UpgradeOutcome};
+pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
 pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
 pub use loss::Loss;
 pub use protocol::{Class, Evidence, Protocol};

@@ -1,6 +1,7 @@
 //! What a flow is (protocol), what that means for a reader of the wire (class), how sure we are (evidence).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// The name of a protocol, lower case as in ECS `network.protocol` (`tls`, `dns`, `smtp` ...).
 ///
@@ -36,6 +37,12 @@ impl PartialEq for Protocol {
 }
 
 impl Eq for Protocol {}
+
+impl Hash for Protocol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -246,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn reads_the_answer_to_an_initial_cut_short() {
+        let (client, server) = (client_initial(), server_initial());
+        let cut = client.get(..60).expect("longer");
+        let other = sealed(V1, b"another1", Sender::Server, [b"client", b"server"], 0, &server_hello());
+        let (found, facts) = read(&[(true, cut), (false, &server)]);
+        assert_eq!(found.evidence, Evidence::Verified);
+        assert_eq!(facts.tls.and_then(|tls| tls.version), Some(0x0304));
+        let (found, facts) = read(&[(true, cut), (false, &other)]);
+        assert_eq!(found.evidence, Evidence::Framing, "sealed for another connection");
+        assert_eq!(facts.tls.and_then(|tls| tls.version), None);
+    }
+
+    #[test]
     fn handshakes() {
         let (client, server) = (client_initial(), server_initial());
         let retry = [&[0xf0, 0, 0, 0, 1, 6][..], b"client", &[5], b"retry", &[0; 40]].concat();

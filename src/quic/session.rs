@@ -1,5 +1,6 @@
 //! Reads a QUIC connection on: opens its Initial packets on both sides and hands the hellos to TLS.
 
+use super::MIN_DESTINATION;
 use super::frame::{CryptoStream, Frame, frames};
 use super::keys::{InitialKeys, Sender};
 use super::packet::{Kind, Long, Packet, packets};
@@ -18,6 +19,9 @@ pub(super) struct QuicSession {
     secrets: Option<Secrets>,
     /// The connection ID that keys are made from.
     destination: Vec<u8>,
+    /// Destination of the client's first Initial packet when it could not be opened (cut short): the server's answer
+    /// is sealed with keys from it all the same.
+    unproven: Vec<u8>,
     client: End,
     server: End,
     derivations: u8,
@@ -60,6 +64,12 @@ impl QuicSession {
             let len = plain.len();
             return Some(range_at_tag(self.plain.len(), len));
         }
+        if !from_client && !self.opened {
+            return self.open_answer(packet);
+        }
+        if from_client && !self.opened && self.unproven.is_empty() && !packet.whole {
+            self.unproven = packet.destination.to_vec();
+        }
         // The first Initial; or the first after a Retry, or of another connection between the same ends.
         if !from_client || self.destination == packet.destination || self.derivations >= MAX_DERIVATIONS {
             return None;
@@ -77,6 +87,24 @@ impl QuicSession {
         self.server.keys = None;
         self.client.stream = CryptoStream::default();
         self.server.stream = CryptoStream::default();
+        Some(range_at_tag(self.plain.len(), len))
+    }
+
+    /// Opens the server's Initial packet where that of the client could not be opened.
+    fn open_answer(&mut self, packet: &Long<'_>) -> Option<std::ops::Range<usize>> {
+        if self.unproven.len() < MIN_DESTINATION || self.derivations >= MAX_DERIVATIONS {
+            return None;
+        }
+        self.derivations += 1;
+        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let keys = InitialKeys::derive(secrets, &self.unproven, Sender::Server)?;
+            let len = keys.open(packet, &mut self.plain)?.len();
+            Some((*secrets, keys, len))
+        })?;
+        self.secrets = Some(secrets);
+        self.destination = std::mem::take(&mut self.unproven);
+        self.opened = true;
+        self.server.keys = Some((packet.version, keys));
         Some(range_at_tag(self.plain.len(), len))
     }
 

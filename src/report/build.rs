@@ -9,7 +9,7 @@ use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
 use super::{SCHEMA_VERSION, code, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
-use crate::tally::{By, ByClass, Graded, Name, PolicyName, Sum, Tally, TlsSums};
+use crate::tally::{By, ByClass, Graded, Name, PolicyName, Sum, Tally};
 
 pub(super) fn report(tally: &Tally) -> Report {
     let coverage = coverage(tally);
@@ -17,24 +17,23 @@ pub(super) fn report(tally: &Tally) -> Report {
     let policies = tally.strength.policies.iter();
     let strength: Vec<_> = policies.map(|(name, graded)| policy(name, graded, &encrypted)).collect();
     let versions = tally.strength.policies.keys();
-    let mut report = Report {
+    Report {
         schema_version: SCHEMA_VERSION.to_owned(),
         tool: tool(),
         definition: Definition::new(versions.map(version).collect()),
         captures: captures(tally),
         coverage,
         strength,
-        tls: tls(&tally.tls),
+        tls: tls(tally),
+        post_quantum: post_quantum(tally),
         protocols: protocols(tally),
         upgrades: upgrades(tally),
-        findings: Vec::new(),
+        findings: findings::of(tally),
         timeline: timeline::rows(&tally.timeline),
         breakdowns: breakdowns(tally),
         quality: quality(tally),
         groups: groups(tally),
-    };
-    report.findings = findings::of(&report);
-    report
+    }
 }
 
 fn version(policy: &PolicyName) -> PolicyVersion {
@@ -89,6 +88,11 @@ fn coverage(tally: &Tally) -> Coverage {
         },
         totals: totals(tally, classes),
         attempted: tally.attempted,
+        hidden: tally
+            .hidden
+            .iter()
+            .map(|(name, totals)| HiddenRow { name: name.to_string(), totals: *totals })
+            .collect(),
         upgraded_flows: tally.upgraded_flows,
         unknown_content: UnknownContent {
             looks_random: tally.unknown.looks_random,
@@ -220,7 +224,13 @@ fn policy(name: &PolicyName, graded: &Graded, encrypted: &Units) -> PolicyStreng
     }
 }
 
-fn tls(sums: &TlsSums) -> Tls {
+fn post_quantum(tally: &Tally) -> Vec<PostQuantumRow> {
+    let rows = tally.post_quantum.iter();
+    rows.map(|(protocol, sums)| PostQuantumRow { protocol: protocol.to_string(), sums: *sums }).collect()
+}
+
+fn tls(tally: &Tally) -> Tls {
+    let sums = &tally.tls;
     Tls {
         versions: codes(&sums.versions, code::long_version),
         cipher_suites: codes(&sums.cipher_suites, code::suite),
@@ -234,12 +244,14 @@ fn tls(sums: &TlsSums) -> Tls {
         resumption: sums.resumption,
         sni_in_clear: sums.sni_in_clear,
         ech_offered: sums.ech_offered,
+        server_shares: tally.server_shares,
         handshakes: named(&sums.handshakes),
         offered: OfferedRows {
             hellos: sums.offered.hellos,
             versions: codes(&sums.offered.versions, code::long_version),
             cipher_suites: codes(&sums.offered.cipher_suites, code::suite),
             groups: codes(&sums.offered.groups, code::group),
+            signatures: codes(&sums.offered.signatures, code::signature),
             alpn: named(&sums.offered.alpn),
         },
     }
@@ -320,6 +332,7 @@ fn upgrades(tally: &Tally) -> Vec<UpgradeRow> {
 fn quality(tally: &Tally) -> Quality {
     let count = |loss: &Loss| tally.losses.get(loss).copied().unwrap_or_default();
     Quality {
+        partial: count(&Loss::Interrupted) > 0,
         losses: Loss::ALL.iter().map(|loss| (loss.name().to_owned(), count(loss))).collect(),
         undecoded: tally
             .undecoded

@@ -32,7 +32,7 @@ pub(super) fn long_version(code: u16) -> Text {
         0x0002 => "SSL 2".into(),
         0x0300 => "SSL 3".into(),
         0x0301..=0x0304 => format!("TLS {}", version(code)).into(),
-        0xfefc | 0xfefd | 0xfeff => format!("DTLS {}", version(code)).into(),
+        0x0100 | 0xfefc | 0xfefd | 0xfeff => format!("DTLS {}", version(code)).into(),
         // RFC 8446 drafts: 0x7f00 and the number of the draft.
         0x7f00..=0x7f1c => format!("TLS 1.3 draft {}", code & 0xff).into(),
         _ => version(code),

@@ -51,12 +51,15 @@ pub struct FlowRecord<'a> {
     /// SSH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SshRecord<'a>>,
+    /// Algorithms of IKE, or of RDP's own security.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithms: Option<AlgorithmsRecord<'a>>,
     /// An upgrade to encryption that was offered on this flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeRecord>,
     /// Level and rules by policy; absent for flows that are not encrypted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub strength: BTreeMap<&'a str, VerdictRecord<'a>>,
+    pub strength: BTreeMap<String, VerdictRecord<'a>>,
     /// What else is to be known: `midstream`, `one_sided`, `gap`, `evicted`, `looks_random` ...
     pub flags: &'a [&'static str],
 }
@@ -131,6 +134,9 @@ pub struct TlsRecord<'a> {
     /// ALPN that the client offered.
     #[serde(skip_serializing_if = "slice_is_empty")]
     pub offered_protocols: &'a [String],
+    /// SRTP protection profile that DTLS agreed on (RFC 5764), hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp_profile: Option<String>,
     /// The session was resumed; absent when no ServerHello was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<bool>,
@@ -211,6 +217,20 @@ pub struct SshRecord<'a> {
     pub established: Option<bool>,
 }
 
+/// Algorithms that were agreed on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AlgorithmsRecord<'a> {
+    /// Key exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kex: Option<&'a str>,
+    /// Cipher.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cipher: Option<&'a str>,
+    /// What protects integrity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<&'a str>,
+}
+
 /// An upgrade to encryption.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UpgradeRecord {
@@ -276,13 +296,18 @@ impl<'a> FlowRecord<'a> {
                 .filter(|_| is_quic)
                 .map(|version| QuicRecord { version: format!("0x{version:08x}") }),
             ssh: facts.and_then(|facts| facts.ssh.as_ref()).map(|facts| ssh(facts, established)),
+            algorithms: facts.and_then(|facts| facts.algorithms.as_ref()).map(|found| AlgorithmsRecord {
+                kex: found.kex.as_deref(),
+                cipher: found.cipher.as_deref(),
+                mac: found.mac.as_deref(),
+            }),
             upgrade: facts
                 .and_then(|facts| facts.upgrade)
                 .map(|(protocol, outcome)| UpgradeRecord { protocol: protocol.name(), outcome: outcome.name() }),
             strength: policies
                 .iter()
                 .zip(verdicts)
-                .map(|(policy, verdict)| (policy.name(), graded(policy, verdict)))
+                .map(|(policy, verdict)| (policy.label(), graded(policy, verdict)))
                 .collect(),
             flags: &flow.flags,
         }
@@ -322,6 +347,7 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         server_name: facts.server_name.as_deref(),
         next_protocol: facts.next_protocol.as_deref(),
         offered_protocols: &facts.offered_protocols,
+        srtp_profile: facts.srtp_profile.map(|code| format!("0x{code:04x}")),
         resumed: facts.version.map(|_| facts.resumed),
         established,
         hello_retry: facts.hello_retry,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use crate::model::Units;
-use crate::tally::{Sum, YesNo};
+use crate::tally::{PostQuantum, ServerShares, Sum, YesNo};
 
 /// A report of `tlscov`: how much of some captures is encrypted, how well, and how far that could be wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct Report {
     pub strength: Vec<PolicyStrength>,
     /// Distributions over TLS, DTLS and QUIC flows.
     pub tls: Tls,
+    /// How far key exchange withstands a quantum computer, by protocol.
+    #[serde(default)]
+    pub post_quantum: Vec<PostQuantumRow>,
     /// Totals by protocol and class, most wire bytes first.
     pub protocols: Vec<ProtocolRow>,
     /// Flows in clear that could have switched to TLS.
@@ -107,12 +110,26 @@ pub struct Coverage {
     pub totals: Totals,
     /// The part of `encrypted` in flows whose handshake was never completed.
     pub attempted: Units,
+    /// Encrypted traffic whose algorithms are not visible, so that no policy can grade it, by reason: part of every
+    /// policy's `ungraded`.
+    #[serde(default)]
+    pub hidden: Vec<HiddenRow>,
     /// Encrypted flows that began in clear.
     pub upgraded_flows: u64,
     /// The part of `unknown` by what its bytes look like.
     pub unknown_content: UnknownContent,
     /// Frames inside tunnels in clear, by kind; they are part of the totals by class.
     pub tunnels: Vec<TunnelRow>,
+}
+
+/// Encrypted traffic that cannot be graded, for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HiddenRow {
+    /// `midstream`, `one_sided`, `handshake_partly_seen`, `handshake_not_completed`, or `algorithms_not_shown` (ESP, data
+    /// of a VPN).
+    pub name: String,
+    /// The traffic.
+    pub totals: Units,
 }
 
 /// A share with its bounds and error bar. Shares are in 0..1, rounded to 6 decimals.
@@ -153,6 +170,18 @@ pub struct ByUnit<T> {
     pub packets: T,
     /// By flows.
     pub flows: T,
+}
+
+impl<T> ByUnit<T> {
+    /// The values with the names of their units.
+    pub(super) fn named(&self) -> [(&'static str, &T); 4] {
+        [
+            ("wire_bytes", &self.wire_bytes),
+            ("payload_bytes", &self.payload_bytes),
+            ("packets", &self.packets),
+            ("flows", &self.flows),
+        ]
+    }
 }
 
 /// One evidence floor.
@@ -316,6 +345,9 @@ pub struct Tls {
     pub sni_in_clear: YesNo,
     /// Whether the ClientHello carries an Encrypted Client Hello extension; real or GREASE, that cannot be told apart.
     pub ech_offered: YesNo,
+    /// Public values of servers that stood in more than one connection of a capture.
+    #[serde(default)]
+    pub server_shares: ServerShares,
     /// How far handshakes were seen.
     pub handshakes: Vec<NameRow>,
     /// What clients still offer; each value counts once a ClientHello.
@@ -333,6 +365,9 @@ pub struct OfferedRows {
     pub cipher_suites: Vec<CodeRow>,
     /// Groups.
     pub groups: Vec<CodeRow>,
+    /// Signature schemes.
+    #[serde(default)]
+    pub signatures: Vec<CodeRow>,
     /// Application protocols; `other` for unregistered ones.
     pub alpn: Vec<NameRow>,
 }
@@ -395,19 +430,49 @@ pub struct UpgradeRow {
 pub struct Finding {
     /// Identifier.
     pub id: String,
-    /// `high`, `medium` or `low`.
+    /// `high`, `medium`, `low` or `note`.
     pub severity: String,
     /// What was found.
     pub what: String,
     /// What to do.
     pub advice: String,
-    /// The traffic concerned.
+    /// The document and section that says why it matters.
+    #[serde(default)]
+    pub source: String,
+    /// The flows concerned, as a whole.
     pub totals: Units,
+    /// The same by protocol and evidence.
+    #[serde(default)]
+    pub rows: Vec<FindingRow>,
+}
+
+/// The part of a finding in one protocol, by one kind of evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingRow {
+    /// The protocol in which it was found.
+    pub protocol: String,
+    /// How these flows were recognised.
+    pub evidence: String,
+    /// The flows concerned, as a whole.
+    pub totals: Units,
+}
+
+/// Post-quantum key exchange of one protocol; a flow counts once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PostQuantumRow {
+    /// The protocol.
+    pub protocol: String,
+    /// The sums.
+    #[serde(flatten)]
+    pub sums: PostQuantum,
 }
 
 /// What was seen less well than the wire carried it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
+    /// Reading was stopped by the user: the figures hold for what was read up to then.
+    #[serde(default)]
+    pub partial: bool,
     /// Every kind of loss and its count; the unit is in the name.
     pub losses: BTreeMap<String, u64>,
     /// Frames outside every share, by reason.

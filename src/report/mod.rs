@@ -5,7 +5,10 @@
 //! written as; each format is one file.
 
 pub mod anonymize;
+mod benchmark;
+mod bmf;
 mod build;
+mod cbom;
 pub mod check;
 mod code;
 pub mod compare;
@@ -15,10 +18,12 @@ mod findings;
 mod flow_csv;
 mod flow_record;
 mod format;
+mod html;
 mod json;
 mod layout;
 mod markdown;
 mod number;
+mod prometheus;
 pub mod publish;
 mod restore;
 mod share;

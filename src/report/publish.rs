@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::layout::*;
 use super::share::bounds;
 use crate::model::Units;
+use crate::tally::ServerShares;
 
 /// Name of the row that takes small cells in.
 const OTHER: &str = "other";
@@ -47,6 +48,7 @@ pub fn publish(mut report: Report, least: u64) -> Result<Report, serde_json::Err
         &mut offered.versions,
         &mut offered.cipher_suites,
         &mut offered.groups,
+        &mut offered.signatures,
     ] {
         let other = |flows, wire_bytes| CodeRow { name: OTHER.to_owned(), code: OTHER.to_owned(), flows, wire_bytes };
         fold_rows(rows, least, |row| (row.flows, row.wire_bytes), other);
@@ -60,6 +62,21 @@ pub fn publish(mut report: Report, least: u64) -> Result<Report, serde_json::Err
         policy.reasons.retain(|reason| reason.totals.flows >= least);
     }
     report.findings.retain(|finding| finding.totals.flows >= least);
+    for finding in &mut report.findings {
+        finding.rows.retain(|row| row.totals.flows >= least);
+    }
+    report.coverage.hidden.retain(|row| row.totals.flows >= least);
+    let small = |flows: u64| flows > 0 && flows < least;
+    report.post_quantum.retain(|row| {
+        let sums = &row.sums;
+        ![sums.negotiated, sums.after_retry, sums.offered_only, sums.classical, sums.unknown]
+            .iter()
+            .any(|sum| small(sum.flows))
+    });
+    let shares = &mut report.tls.server_shares;
+    if small(shares.flows) || small(shares.repeated_flows) {
+        *shares = ServerShares::default();
+    }
     report.upgrades.retain(|row| {
         [row.offered, row.refused, row.used, row.failed].iter().all(|units| units.flows == 0 || units.flows >= least)
     });
@@ -70,7 +87,7 @@ pub fn publish(mut report: Report, least: u64) -> Result<Report, serde_json::Err
     let mut published: Report = serde_json::from_value(value)?;
     published.definition.publication = Some(format!(
         "breakdown rows of fewer than {least} clients and other rows of fewer than {least} flows are folded into {OTHER}; reasons, \
-         findings, upgrades and intervals of fewer than {least} flows are left out; counts are rounded to 3 significant digits \
+         findings, upgrades, post-quantum rows, public values, what is hidden, and intervals of fewer than {least} flows are left out; counts are rounded to 3 significant digits \
          and shares to 3 decimals; captures have no names, and of their times only the day; groups are left out, and the \
          report does not merge"
     ));

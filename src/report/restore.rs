@@ -11,8 +11,8 @@ use super::{SCHEMA_VERSION, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
-    By, ByClass, ByContent, CaptureEntry, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally,
-    TlsSums, WebSums,
+    By, ByClass, ByContent, CaptureEntry, FindingKey, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum,
+    Tally, TlsSums, WebSums,
 };
 
 type Restored<T> = Result<T, String>;
@@ -92,6 +92,7 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
             cleartext: coverage.web_share.cleartext,
         },
         tls: tls(&report.tls)?,
+        server_shares: report.tls.server_shares,
         ..Tally::default()
     };
     for capture in &report.captures {
@@ -100,6 +101,9 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
     for row in &coverage.by_evidence {
         let evidence = word(&row.floor, &Evidence::ALL, |evidence| evidence.name())?;
         tally.classes[evidence] = classes(&row.totals);
+    }
+    for row in &coverage.hidden {
+        tally.hidden.insert(owned(&row.name), row.totals);
     }
     for row in &coverage.tunnels {
         let units = Units { packets: row.packets, wire_bytes: row.wire_bytes, ..Units::default() };
@@ -116,6 +120,17 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
         outcomes[UpgradeOutcome::Refused] = row.refused;
         outcomes[UpgradeOutcome::Used] = row.used;
         outcomes[UpgradeOutcome::Failed] = row.failed;
+    }
+    for finding in &report.findings {
+        let kind = crate::grade::finding::by_id(&finding.id);
+        let id = kind.ok_or_else(|| format!("finding {:?}: not known to this program", finding.id))?.id;
+        for row in &finding.rows {
+            let evidence = word(&row.evidence, &Evidence::ALL, |evidence| evidence.name())?;
+            tally.findings.insert(FindingKey { id, protocol: owned(&row.protocol), evidence }, row.totals);
+        }
+    }
+    for row in &report.post_quantum {
+        tally.post_quantum.insert(owned(&row.protocol), row.sums);
     }
     for policy in &report.strength {
         let name =
@@ -207,6 +222,7 @@ fn tls(tls: &Tls) -> Restored<TlsSums> {
             versions: codes(&tls.offered.versions)?,
             cipher_suites: codes(&tls.offered.cipher_suites)?,
             groups: codes(&tls.offered.groups)?,
+            signatures: codes(&tls.offered.signatures)?,
             alpn: named(&tls.offered.alpn),
         },
     })

@@ -82,6 +82,8 @@ fn strength_levels_add_up_to_the_encrypted_total() {
     assert_eq!(sum, report.coverage.totals.classes.encrypted);
     // Ungraded: the attempt and the flow in mid-stream. Weak: 5,000 of 19,200 graded bytes, one of four flows.
     assert_eq!(levels.ungraded.flows, 2);
+    let hidden: Vec<_> = report.coverage.hidden.iter().map(|row| (&*row.name, row.totals.flows)).collect();
+    assert_eq!(hidden, [("handshake_not_completed", 1), ("midstream", 1)]);
     assert_eq!(policy.weak_share.wire_bytes, Some(0.260_417));
     assert_eq!(policy.weak_share.flows, Some(0.25));
     assert!(policy.reasons.iter().all(|reason| !reason.source.is_empty() && !reason.reason.is_empty()));
@@ -99,6 +101,7 @@ fn keys_stand_in_the_order_of_the_definition() {
         "coverage",
         "strength",
         "tls",
+        "post_quantum",
         "protocols",
         "upgrades",
         "findings",

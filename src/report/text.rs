@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::findings::IN_NAME_ONLY;
 use super::layout::*;
 use super::number::{bytes, count, counted, percent};
+use crate::grade::finding::protects_in_name_only;
 use crate::model::{Loss, Units};
 
 const WIDTH: usize = 80;
@@ -166,10 +166,15 @@ fn strength(report: &Report) -> String {
             text.push('\n');
         }
         text += &heading(
-            &format!("Strength under {} ({})", clean(&policy.policy), clean(&policy.version)),
-            &format!("weak: {} of what could be graded", percent(policy.weak_share.wire_bytes)),
+            &format!("Strength under {}{} ({})", clean(&policy.policy), day(report, policy), clean(&policy.version)),
+            &format!(
+                "weak: {} of what could be graded, {} ungraded",
+                percent(policy.weak_share.wire_bytes),
+                bytes(policy.levels.ungraded.wire_bytes)
+            ),
         );
         text += &levels(&policy.levels);
+        text += &hidden(report, &policy.levels.ungraded);
         let against: Vec<_> = policy.reasons.iter().filter(|reason| AGAINST.contains(&reason.level.as_str())).collect();
         if !against.is_empty() {
             text += &format!("\n  {DIM}why (a flow counts under every reason that applies){DIM:#}\n");
@@ -182,6 +187,24 @@ fn strength(report: &Report) -> String {
         text += &more(against.len(), "reason");
     }
     text
+}
+
+/// Why encrypted traffic is ungraded.
+fn hidden(report: &Report, ungraded: &Units) -> String {
+    let mut rows: Vec<(String, u64)> =
+        report.coverage.hidden.iter().map(|row| (row.name.replace('_', " "), row.totals.wire_bytes)).collect();
+    let known: u64 = rows.iter().map(|(_, wire_bytes)| wire_bytes).sum();
+    rows.push(("not in the policy".to_owned(), ungraded.wire_bytes.saturating_sub(known)));
+    let rows = rows.iter().filter(|(_, wire_bytes)| *wire_bytes > 0);
+    let words: Vec<String> = rows.map(|(name, wire_bytes)| format!("{} {}", clean(name), bytes(*wire_bytes))).collect();
+    if words.is_empty() { String::new() } else { hang("ungraded: ", &words.join(", ")) }
+}
+
+/// The day of the rules, where the report has a policy at several.
+fn day(report: &Report, policy: &PolicyStrength) -> String {
+    let same = report.strength.iter().filter(|other| other.policy == policy.policy).count();
+    let date = policy.date.as_deref().filter(|_| same > 1);
+    date.map(|date| format!(" as of {}", clean(date))).unwrap_or_default()
 }
 
 /// Levels whose reasons are shown: why something is strong is in the report itself.
@@ -277,7 +300,7 @@ fn clear(report: &Report) -> String {
             0 => "no flow".to_owned(),
             flows => counted(flows, "flow"),
         };
-        let name_only = if IN_NAME_ONLY.contains(&row.name.as_str()) { ", in name only" } else { "" };
+        let name_only = if protects_in_name_only(&row.name) { ", in name only" } else { "" };
         text += &format!(
             "  {:<24}{BAD}{:>7}{BAD:#} of plaintext{:>12}{flows:>20}\n",
             clean(&row.name) + name_only,
@@ -329,7 +352,7 @@ fn losses(report: &Report) -> String {
 }
 
 /// A loss in plain words, and what to do about it.
-fn loss_words(loss: Loss) -> (&'static str, &'static str) {
+pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
     match loss {
         Loss::UnsupportedLink => ("frames of a link type that is not read", "They are in no share."),
         Loss::MalformedHeader => ("frames with a header that contradicts itself", "They are in no share."),
@@ -354,6 +377,10 @@ fn loss_words(loss: Loss) -> (&'static str, &'static str) {
         Loss::WithoutTimestamp => ("frames without a time", ""),
         Loss::CaptureCutShort => ("captures that end inside a record", "What came before is in the report."),
         Loss::SkippedBlocks => ("blocks of the file that were not understood", "They were skipped."),
+        Loss::Interrupted => ("captures not read to their end: the program was interrupted", "Read them again."),
+        Loss::ForgottenAnnouncements => {
+            ("announcements of other flows that were not kept", "Allow more memory with --max-memory.")
+        }
     }
 }
 

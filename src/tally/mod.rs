@@ -12,6 +12,8 @@ mod capture;
 mod groups;
 mod label;
 mod plan;
+mod post_quantum;
+mod shares;
 mod strength;
 mod table;
 #[cfg(test)]
@@ -27,12 +29,14 @@ pub use capture::CaptureEntry;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
 pub use plan::{By, Labels, Networks, Plan};
+pub use post_quantum::PostQuantum;
+pub use shares::{MOST_WATCHED, ServerShares};
 pub use strength::{Graded, PolicyName, RuleText, Strength};
 pub use table::{ByClass, ByContent, ByEvidence, ByLevel, ByOutcome};
 pub use timeline::{GRADED, Interval, Timeline};
 pub use tls::{OTHER_PROTOCOL, Offered, Sum, TlsSums, YesNo};
 
-use crate::grade::{Policy, Verdict};
+use crate::grade::{Policy, Verdict, finding};
 use crate::model::{Class, Counts, Evidence, FlowSummary, Loss, Units};
 
 /// A name from the program's tables, or read back from a report.
@@ -61,10 +65,20 @@ pub struct Tally {
     pub web: WebSums,
     /// Strength of encrypted flows.
     pub strength: Strength,
+    /// Encrypted traffic whose algorithms are not visible, so that no policy can grade it, by reason.
+    pub hidden: BTreeMap<Name, Units>,
     /// Distributions over TLS, DTLS and QUIC flows.
     pub tls: TlsSums,
     /// Flows in clear that could have switched to TLS, by protocol and what came of it.
     pub upgrades: BTreeMap<Name, ByOutcome<Units>>,
+    /// What weakens encryption, flow by flow.
+    pub findings: BTreeMap<FindingKey, Units>,
+    /// Public values of servers, over the captures that have ended.
+    pub server_shares: ServerShares,
+    /// Public values of the capture that is being read.
+    pub(crate) watch: shares::Watch,
+    /// How far key exchange is post-quantum, by protocol.
+    pub post_quantum: BTreeMap<Name, PostQuantum>,
     /// Frames inside each kind of tunnel in clear; a frame in two kinds counts under both.
     pub tunnels: BTreeMap<Name, Units>,
     /// What was seen less well than the wire carried it.
@@ -86,6 +100,17 @@ pub struct ProtocolKey {
     pub class: Class,
     /// The protocol in clear that went before, for example `smtp` before `tls`.
     pub upgraded_from: Option<Name>,
+}
+
+/// What one row of the findings is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FindingKey {
+    /// Identifier of the finding ([`finding::by_id`]).
+    pub id: &'static str,
+    /// The protocol in which it was found: that before an upgrade, if there was one.
+    pub protocol: Name,
+    /// The evidence of the flow.
+    pub evidence: Evidence,
 }
 
 /// The sums behind the web share. Flows whose handshake was never completed are left out.
@@ -136,6 +161,9 @@ impl Tally {
         let complete = established(flow);
         if flow.class == Class::Encrypted {
             self.upgraded_flows += u64::from(flow.upgraded_from.is_some());
+            if let Some(reason) = crate::grade::why_hidden(flow, complete) {
+                self.hidden.entry(Cow::Borrowed(reason)).or_default().add_flows(1, rest);
+            }
             if complete == Some(false) {
                 self.attempted.add_flows(1, rest);
             }
@@ -149,9 +177,22 @@ impl Tally {
                 None => {}
             }
         }
+        for found in finding::of(flow, complete) {
+            // What is wrong with TLS is wrong with TLS; what is wrong with an upgrade, with the protocol that offers it.
+            let protocol =
+                if found.before_upgrade() { flow.upgraded_from.unwrap_or(flow.protocol) } else { flow.protocol };
+            self.add_finding(found.id, protocol.name(), flow.evidence).add_flows(1, flow.total());
+        }
         let Some(facts) = &flow.facts else { return };
+        if let Some(kind) = post_quantum::kind(facts, complete) {
+            let name = Cow::Borrowed(flow.protocol.name());
+            self.post_quantum.entry(name).or_default().add(kind, rest.wire_bytes);
+        }
         if let Some(tls) = &facts.tls {
             self.tls.add(tls, complete, rest.wire_bytes);
+            if complete != Some(false) {
+                self.watch.add(tls, flow.protocol.name(), flow.evidence, flow.total());
+            }
         }
         if let Some((protocol, outcome)) = facts.upgrade {
             self.upgrades.entry(Cow::Borrowed(protocol.name())).or_default()[outcome].add_flows(1, flow.total());
@@ -167,6 +208,12 @@ impl Tally {
         self.classes[evidence][class].add_flows(0, counts);
         self.groups.of(groups::of_name(name)).add(class, 0, counts);
         self.add_protocol(name, class, None, 0, counts);
+        if class == Class::Encrypted {
+            self.hidden.entry(Cow::Borrowed("algorithms_not_shown")).or_default().add_flows(0, counts);
+        }
+        if class == Class::Plaintext && finding::protects_in_name_only(name) {
+            self.add_finding("encryption_in_name_only", name, evidence).add_flows(0, counts);
+        }
         if class == Class::Unknown {
             self.unknown.undetermined.add_flows(0, counts);
         }
@@ -196,6 +243,23 @@ impl Tally {
         self.captures.insert(place, entry);
     }
 
+    /// A capture has ended: what its connections have in common is known now.
+    ///
+    /// Called once for each capture, after its last flow; what was watched up to then turns into sums.
+    pub fn end_capture(&mut self) {
+        let (sums, repeated) = self.watch.close();
+        self.server_shares.merge(sums);
+        for ((protocol, evidence), units) in repeated {
+            self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
+        }
+        self.breakdowns.end_capture();
+    }
+
+    /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
+    pub fn take_watch(&mut self, part: &mut Self) {
+        self.watch.merge(std::mem::take(&mut part.watch));
+    }
+
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
     ///
     /// Called once, when all flows have been added: only named verdicts appear in a report.
@@ -222,9 +286,16 @@ impl Tally {
         self.web.quic.merge(&other.web.quic);
         self.web.cleartext.merge(&other.web.cleartext);
         self.strength.merge(other.strength);
+        merge_units(&mut self.hidden, other.hidden);
         self.tls.merge(other.tls);
         for (protocol, outcomes) in other.upgrades {
             self.upgrades.entry(protocol).or_default().merge(&outcomes);
+        }
+        merge_units(&mut self.findings, other.findings);
+        self.server_shares.merge(other.server_shares);
+        self.watch.merge(other.watch);
+        for (protocol, sums) in other.post_quantum {
+            self.post_quantum.entry(protocol).or_default().merge(sums);
         }
         merge_units(&mut self.tunnels, other.tunnels);
         for (reason, count) in other.losses {
@@ -243,6 +314,10 @@ impl Tally {
             total.merge(&self.classes[evidence][class]);
         }
         total
+    }
+
+    fn add_finding(&mut self, id: &'static str, protocol: &'static str, evidence: Evidence) -> &mut Units {
+        self.findings.entry(FindingKey { id, protocol: Cow::Borrowed(protocol), evidence }).or_default()
     }
 
     fn add_protocol(&mut self, name: &'static str, class: Class, from: Option<&'static str>, flows: u64, sum: Counts) {

@@ -77,6 +77,8 @@ pub struct Offered {
     pub cipher_suites: BTreeMap<u16, Sum>,
     /// Groups, by code point.
     pub groups: BTreeMap<u16, Sum>,
+    /// Signature schemes, by code point.
+    pub signatures: BTreeMap<u16, Sum>,
     /// Application protocols.
     pub alpn: BTreeMap<Name, Sum>,
 }
@@ -132,6 +134,7 @@ impl TlsSums {
         count_codes(&mut offered.versions, &tls.offered_versions, wire_bytes);
         count_codes(&mut offered.cipher_suites, &tls.offered_ciphers, wire_bytes);
         count_codes(&mut offered.groups, &tls.offered_groups, wire_bytes);
+        count_codes(&mut offered.signatures, &tls.offered_signatures, wire_bytes);
         let mut names: Vec<&str> = tls.offered_protocols.iter().map(|name| known_protocol(name)).collect();
         names.sort_unstable();
         names.dedup();
@@ -182,6 +185,7 @@ impl TlsSums {
         merge_sums(&mut self.offered.versions, other.offered.versions);
         merge_sums(&mut self.offered.cipher_suites, other.offered.cipher_suites);
         merge_sums(&mut self.offered.groups, other.offered.groups);
+        merge_sums(&mut self.offered.signatures, other.offered.signatures);
         merge_sums(&mut self.offered.alpn, other.offered.alpn);
     }
 }
@@ -260,7 +264,7 @@ fn forward_secrecy(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
 /// Whether a quantum computer alone would not open the key exchange; `None` when none is visible.
 ///
 /// A session key from a pre-shared key alone is no matter of quantum computers, so it has no answer either.
-fn post_quantum(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
+pub(super) fn post_quantum(tls: &TlsFacts, suite: Option<&Suite>) -> Option<bool> {
     if let Some(group) = tls.group {
         return registry::group(group).map(registry::Group::is_post_quantum);
     }

@@ -4,13 +4,13 @@
 //! Evidence: a ClientHello whose nested lengths and versions fit, and a ServerHello or alert in answer (handshake); a
 //! hello of one side only (one-sided); in mid-stream at least three record headers, each where the one before says, up to
 //! the end of what was seen, or two on both sides, or fewer whose lengths end exactly with the bytes (framing). Three headers agree by chance once in 2^60 places.
-//! An answer that is no TLS (an HTTP error in clear, say) refutes the ClientHello.
+//! An answer that is no TLS (an HTTP error in clear, say) refutes the ClientHello: the class stays open, its facts are kept.
 //! Not handled: TLS that begins behind another protocol; upgrades start a session themselves.
 
 use super::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_LEN, MAX_RECORD, record_header};
 use super::{read::Reader, session, ssl2};
 use crate::detect::{Dissector, Found, Heads, Outcome, Session};
-use crate::model::{Evidence, Protocol, Transport};
+use crate::model::{Class, Evidence, Protocol, Transport};
 
 /// TLS over TCP.
 pub(super) struct Tls;
@@ -70,6 +70,12 @@ fn by_hello(heads: Heads<'_>) -> Outcome {
     let handshake = Outcome::Found(Found::encrypted(Protocol::TLS, Evidence::Handshake).from_client());
     let one_sided = Outcome::Likely(Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client());
     match (client_opening(heads.client), server_opening(heads.server)) {
+        // The client spoke TLS and was answered with something else: its hello is worth reading, its class is open.
+        (Fit::Yes, Fit::No) if heads.from_start => Outcome::Likely(Found {
+            class: Class::Unknown,
+            evidence: Evidence::None,
+            ..Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client()
+        }),
         (Fit::No, _) | (_, Fit::No) => Outcome::No,
         (Fit::Yes, Fit::Yes) => handshake,
         (Fit::Yes, _) => one_sided,
@@ -297,6 +303,9 @@ mod tests {
         match Tls.probe(Heads { client, server, datagrams: &[], from_start }) {
             Outcome::No => "no",
             Outcome::NeedMore => "more",
+            Outcome::Likely(found) if (found.class, found.evidence) == (Class::Unknown, Evidence::None) => {
+                "likely open"
+            }
             Outcome::Likely(found) | Outcome::Found(found) if found.class != Class::Encrypted => "wrong class",
             Outcome::Likely(found) => match (found.evidence, found.client_proven) {
                 (Evidence::OneSided, true) => "likely one-sided",
@@ -341,8 +350,9 @@ mod tests {
             ("the opener is the server", &server, &client, "handshake, reversed"),
             ("SSL 2", &ssl2, b"", "likely one-sided"),
             ("SSL 2, then TLS", &ssl2, &server12(&[], 0x002f), "handshake"),
-            ("answer in clear", &client, b"HTTP/1.1 400 Bad Request\r\n\r\n", "no"),
-            ("answer that is no hello", &client, &handshake(14, b""), "no"),
+            ("answer in clear", &client, b"HTTP/1.1 400 Bad Request\r\n\r\n", "likely open"),
+            ("answer in clear, a broken hello", &edit(9, 2), b"HTTP/1.1 400 Bad Request\r\n\r\n", "no"),
+            ("answer that is no hello", &client, &handshake(14, b""), "likely open"),
             ("text", b"GET / HTTP/1.1\r\n", b"", "no"),
             ("record too long", &edit(3, 0x49), b"", "no"),
             ("record version", &edit(1, 4), b"", "no"),

@@ -132,6 +132,8 @@ impl Seen {
                 self.server_hello = true;
             }
             (false, HELLO_VERIFY_REQUEST) => self.server_answer = true,
+            // Reflected, or both ends of a call took the active role (RFC 5763 section 5).
+            (false, CLIENT_HELLO) => return self.client_hello,
             (_, CLIENT_HELLO | SERVER_HELLO | HELLO_VERIFY_REQUEST) => return false,
             _ => {}
         }
@@ -311,6 +313,7 @@ mod tests {
             ("server only", vec![(false, server.clone())], one_sided),
             ("after STUN", vec![(true, stun()), (true, client.clone())], one_sided),
             ("media beside it", vec![(true, client.clone()), (true, rtp.clone())], one_sided),
+            ("hellos of both sides", vec![(true, client.clone()), (false, client.clone())], one_sided),
             ("sides exchanged", vec![(false, client.clone())], Outcome::No),
             ("STUN only", vec![(true, stun())], Outcome::NeedMore),
             ("media only", vec![(true, rtp)], Outcome::No),

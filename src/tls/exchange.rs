@@ -42,6 +42,8 @@ pub(super) fn server_key_exchange(body: &[u8], facts: &mut TlsFacts) -> Option<(
         let share = reader.vector16()?;
         (!prime.is_empty() && !generator.is_empty() && !share.is_empty()).then_some(())?;
         facts.dh_bits = u16::try_from(certificate::bits(prime)).ok();
+        let zeros = prime.iter().take_while(|&&byte| byte == 0).count();
+        facts.dh_prime_digest = Some(hello::share_digest(prime.get(zeros..).unwrap_or_default()));
         facts.server_share_digest = Some(hello::share_digest(share));
     }
     // Before TLS 1.2 the signature does not say its scheme.

@@ -65,6 +65,7 @@ pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
     facts.cipher = Some(hello.cipher);
     facts.compression = hello.compression;
     facts.ja3s = Some(fingerprint::ja3s(&hello));
+    facts.server_random = hello.random.first_chunk().map(|head| u64::from_be_bytes(*head));
     facts.downgrade_sentinel =
         hello.random.starts_with_at(24, b"DOWNGRD") && hello.random.last().is_some_and(|&last| last <= 1);
     let mut psk = false;

@@ -124,6 +124,29 @@ old_suites() {
     cp old.json "$out/$name.said.json"
 }
 
+weakened() {
+    local cases
+    for cases in handshakes certificates; do
+        record "weak-$cases"
+        WARM=15 S "$python" "$here/weakened.py" server "$server" "$cases"
+        C "$python" "$here/weakened.py" client "$server" "$cases" >weakened.json
+        stop
+        cp weakened.json "$out/$name.said.json"
+    done
+    tls tls12-anonymous -tls1_2 -nocert -cipher aNULL:@SECLEVEL=0 -- -tls1_2 -cipher ADH-AES128-GCM-SHA256:@SECLEVEL=0
+}
+
+passwords() {
+    record passwords
+    (cd www && S "$python" -m http.server --bind "$server" 8080 >/dev/null 2>&1)
+    C curl -s "http://$server:8080/missing" -o /dev/null
+    C curl -s -u clerk:office "http://$server:8080/missing" -o /dev/null
+    S "$python" "$here/passwords.py" server "$server"
+    C "$python" "$here/passwords.py" client "$server" >passwords.json
+    stop
+    cp passwords.json "$out/$name.said.json"
+}
+
 web() {
     cat >nginx.conf <<CONF
 daemon off; pid $work/nginx.pid; error_log /dev/null; worker_processes 1; events {}
@@ -259,6 +282,6 @@ office() {
     (cd "$out" && mergecap -F pcapng -w office.pcapng ./*.pcap)
 }
 
-scenarios=(tls_scenarios resumption gnutls old_suites web ssh_scenario mail ftp names quic dtls management vpn office)
+scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

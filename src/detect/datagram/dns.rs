@@ -12,7 +12,7 @@ use crate::detect::{Datagram, Dissector, Found, Heads, Outcome};
 use crate::model::{Protocol, Transport};
 
 /// Recognises the four kinds.
-pub(super) struct Dns;
+pub(in crate::detect) struct Dns;
 
 const DNS: Protocol = Protocol(&"dns");
 const MDNS: Protocol = Protocol(&"mdns");

@@ -4,6 +4,7 @@
 //! the order matters where two formats could meet: magic numbers and whole-message walks first, weak headers last.
 
 use super::Dissector;
+pub(super) use dns::Dns;
 
 mod ber;
 mod capwap;
@@ -34,7 +35,6 @@ mod voice;
 
 /// The dissectors of this group, surest first.
 pub(super) static DISSECTORS: &[&dyn Dissector] = &[
-    &dns::Dns,
     &stun::Stun,
     &dhcp::DHCP,
     &sip::SIP,

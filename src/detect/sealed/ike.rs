@@ -6,9 +6,9 @@
 //! (handshake). One side alone is one-sided. It is the handshake of an encrypted channel, and counts as encrypted.
 //! Not handled: IKE whose start is missing on TCP.
 
-use super::{u16_at, u32_at};
+use super::{ike_proposal, u16_at, u32_at};
 use crate::detect::{Datagram, Dissector, Found, Heads, Moment, Outcome, Session, Step};
-use crate::model::{Evidence, Facts, Protocol, Transport};
+use crate::model::{Algorithms, Evidence, Facts, Protocol, Transport};
 
 pub(super) struct Ike;
 
@@ -50,7 +50,7 @@ impl Dissector for Ike {
     }
 
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
-        Some(Box::new(IkeSession { version: None }))
+        Some(Box::<IkeSession>::default())
     }
 }
 
@@ -142,20 +142,34 @@ fn header(bytes: &[u8], len: usize) -> Option<Header> {
     (fits && sound).then_some(Header { initiator: *initiator, responder: *responder, major: version >> 4 })
 }
 
-/// Keeps the version.
+/// Keeps the version, and the proposal that the responder chose.
+#[derive(Default)]
 struct IkeSession {
     version: Option<u8>,
+    chosen: Option<Algorithms>,
+    datagrams: u32,
 }
+
+/// Datagrams that are read: the choice stands in the second, or behind a cookie or another key exchange's round.
+const MOST_READ: u32 = 8;
 
 impl Session for IkeSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len };
-        self.version = unmarked(&datagram).and_then(|(bytes, len)| header(bytes, len)).map(|header| header.major);
-        if self.version.is_some() { Step::Done } else { Step::Continue }
+        self.datagrams += 1;
+        if let Some((bytes, len)) = unmarked(&datagram)
+            && let Some(header) = header(bytes, len)
+        {
+            self.version = self.version.or(Some(header.major));
+            self.chosen = self.chosen.take().or_else(|| ike_proposal::chosen(bytes));
+        }
+        let read = self.version.is_some() && (self.chosen.is_some() || self.datagrams >= MOST_READ);
+        if read { Step::Done } else { Step::Continue }
     }
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.carrier_version = self.version.map(u32::from);
+        facts.algorithms = self.chosen;
     }
 
     fn memory(&self) -> usize {

@@ -5,6 +5,7 @@ mod dnscrypt;
 mod esp;
 mod frames;
 mod ike;
+mod ike_proposal;
 mod opcua;
 mod openvpn;
 mod smb;

@@ -353,6 +353,7 @@ impl SshSession {
                     *mac = None;
                 }
             }
+            ssh.post_quantum_offered = client[0].split(',').any(crate::grade::registry::is_post_quantum_kex);
             let strict = |lists: &[String; 10], mark: &str| {
                 lists.first().is_some_and(|kex| kex.split(',').any(|name| name == mark))
             };

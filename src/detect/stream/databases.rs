@@ -153,7 +153,10 @@ impl Negotiation for Ldap {
                 _ => talk.refused(),
             },
             // Version, name, then the choice of authentication: 0xa3 is SASL.
-            (true, 0x60) => self.sasl |= names_sasl(operation),
+            (true, 0x60) => {
+                self.sasl |= names_sasl(operation);
+                talk.password |= simple_bind(operation);
+            }
             // supportedExtension of the root entry.
             (false, 0x64) if holds => talk.offered(),
             _ => {}
@@ -194,6 +197,15 @@ fn sasl_layer(unread: &[u8]) -> Read {
         Some(false) => Sealing::Readable,
         None => Sealing::Unclear,
     })
+}
+
+/// Whether a bind request (RFC 4511 section 4.2) holds a password: version, name, and simple authentication not empty.
+fn simple_bind(operation: &[u8]) -> bool {
+    let Some(Some((_, start, _))) = element(operation) else { return false };
+    let Some([2, 1, _, name @ ..]) = operation.get(start..) else { return false };
+    let Some(Some((4, start, len))) = element(name) else { return false };
+    let choice = start.checked_add(len).and_then(|end| name.get(end..));
+    matches!(choice, Some([0x80, len, ..]) if *len > 0)
 }
 
 /// A packet of MySQL: length (3 bytes, little endian) and sequence number. Returns both.

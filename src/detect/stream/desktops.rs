@@ -69,6 +69,8 @@ impl Dissector for Vnc {
         match (client, server, kind) {
             (true, true, Some(TLS | VENCRYPT) | Some(0 | 1 | 2 | 16 | 30 | 35)) => Outcome::Found(found),
             (true, true, Some(_)) => Outcome::No,
+            // Closed before a choice was made: all that was said was readable.
+            (true, true, None) => Outcome::Likely(found),
             _ => Outcome::NeedMore,
         }
     }
@@ -182,7 +184,8 @@ mod tests {
             &Vnc,
             &[
                 ("no security", &with(&[1]), &with(&[1, 1]), "found"),
-                ("not picked yet", v, &with(&[1, 1]), "more"),
+                ("not picked yet", v, &with(&[1, 1]), "likely"),
+                ("server without its version", v, &[1, 1], "no"),
                 ("sealed by RealVNC", &with(&[5]), &with(&[1, 5]), "no"),
                 ("another protocol", b"RFC 003.008\n", b"", "no"),
             ],

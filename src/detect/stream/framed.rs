@@ -6,6 +6,8 @@
 //!
 //! Not handled: streams that begin in the middle of a message (they answer `No`, save for text, see [`Framed::loose`]).
 
+use std::panic::Location;
+
 use super::super::{Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Protocol, Transport};
 
@@ -50,6 +52,8 @@ pub(super) struct Framed {
     pub(super) directed: bool,
     /// Without a start, one side may be in the middle of a message while the other shows what it is: long texts.
     pub(super) loose: bool,
+    /// Where the row is written.
+    pub(super) written: &'static Location<'static>,
     /// What reads on, when there may be an upgrade or an announcement.
     pub(super) session: Option<fn() -> Box<dyn Session>>,
 }
@@ -65,16 +69,35 @@ const MAX_MESSAGES: u32 = 8;
 
 impl Framed {
     /// A row whose sides speak alike.
+    #[track_caller]
     pub(super) const fn alike(name: &'static &'static str, reader: Reader) -> Self {
-        Self { protocol: Protocol(name), client: reader, server: reader, directed: false, loose: false, session: None }
+        Self {
+            protocol: Protocol(name),
+            client: reader,
+            server: reader,
+            directed: false,
+            loose: false,
+            written: Location::caller(),
+            session: None,
+        }
     }
 
     /// A row whose sides differ.
+    #[track_caller]
     pub(super) const fn directed(name: &'static &'static str, client: Reader, server: Reader) -> Self {
-        Self { protocol: Protocol(name), client, server, directed: true, loose: false, session: None }
+        Self {
+            protocol: Protocol(name),
+            client,
+            server,
+            directed: true,
+            loose: false,
+            written: Location::caller(),
+            session: None,
+        }
     }
 
     /// The same, for a text protocol.
+    #[track_caller]
     pub(super) const fn text(name: &'static &'static str, client: Reader, server: Reader) -> Self {
         Self { loose: true, ..Self::directed(name, client, server) }
     }
@@ -109,6 +132,10 @@ impl Dissector for Framed {
             (false, true) => server.alone(found),
             _ => Outcome::NeedMore,
         }
+    }
+
+    fn source(&self) -> String {
+        format!("{}:{}", self.written.file(), self.written.line())
     }
 
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {

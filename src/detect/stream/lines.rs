@@ -34,6 +34,10 @@ struct Count {
     greeted: bool,
     /// Number of the command that asked to switch.
     asked: Option<u32>,
+    /// The client sent a password that can be read.
+    password: bool,
+    /// The user name given is one for everybody (FTP).
+    anonymous: bool,
     /// Tag of that command (IMAP); or whether an XML element is open (XMPP).
     tag: Vec<u8>,
 }
@@ -137,7 +141,9 @@ impl Negotiation for Lines {
         let line = unread.get(..end).unwrap_or_default();
         let line = if self.dialect.end == b'\n' { line.trim_ascii_end() } else { line };
         let read = if from_client { self.dialect.client } else { self.dialect.server };
-        match read(&mut self.count, line) {
+        let said = read(&mut self.count, line);
+        talk.password |= self.count.password;
+        match said {
             Said::Other => {}
             Said::Offers => talk.offered(),
             Said::Asks => talk.stage = Stage::Asked,
@@ -194,7 +200,21 @@ fn numeric(count: &mut Count, line: &[u8], greetings: &[&str], accept: &[u8; 3])
     }
 }
 
+/// Whether a login of this SASL mechanism shows the password: PLAIN (RFC 4616) and LOGIN.
+fn shows_password(mechanism: &[u8]) -> bool {
+    let name = mechanism.strip_prefix(b"\"").unwrap_or(mechanism);
+    ["PLAIN", "LOGIN"].iter().any(|known| {
+        starts(name, known) && name.get(known.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+    })
+}
+
+/// What follows the first word of a line.
+fn argument(line: &[u8]) -> &[u8] {
+    line.get(word(line).len() + 1..).unwrap_or_default().trim_ascii()
+}
+
 fn smtp_client(count: &mut Count, line: &[u8]) -> Said {
+    count.password |= says(line, &["AUTH"]) && shows_password(argument(line));
     if says(line, &["DATA", "BDAT"]) {
         return Said::Over;
     }
@@ -210,6 +230,8 @@ fn smtp_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn pop3_client(count: &mut Count, line: &[u8]) -> Said {
+    let plain = says(line, &["AUTH"]) && shows_password(argument(line));
+    count.password |= plain || says(line, &["PASS"]) && !argument(line).is_empty();
     if says(line, &["STAT", "LIST", "RETR", "DELE", "TOP", "UIDL"]) {
         return Said::Over;
     }
@@ -238,6 +260,8 @@ fn imap_client(count: &mut Count, line: &[u8]) -> Said {
     if says(command, &["SELECT", "EXAMINE", "LIST", "LSUB", "STATUS", "APPEND", "IDLE"]) {
         return Said::Over;
     }
+    let plain = says(command, &["AUTHENTICATE"]) && shows_password(argument(command));
+    count.password |= plain || says(command, &["LOGIN"]) && !argument(command).is_empty();
     let asks = command.eq_ignore_ascii_case(b"STARTTLS");
     if asks {
         count.tag = tag.to_vec();
@@ -257,6 +281,7 @@ fn imap_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn sieve_client(count: &mut Count, line: &[u8]) -> Said {
+    count.password |= says(line, &["AUTHENTICATE"]) && shows_password(argument(line));
     if says(line, &["PUTSCRIPT", "GETSCRIPT", "LISTSCRIPTS", "HAVESPACE", "CHECKSCRIPT"]) {
         return Said::Over;
     }
@@ -284,7 +309,11 @@ fn ftp_client(count: &mut Count, line: &[u8]) -> Said {
     if says(line, &["ENC", "CONF"]) {
         return Said::Sealed;
     }
-    let argument = line.get(word(line).len() + 1..).unwrap_or_default().trim_ascii();
+    let argument = argument(line);
+    if says(line, &["USER"]) {
+        count.anonymous = ["anonymous", "ftp"].iter().any(|name| argument.eq_ignore_ascii_case(name.as_bytes()));
+    }
+    count.password |= says(line, &["PASS"]) && !argument.is_empty() && !count.anonymous;
     let tls = ["TLS", "TLS-C", "TLS-P", "SSL"].iter().any(|name| argument.eq_ignore_ascii_case(name.as_bytes()));
     let said = count.command(says(line, &["AUTH"]) && tls);
     let endpoint = match () {
@@ -347,6 +376,7 @@ fn extended_passive(line: &[u8]) -> Option<Endpoint> {
 }
 
 fn nntp_client(count: &mut Count, line: &[u8]) -> Said {
+    count.password |= says(line, &["AUTHINFO"]) && says(argument(line), &["PASS"]);
     if says(line, &["GROUP", "LISTGROUP", "ARTICLE", "HEAD", "BODY", "POST", "IHAVE", "CHECK", "TAKETHIS"]) {
         return Said::Over;
     }
@@ -361,6 +391,7 @@ fn nntp_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn irc_client(count: &mut Count, line: &[u8]) -> Said {
+    count.password |= says(line, &["PASS"]) || says(line, &["AUTHENTICATE"]) && shows_password(argument(line));
     count.command(line.eq_ignore_ascii_case(b"STARTTLS"))
 }
 
@@ -381,6 +412,7 @@ fn xmpp_client(count: &mut Count, tag: &[u8]) -> Said {
         count.tag = b"open".to_vec();
         return Said::Other;
     }
+    count.password |= holds(tag, "<auth ") && (holds(tag, "'PLAIN'") || holds(tag, "\"PLAIN\""));
     if holds(tag, "<auth ") || holds(tag, "<iq ") {
         return Said::Over;
     }
@@ -417,6 +449,39 @@ mod tests {
         let mut pieces = talk(pieces);
         pieces.push((C, HELLO.to_vec()));
         pieces
+    }
+
+    /// A password that can be read is told; its bytes are kept nowhere.
+    #[test]
+    fn passwords() {
+        let cases: &[(&str, &'static Dialect, &[&str], bool)] = &[
+            ("smtp plain", &SMTP, &["EHLO a\r\n", "AUTH PLAIN AGEAYg==\r\n"], true),
+            ("smtp login", &SMTP, &["EHLO a\r\n", "auth login\r\n"], true),
+            ("smtp challenge", &SMTP, &["EHLO a\r\n", "AUTH CRAM-MD5\r\n"], false),
+            ("smtp other", &SMTP, &["EHLO a\r\n", "AUTH PLAIN-X\r\n"], false),
+            ("pop3", &POP3, &["USER a\r\n", "PASS b\r\n"], true),
+            ("pop3 digest", &POP3, &["APOP a c4c9334bac560ecc979e58001b3e22fb\r\n"], false),
+            ("imap", &IMAP, &["a1 LOGIN a b\r\n"], true),
+            ("imap plain", &IMAP, &["a1 AUTHENTICATE PLAIN\r\n"], true),
+            ("imap ticket", &IMAP, &["a1 AUTHENTICATE GSSAPI\r\n"], false),
+            ("imap text", &IMAP, &["a1 NOOP\r\n"], false),
+            ("sieve", &MANAGESIEVE, &["AUTHENTICATE \"PLAIN\" \"AGEAYg==\"\r\n"], true),
+            ("ftp", &FTP, &["USER a\r\n", "PASS b\r\n"], true),
+            ("ftp for everybody", &FTP, &["USER anonymous\r\n", "PASS a@\r\n"], false),
+            ("nntp", &NNTP, &["AUTHINFO USER a\r\n", "AUTHINFO PASS b\r\n"], true),
+            ("nntp user only", &NNTP, &["AUTHINFO USER a\r\n"], false),
+            ("xmpp", &XMPP, &["<auth xmlns='x' mechanism='PLAIN'>"], true),
+            ("xmpp challenge", &XMPP, &["<auth xmlns='x' mechanism='SCRAM-SHA-1'>"], false),
+        ];
+        for (name, dialect, lines, want) in cases {
+            let mut session = session(dialect);
+            for line in *lines {
+                session.feed(C, line.as_bytes(), Moment { time_ns: 0, wire_len: 0 });
+            }
+            let mut facts = Facts::default();
+            session.finish(&mut Found::plaintext(dialect.protocol), &mut facts);
+            assert_eq!(facts.password_in_clear.is_some(), *want, "{name}");
+        }
     }
 
     #[test]

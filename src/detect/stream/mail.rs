@@ -48,7 +48,11 @@ fn smtp_server(head: &[u8]) -> Header {
         "554", "555", "556",
     ];
     let named = line(head).is_ok_and(|(text, _)| starts(text, "220") && holds(text, "SMTP"));
-    with_bits(reply(head, CODES), if named { 32 } else { 0 })
+    match reply(head, CODES) {
+        // A greeting that names itself is enough; what a broken or hostile server says next cannot unsay it.
+        Header::Good { bits, .. } if named => Header::Good { len: usize::MAX, bits: bits + 32 },
+        other => other,
+    }
 }
 
 fn pop3_client(head: &[u8]) -> Header {
@@ -268,6 +272,20 @@ mod tests {
         type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
         let cases: &[Row<'_>] = &[
             ("smtp", &SMTP, b"EHLO a\r\n", b"220 b\r\n", "found"),
+            (
+                "smtp with a line too long",
+                &SMTP,
+                b"EHLO a\r\n",
+                &[b"220 b ESMTP\r\n".as_slice(), &[b'A'; 5000]].concat(),
+                "found",
+            ),
+            (
+                "a line too long without a name",
+                &SMTP,
+                b"EHLO a\r\n",
+                &[b"220 b\r\n".as_slice(), &[b'A'; 5000]].concat(),
+                "no",
+            ),
             ("smtp greeting", &SMTP, b"", b"220 b ESMTP Postfix\r\n", "likely"),
             ("any greeting", &SMTP, b"", b"220 b\r\n", "more"),
             ("ftp is not smtp", &SMTP, b"USER a\r\n", b"220 b\r\n", "no"),

@@ -5,6 +5,7 @@
 
 use super::Dissector;
 
+mod adb;
 mod brokers;
 mod databases;
 mod desktops;
@@ -15,8 +16,10 @@ mod lines;
 mod mail;
 mod media;
 mod network;
+mod peer;
 mod rdp;
 mod shells;
+mod stun;
 mod tds;
 mod text;
 #[cfg(test)]
@@ -37,6 +40,8 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &web::RTSP,
     &web::SIP,
     &web::GNUTELLA,
+    &stun::Stun,
+    &adb::ADB,
     &mail::SMTP,
     &mail::LMTP,
     &mail::POP3,
@@ -104,4 +109,5 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &network::IDENT,
     &media::MPEG_TS,
     &network::WHOIS,
+    &peer::AfterKeyExchange,
 ];

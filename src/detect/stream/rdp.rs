@@ -9,7 +9,7 @@
 
 use super::super::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
 use super::upgrade::{Negotiation, Read, Stage, Talk, Upgrading};
-use crate::model::{Class, Evidence, Facts, Protocol, Transport};
+use crate::model::{Algorithms, Class, Evidence, Facts, Protocol, Transport};
 
 pub(super) struct Rdp;
 
@@ -167,6 +167,15 @@ impl Session for RdpSession {
         {
             found.class = Class::Encrypted;
             found.evidence = Evidence::Handshake;
+            // MS-RDPBCGR section 2.2.1.4.3.
+            let cipher = match method {
+                1 => "rc4-40",
+                2 => "rc4-128",
+                8 => "rc4-56",
+                16 => "3des",
+                _ => "unknown",
+            };
+            facts.algorithms = Some(Algorithms { cipher: Some(cipher.to_owned()), ..Algorithms::default() });
         }
         self.negotiation.finish(found, facts);
     }

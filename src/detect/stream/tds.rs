@@ -110,13 +110,15 @@ fn request(head: &[u8]) -> Option<bool> {
         BATCH | CALL | TRANSACTION if ALL_HEADERS.starts_with(body.get(..ALL_HEADERS.len()).unwrap_or(body)) => {
             (body.len() >= ALL_HEADERS.len()).then_some(true)
         }
+        CALL => {
+            let (name_len, name) = body.split_first_chunk().map(|(len, rest)| (u16::from_le_bytes(*len), rest))?;
+            let name = name.get(..2 * usize::from(name_len)).unwrap_or(name);
+            let sound = (MIN_NAME..=128).contains(&name_len) && is_wide(name);
+            if sound { (name.len() >= 2 * usize::from(MIN_NAME)).then_some(true) } else { Some(false) }
+        }
         BATCH => {
             let text = body.get(..8).unwrap_or(body);
-            let wide = text
-                .iter()
-                .zip(0..)
-                .all(|(&byte, at)| if at % 2 == 0 { (0x20..=0x7e).contains(&byte) } else { byte == 0 });
-            if wide { (text.len() == 8).then_some(true) } else { Some(false) }
+            if is_wide(text) { (text.len() == 8).then_some(true) } else { Some(false) }
         }
         LOGIN => {
             // Whole length, then the version: 7.0 to 7.4.
@@ -127,6 +129,14 @@ fn request(head: &[u8]) -> Option<bool> {
         _ => Some(false),
     }
 }
+
+/// Whether all of `text` is printable ASCII in UTF-16.
+fn is_wide(text: &[u8]) -> bool {
+    text.iter().zip(0..).all(|(&byte, at)| if at % 2 == 0 { (0x20..=0x7e).contains(&byte) } else { byte == 0 })
+}
+
+/// Shortest name of a procedure that is believed without the headers of TDS 7.2.
+const MIN_NAME: u16 = 4;
 
 /// Whether a side starts with a tabular result whose first token is known (MS-TDS section 2.2.7). `None` while it is too short.
 fn response(head: &[u8]) -> Option<bool> {
@@ -320,6 +330,9 @@ mod tests {
             ("batch", &batch, &result, Outcome::Found(found)),
             ("batch without its answer", &batch, b"", Outcome::Likely(found)),
             ("old batch", &packet(BATCH, b"S\0E\0L\0E\0"), &result, Outcome::Found(found)),
+            ("call by name", &packet(CALL, b"\x05\0s\0p\0_\0x\0y\0\0\0"), b"", Outcome::Likely(found)),
+            ("call by a name that is no text", &packet(CALL, b"\x05\0s\0p\0\x07\0x\0y\0\0\0"), b"", Outcome::No),
+            ("call by a name too short", &packet(CALL, b"\x02\0s\0p\0\0\0"), b"", Outcome::No),
             ("login", &packet(LOGIN, &[9, 0, 0, 0, 4, 0, 0, 0x74, 0]), b"", Outcome::Likely(found)),
             ("login of another length", &packet(LOGIN, &[8, 0, 0, 0, 4, 0, 0, 0x74, 0]), b"", Outcome::No),
             ("batch answered by another protocol", &batch, b"HTTP/1.1 400", Outcome::No),

@@ -54,6 +54,8 @@ pub(super) struct Talk {
     pub(super) stage: Stage,
     /// What came of the upgrade so far.
     pub(super) outcome: Option<UpgradeOutcome>,
+    /// The client sent a password that can be read.
+    pub(super) password: bool,
     /// Endpoints announced for data connections; an unspecified address stands for the announcing side's own.
     pub(super) announced: Vec<(Endpoint, Protocol)>,
 }
@@ -306,6 +308,9 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
         }
         if let Some(outcome) = self.talk.outcome {
             facts.upgrade = Some((self.protocol, outcome));
+        }
+        if self.talk.password {
+            facts.password_in_clear = Some(self.protocol);
         }
         facts.announced.extend(self.talk.announced);
     }

@@ -3,6 +3,7 @@
 //! Sources: RFC 9112 sections 3 and 4, RFC 2326 section 6, RFC 3261 section 7, RFC 9110 section 9.3.6 (CONNECT),
 //! RFC 2817 (Upgrade: TLS). An Upgrade to websocket or h2c stays in clear (RFC 6455, RFC 9113 section 3.1).
 //! Evidence: the version word in its place; of one side alone `Likely`.
+//! A password (Basic) is seen in the first request only: nothing of a connection is read beyond it.
 //! Not handled: HTTP/0.9, streams that begin inside a body and show no start line.
 
 use super::super::Session;
@@ -182,6 +183,9 @@ impl Negotiation for Connect {
 impl Connect {
     /// Whether to go on after a request.
     fn request(&mut self, talk: &mut Talk, head: &[u8]) -> bool {
+        // RFC 7617 section 2: user and password, in Base64.
+        let basic = |field| header(head, field).is_some_and(|value| starts(value, "Basic "));
+        talk.password |= basic("authorization") || basic("proxy-authorization");
         self.tls = header(head, "upgrade").is_some_and(|value| starts(value, "TLS/1"));
         let asks = self.tls || head.starts_with(b"CONNECT ");
         if asks {

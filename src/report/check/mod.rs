@@ -15,9 +15,9 @@ pub use rules::{CheckRules, CheckUnit, Percent};
 use std::cmp::Ordering;
 
 use super::definition::Definition;
-use super::findings;
 use super::layout::{Bounds, ClassTotals, Levels, PolicyStrength, Report, Share};
 use crate::error::{Error, Result};
+use crate::grade::finding;
 use crate::model::Units;
 
 /// What came of one rule.
@@ -63,7 +63,7 @@ pub fn check(report: &Report, rules: &CheckRules, baseline: Option<&Report>) -> 
         weakness(policy, rules, &mut checked);
     }
     for id in &rules.no_finding {
-        checked.extend(finding(report, id)?);
+        checked.extend(no_finding(report, id)?);
     }
     for name in &rules.no_plaintext {
         checked.push(plaintext(report, name));
@@ -139,8 +139,8 @@ fn policies<'a>(report: &'a Report, rules: &CheckRules) -> Result<Vec<&'a Policy
 }
 
 /// A finding that must not be there; `any` stands for all of them.
-fn finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
-    let known = findings::ids();
+fn no_finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
+    let known: Vec<&str> = finding::all().iter().map(|kind| kind.id).collect();
     let there = |id: &str| report.findings.iter().find(|finding| finding.id == id);
     if id == "any" {
         let mut found: Vec<_> = report.findings.iter().map(|finding| found_line(&finding.id, Some(finding))).collect();
@@ -149,7 +149,7 @@ fn finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
         }
         return Ok(found);
     }
-    if there(id).is_none() && !known.iter().any(|name| name == id) {
+    if there(id).is_none() && !known.contains(&id) {
         let what = format!("{id:?} is no finding; expected any, {}", known.join(", "));
         return Err(Error::usage("--no-finding", what));
     }

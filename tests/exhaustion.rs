@@ -1,0 +1,144 @@
+//! Attacks on memory and time: with `--max-memory` of 64 MiB the whole process stays below that and a fixed overhead, every
+//! frame is accounted for, and four times the input takes about four times as long.
+//!
+//! Each attack runs in a process of its own (this test program, started again), which tells its own peak. By hand, with
+//! more frames and in the release profile:
+//! `TLSCOV_ATTACK=one-packet-flows TLSCOV_SIZE=100000000 cargo test --release --test exhaustion -- --exact attacked --nocapture`
+#![cfg(target_os = "linux")]
+
+#[path = "common/attacks.rs"]
+mod attacks;
+mod common;
+
+use std::process::Command;
+use std::time::Instant;
+
+use attacks::ATTACKS;
+use common::{Noise, adds_up};
+use tlscov::capture;
+use tlscov::model::Loss;
+use tlscov::pipeline::{Options, scan_source};
+use tlscov::quic::frame::CryptoStream;
+
+/// `--max-memory` in these tests. Unit: bytes.
+const MAX_MEMORY: u64 = 64 << 20;
+
+/// What the process takes beside it: the program itself, read buffers, and packets on their way. Unit: bytes.
+const OVERHEAD: u64 = 64 << 20;
+
+/// What writing flow records takes on top: those that closed together, until they are in order. Unit: bytes.
+const RECORDS: u64 = 32 << 20;
+
+/// Frames of an attack unless another size is asked for.
+const SIZE: u64 = 100_000;
+
+/// What a run tells.
+#[derive(Debug)]
+struct Told {
+    packets: u64,
+    peak: u64,
+    cpu_ms: u64,
+    losses: String,
+}
+
+/// The attack named in the environment, in this process; does nothing without one.
+#[test]
+fn attacked() {
+    let Ok(name) = std::env::var("TLSCOV_ATTACK") else { return };
+    let number =
+        |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"));
+    let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("an attack of the list");
+    let reader = (attack.make)(number("TLSCOV_SIZE", SIZE));
+    let options = Options { max_memory: number("TLSCOV_MEMORY", MAX_MEMORY), ..common::options(2) };
+    let source = capture::from_reader("-", reader, capture::Options::default()).expect("a capture");
+    let started = Instant::now();
+    let mut records = 0u64;
+    let mut count = |_: &str, _: &_, _: &[_]| {
+        records += 1;
+        Ok(())
+    };
+    let flows: Option<tlscov::pipeline::FlowSink<'_>> = match std::env::var_os("TLSCOV_FLOWS") {
+        Some(_) => Some(&mut count),
+        None => None,
+    };
+    let scan = scan_source(source, &options, flows).expect("readable");
+    adds_up(&scan.tally, &name);
+    let losses: Vec<String> =
+        scan.tally.losses.iter().map(|(loss, count)| format!("{}={count}", loss.name())).collect();
+    println!(
+        "told {} {} {} {}; {records} records, {:.1} s",
+        scan.tally.captures[0].packets,
+        peak(),
+        cpu_ms(),
+        losses.join(","),
+        started.elapsed().as_secs_f64(),
+    );
+}
+
+/// The largest resident size of this process so far. Unit: bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is there");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// Processor time of this process so far. Unit: milliseconds, at 100 ticks a second.
+fn cpu_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    (fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")) * 10
+}
+
+fn run(attack: &str, size: u64, flows: bool) -> Told {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "attacked", "--nocapture"]).env("TLSCOV_ATTACK", attack);
+    command.env("TLSCOV_SIZE", size.to_string());
+    if flows {
+        command.env("TLSCOV_FLOWS", "1");
+    }
+    let out = command.output().expect("it starts");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{attack}: {text}{}", String::from_utf8_lossy(&out.stderr));
+    let line = text.lines().find_map(|line| line.split_once("told ")).expect("it tells").1;
+    let mut words = line.split(' ');
+    let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
+    let (packets, peak, cpu_ms) = (number(), number(), number());
+    println!("{attack}: {size} frames, peak {} MiB, {cpu_ms} ms: {line}", peak >> 20);
+    Told { packets, peak, cpu_ms, losses: line.to_owned() }
+}
+
+#[test]
+fn attacks_stay_within_memory_and_time() {
+    for attack in &ATTACKS {
+        let small = run(attack.name, SIZE / 4, false);
+        let large = run(attack.name, SIZE, false);
+        assert!(large.peak < MAX_MEMORY + OVERHEAD, "{}: {} MiB", attack.name, large.peak >> 20);
+        // Twice the factor for noise; a quadratic algorithm would take sixteen times.
+        assert!(large.cpu_ms < 8 * small.cpu_ms.max(250), "{}: {small:?} {large:?}", attack.name);
+        assert!(attack.name == "huge-blocks" || large.packets > 0, "{}", attack.name);
+    }
+}
+
+/// A million flows, with the record of each; they do not fit, and all are accounted for.
+#[test]
+fn a_million_flows_are_accounted_for() {
+    let told = run("one-packet-flows", 1_000_000, true);
+    assert_eq!(told.packets, 1_000_000);
+    assert!(told.losses.contains(Loss::EvictedFlows.name()), "{}", told.losses);
+    assert!(told.peak < MAX_MEMORY + OVERHEAD + RECORDS, "{} MiB", told.peak >> 20);
+}
+
+/// CRYPTO frames with offsets far away, and in small pieces, hold little.
+#[test]
+fn crypto_offsets() {
+    let mut noise = Noise(3);
+    let mut stream = CryptoStream::default();
+    for _ in 0..100_000 {
+        let bits = noise.next();
+        let offset = bits >> (bits & 63);
+        stream.insert(offset, &vec![7; noise.below(1200)]);
+        stream.message();
+    }
+    stream.insert(u64::MAX, &[1]);
+    assert!(stream.memory() < 256 << 10, "{} bytes", stream.memory());
+}

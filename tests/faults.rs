@@ -1,0 +1,201 @@
+//! What goes wrong around the program: inputs that fail in the middle, outputs that cannot be written, an interrupt.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use common::{adds_up, options, read_source};
+use serde_json::Value;
+use tlscov::capture;
+use tlscov::model::Loss;
+use tlscov::pipeline::Options;
+
+const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tls13.pcap");
+
+fn tlscov(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tlscov"));
+    command.args(arguments);
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Gives its bytes in small reads, and then what it is told to.
+struct Faulty {
+    bytes: io::Cursor<Vec<u8>>,
+    then: Option<io::ErrorKind>,
+    reads: u32,
+}
+
+impl Read for Faulty {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads += 1;
+        if self.reads % 3 == 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let most = buffer.len().min(1000);
+        match (self.bytes.read(&mut buffer[..most])?, self.then) {
+            (0, Some(kind)) => Err(kind.into()),
+            (count, _) => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
+    // Large enough for several blocks of any compression.
+    let once = std::fs::read(CAPTURE).expect("readable");
+    let whole = [&once[..], &once[24..], &once[24..], &once[24..], &once[24..], &once[24..]].concat();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&whole).expect("in memory");
+    let gzip = gzip.finish().expect("in memory");
+    let mut broken = gzip.clone();
+    let middle = broken.len() / 2;
+    broken[middle..middle + 64].fill(0xff);
+    let zstd = zstd::encode_all(whole.as_slice(), 1).expect("in memory");
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let cases = [
+        ("a read error", half(&whole), Some(io::ErrorKind::Other)),
+        ("a pipe that breaks", half(&whole), Some(io::ErrorKind::BrokenPipe)),
+        ("a file that shrinks", half(&whole), None),
+        ("gzip that shrinks", half(&gzip), None),
+        ("gzip that breaks", broken, None),
+        ("gzip with a read error", half(&gzip), Some(io::ErrorKind::Other)),
+        ("zstd that shrinks", half(&zstd), None),
+    ];
+    for (name, bytes, then) in cases {
+        let reader = Box::new(Faulty { bytes: io::Cursor::new(bytes), then, reads: 0 });
+        let source = capture::from_reader("faulty", reader, capture::Options::default()).expect(name);
+        let (scan, _) = read_source(source, &options(2));
+        adds_up(&scan.tally, name);
+        assert!(scan.tally.captures[0].packets > 0, "{name}");
+        assert_eq!(scan.tally.losses.get(&Loss::CaptureCutShort), Some(&1), "{name}");
+        assert!(
+            scan.warnings.iter().any(|warning| warning.starts_with("faulty: byte ")),
+            "{name}: {:?}",
+            scan.warnings
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_for_every_output() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json");
+    let report = report.to_str().expect("a name");
+    assert!(tlscov(&["scan", CAPTURE, "-o", report]).status().expect("it starts").success());
+    let to_stdout: &[&[&str]] = &[
+        &["scan", CAPTURE],
+        &["scan", CAPTURE, "--format", "text"],
+        &["flows", CAPTURE],
+        &["flows", CAPTURE, "--format", "csv"],
+        &["merge", report],
+        &["render", report, "--format", "markdown"],
+        &["grade", "0x1301"],
+        &["policies"],
+        &["schema", "report"],
+    ];
+    for arguments in to_stdout {
+        let full = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
+        let output = tlscov(arguments).stdout(full).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("No space left"), "{arguments:?}: {}", stderr(&output));
+    }
+    for arguments in [["scan", CAPTURE, "-o", "/dev/full"], ["merge", report, "-o", "/dev/full"]] {
+        let output = tlscov(&arguments).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains("/dev/full: cannot be written"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_no_error() {
+    for arguments in [&["scan", CAPTURE][..], &["flows", CAPTURE], &["policies"], &["grade", "0x1301"]] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let output = tlscov(arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn outputs_appear_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("a name").to_owned();
+    std::fs::write(path("old.json"), "old").expect("writable");
+    let output = tlscov(&["scan", "/dev/null", "-o", &path("old.json")]).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(path("old.json")).expect("still there"), "old");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1, "nothing else is left");
+}
+
+/// A capture without an end: the frames of a real one, over and over, from a thread that stops when nobody reads.
+fn endless(mut pipe: impl Write + Send + 'static) -> (thread::JoinHandle<()>, mpsc::Receiver<()>) {
+    let mut whole = Vec::new();
+    File::open(CAPTURE).and_then(|mut file| file.read_to_end(&mut whole)).expect("readable");
+    let (send, many) = mpsc::channel();
+    let writer = thread::spawn(move || {
+        let _ = pipe.write_all(&whole[..24]);
+        for round in 0.. {
+            if pipe.write_all(&whole[24..]).is_err() {
+                return;
+            }
+            if round == 200 {
+                let _ = send.send(());
+            }
+        }
+    });
+    (writer, many)
+}
+
+#[test]
+fn an_interrupt_gives_the_report_so_far() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json");
+    let mut child = tlscov(&["scan", "-", "-o", report.to_str().expect("a name")])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let (writer, many) = endless(child.stdin.take().expect("a pipe"));
+    many.recv_timeout(Duration::from_secs(120)).expect("it reads");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("the writer ends");
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
+    assert_eq!(report["quality"]["partial"], Value::Bool(true));
+    assert_eq!(report["quality"]["losses"]["interrupted_captures"], 1);
+    assert!(report["captures"][0]["packets"].as_u64().expect("a number") > 1000);
+}
+
+#[test]
+fn stopping_leaves_totals_that_add_up() {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let (writer, many) = endless(writer);
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = Options { stop: Arc::clone(&stop), ..options(2) };
+    let source = capture::from_reader("-", Box::new(reader), capture::Options::default()).expect("a capture");
+    let stopper = thread::spawn(move || {
+        many.recv_timeout(Duration::from_secs(120)).expect("it reads");
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (scan, _) = read_source(source, &options);
+    stopper.join().expect("stopped");
+    writer.join().expect("the writer ends");
+    adds_up(&scan.tally, "stopped");
+    assert_eq!(scan.tally.losses.get(&Loss::Interrupted), Some(&1));
+    assert!(scan.tally.captures[0].packets > 0);
+}
