@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tlscov::flow::{Arrival, Limits, Shard};
-use tlscov::model::{Endpoint, FlowKey, Transport, Tunnel};
+use tlscov::model::{Endpoint, FlowKey, Steps, Transport, Tunnel};
 use tlscov::net::Packet;
 
 /// Segment number `number` of connection `flow`: 100 bytes that are no known protocol.
@@ -44,7 +44,7 @@ fn flow(c: &mut Criterion) {
     let mut group = c.benchmark_group("flow");
     let settled: Vec<Packet> = (0..40_000).map(|number| segment(number % 100, number / 100)).collect();
     group.throughput(Throughput::Elements(settled.len() as u64));
-    let mut shard = Shard::new(Limits::default());
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
     feed(&mut shard, &settled, &payload);
     assert_eq!(shard.open_flows(), 100);
     shard.finish();
@@ -52,18 +52,18 @@ fn flow(c: &mut Criterion) {
     assert_eq!(total, 40_000 * 100);
     group.bench_function("100 flows of 400 segments", |b| {
         b.iter(|| {
-            let mut shard = Shard::new(Limits::default());
+            let mut shard = Shard::new(Limits::default(), Steps::Automatic);
             feed(&mut shard, black_box(&settled), &payload);
             shard.open_flows()
         });
     });
     let scattered: Vec<Packet> = (0..40_000).map(|number| segment(number, 0)).collect();
-    let mut shard = Shard::new(Limits::default());
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
     feed(&mut shard, &scattered, &payload);
     assert_eq!(shard.open_flows(), 40_000);
     group.bench_function("40,000 flows of one segment", |b| {
         b.iter(|| {
-            let mut shard = Shard::new(Limits::default());
+            let mut shard = Shard::new(Limits::default(), Steps::Automatic);
             feed(&mut shard, black_box(&scattered), &payload);
             shard.open_flows()
         });

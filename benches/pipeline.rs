@@ -9,7 +9,7 @@ use common::Mix;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tlscov::capture::Input;
 use tlscov::grade::Policy;
-use tlscov::model::Class;
+use tlscov::model::{Class, Steps};
 use tlscov::pipeline::{Options, Scan, scan};
 
 fn run(input: &Input, jobs: usize) -> Scan {
@@ -22,6 +22,8 @@ fn run(input: &Input, jobs: usize) -> Scan {
         continued: false,
         policies,
         stop: Arc::default(),
+        steps: Steps::Automatic,
+        plan: None,
     };
     scan(std::slice::from_ref(input), &options, &|_| {}, None).expect("a good capture")
 }

@@ -24,9 +24,9 @@ use crate::capture::{self, Batch, Input, Source};
 use crate::error::{Error, Result};
 use crate::flow::{Announcement, Limits, SHARDS, Shard};
 use crate::grade::{Policy, Verdict};
-use crate::model::{Class, Facts, FlowSummary, Loss, Transport};
+use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Tally};
+use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -43,6 +43,10 @@ pub struct Options {
     pub trace: bool,
     /// Policies to grade by; verdicts come in this order.
     pub policies: Arc<Vec<Policy>>,
+    /// Intervals of the timeline.
+    pub steps: Steps,
+    /// What flows are broken down by.
+    pub plan: Option<Arc<Plan>>,
     /// Set to stop reading: what was read up to then is reported, with [`Loss::Interrupted`] for each input that was not
     /// read to its end.
     pub stop: Arc<AtomicBool>,
@@ -301,6 +305,7 @@ const ANNOUNCED_SHARE: u64 = 32;
 struct Worker {
     shard: Shard,
     tally: Tally,
+    plan: Option<Arc<Plan>>,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
     flows: Vec<Closed>,
@@ -330,9 +335,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
+        let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
         let worker = || Worker {
-            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }),
-            tally: Tally::default(),
+            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
+            tally: tally(),
+            plan: options.plan.clone(),
             pending: Vec::new(),
             flows: Vec::new(),
             kept_bytes: 0,
@@ -348,7 +355,7 @@ impl<'a> Run<'a> {
             workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
             pieces: Vec::new(),
             fragments: Pool::new((options.max_memory / 16) as usize),
-            tally: Tally::default(),
+            tally: tally(),
             frames: 0,
             now_ns: i64::MIN,
             warnings: Vec::new(),
@@ -516,7 +523,10 @@ impl<'a> Run<'a> {
         let flows = self.take_flows();
         closed(&self.name, flows)?;
         let Self { name, mut tally, workers, warnings, failed, .. } = self;
-        workers.into_iter().for_each(|worker| tally.merge(worker.tally));
+        for mut worker in workers {
+            worker.tally.timeline.coarsen(worker.shard.interval_level());
+            tally.merge(worker.tally);
+        }
         tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
     }
@@ -531,6 +541,11 @@ impl<'a> Run<'a> {
         });
         self.resolve();
     }
+}
+
+/// Memory of the parts of a flow, beside the flow itself. Unit: bytes.
+fn parts_memory(flow: &FlowSummary) -> usize {
+    flow.parts.capacity() * size_of::<FlowPart>()
 }
 
 impl Worker {
@@ -553,7 +568,7 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        self.pending.len() * (size_of::<FlowSummary>() + 64)
+        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
     }
 
     /// Grades a flow and adds it up.
@@ -564,6 +579,9 @@ impl Worker {
             Vec::new()
         };
         self.tally.add_flow(&flow, &verdicts);
+        if let Some(plan) = &self.plan {
+            self.tally.breakdowns.add_flow(&flow, plan);
+        }
         self.tally.add_loss(Loss::MissingSegments, u64::from(flow.gaps));
         self.tally.add_loss(Loss::ConflictingSegments, u64::from(flow.conflicts));
         if flow.key.transport() == Transport(0) {
@@ -578,7 +596,8 @@ impl Worker {
             self.tally.add_loss(loss, u64::from(flow.flags.contains(&word)));
         }
         if keep {
-            self.kept_bytes += size_of::<Closed>() + 64 + flow.facts.as_deref().map_or(0, Facts::memory);
+            self.kept_bytes +=
+                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
             self.flows.push((flow, verdicts));
         }
     }

@@ -11,7 +11,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tlscov::capture::Input;
 use tlscov::grade::finding;
-use tlscov::model::Side;
+use tlscov::model::{Side, Steps};
 use tlscov::pipeline::{Options, Scan, scan};
 use tlscov::report::Report;
 use tlscov::tally::established;
@@ -23,6 +23,8 @@ fn options() -> Options {
         strict: true,
         trace: false,
         stop: Arc::default(),
+        steps: Steps::Automatic,
+        plan: None,
         continued: false,
         policies: Arc::new(Vec::new()),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tlscov::capture::{Batch, Input, Options as ReadOptions, open};
 use tlscov::grade::Policy;
-use tlscov::model::Class;
+use tlscov::model::{Class, Steps};
 use tlscov::pipeline::{Options, Scan, scan};
 use tlscov::report::Report;
 use tlscov::tally::Tally;
@@ -20,6 +20,8 @@ fn options(jobs: usize) -> Options {
         strict: false,
         continued: false,
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
+        steps: Steps::Automatic,
+        plan: None,
         stop: Arc::default(),
     }
 }

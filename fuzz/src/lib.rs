@@ -14,7 +14,7 @@ use tlscov::capture::{self, Batch, Frame, Source};
 use tlscov::detect::{DISSECTORS, Datagram, Dissector, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use tlscov::flow::{Arrival, Limits, Shard, reassemble};
 use tlscov::grade::Policy;
-use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Transport};
+use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Steps, Transport};
 use tlscov::net::fragments::{self, Pool};
 use tlscov::net::{self, Decoded, Packet};
 use tlscov::pipeline::{Options, scan_source};
@@ -132,7 +132,7 @@ pub fn order(data: &[u8]) {
     let stream: Vec<u8> = (0..70_000u32).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let client = Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), port: 1025 };
     let server = Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), port: 4444 };
-    let mut shard = Shard::new(Limits::default());
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
     let mut total = 0u64;
     let mut ordered = Vec::new();
@@ -338,6 +338,8 @@ fn read(data: &[u8], batch_bytes: usize, jobs: usize) -> Option<Tally> {
         continued: false,
         policies: Arc::clone(policies()),
         stop: Arc::default(),
+        steps: Steps::Automatic,
+        plan: None,
     };
     let mut flows = 0u64;
     let mut count = |_: &str, _: &_, _: &[_]| {

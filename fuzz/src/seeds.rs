@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::{env, fs, process};
 
 use tlscov::capture::{self, Batch, Input};
-use tlscov::model::{FlowKey, Side, Transport};
+use tlscov::model::{FlowKey, Side, Steps, Transport};
 use tlscov::net::{self, Decoded};
 use tlscov::pipeline::{self, Options};
 use tlscov::report::Report;
@@ -115,6 +115,8 @@ fn one(out: &Path, path: &Path) {
         continued: false,
         policies: Arc::new(Vec::new()),
         stop: Arc::default(),
+        steps: Steps::Automatic,
+        plan: None,
     };
     let scan = pipeline::scan(&[input], &options, &|_| {}, None).expect("a capture");
     save("report", 0, &serde_json::to_vec(&Report::new(&scan.tally)).expect("JSON"));

@@ -30,6 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   tlscov flows capture.pcap | jq -c 'select(.class == \"plaintext\") | .network.protocol'
   tlscov flows captures/ -o flows.csv
+  tlscov flows captures/ --anonymize secret.key -o shared.jsonl
   tlscov flows capture.pcap | jq -r '.tls.server_name // empty' | sort | uniq -c";
 
 /// How flow records are written.

@@ -3,6 +3,8 @@
 //! `stdout` is the report, `stderr` is for people. Exit status 0: done, 1: a check failed, 2: an error of use or input, 130:
 //! interrupted, and the report holds what was read up to then. A closed pipe is no error.
 
+mod check;
+mod compare;
 mod explain;
 mod flows;
 mod grade;
@@ -16,6 +18,7 @@ mod read;
 mod reports;
 mod scan;
 mod schema;
+mod trend;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -40,6 +43,9 @@ enum Command {
     Explain(explain::Args),
     Merge(reports::Merge),
     Render(reports::Render),
+    Check(Box<check::Check>),
+    Trend(trend::Trend),
+    Compare(compare::Compare),
     #[command(after_help = GRADE_EXAMPLES)]
     Grade(grade::Args),
     #[command(after_help = POLICIES_EXAMPLES)]
@@ -56,6 +62,7 @@ Examples:
   tlscov scan a.pcap | jq .coverage.encrypted_share
   tlscov flows capture.pcapng > flows.jsonl  one line of JSON a flow
   tlscov merge monday.json tuesday.json -o both.json
+  tlscov check report.json --min-encrypted 72%
 
 Exit status: 0 done, 1 a check failed, 2 an error of use or input, 130 interrupted (the report says partial).";
 
@@ -82,6 +89,8 @@ enum Outcome {
     Done,
     /// Some or all inputs could not be read; they have been named on stderr.
     SomeFailed,
+    /// A rule of `check` does not hold; it has been named on stdout.
+    CheckFailed,
     /// The user stopped reading; the output holds what was read up to then.
     Interrupted,
 }
@@ -117,6 +126,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Flows(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Render(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Trend(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
@@ -126,6 +138,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     }?;
     Ok(match outcome {
         Outcome::Done => ExitCode::SUCCESS,
+        Outcome::CheckFailed => ExitCode::FAILURE,
         Outcome::SomeFailed => ExitCode::from(2),
         Outcome::Interrupted => ExitCode::from(interrupt::STATUS),
     })
@@ -158,7 +171,11 @@ fn warn(warning: &str) {
 
 /// Control characters (from a file's name) are shown as `?`, so that a message stays one line.
 fn say(kind: &str, message: &str) {
-    let line: String = message.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
     // There is nobody left to tell when stderr is closed.
-    let _ = writeln!(anstream::stderr(), "tlscov: {kind}: {line}");
+    let _ = writeln!(anstream::stderr(), "tlscov: {kind}: {}", printable(message));
+}
+
+/// A text as one line that steers no terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }

@@ -11,6 +11,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Args, Command};
 
 use crate::error::{Error, Result};
+use crate::report::publish::{fold, publish};
 use crate::report::{FORMATS, Format, Report, format_named};
 
 /// Where a report goes and in which format: the options of every command that writes one.
@@ -22,6 +23,13 @@ pub(super) struct ReportOptions {
     /// How to write it [default: text on a terminal, json elsewhere]
     #[arg(short, long, value_name = "FORMAT", value_parser = FormatParser)]
     format: Option<&'static Format>,
+    /// Fold rows of breakdowns that fewer clients than this are behind into `other` [default: 10 with --publish, else none]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(2..=64))]
+    min_cell: Option<u64>,
+    /// Make the report fit for publication: fold small cells, round figures, leave out names; the definition says so. Such a
+    /// report does not merge
+    #[arg(long)]
+    publish: bool,
 }
 
 /// Where a report will go.
@@ -29,6 +37,8 @@ pub(super) struct ReportOutput {
     format: &'static Format,
     /// `None` for standard output.
     file: Option<AtomicFile>,
+    min_cell: Option<u64>,
+    publish: bool,
 }
 
 impl ReportOptions {
@@ -40,7 +50,8 @@ impl ReportOptions {
         let default = if self.output.is_none() && io::stdout().is_terminal() { "text" } else { "json" };
         let format = self.format.or_else(|| format_named(default));
         let format = format.ok_or_else(|| Error::usage("--format", "no such format"))?;
-        Ok(ReportOutput { format, file: self.output.as_deref().map(AtomicFile::create).transpose()? })
+        let file = self.output.as_deref().map(AtomicFile::create).transpose()?;
+        Ok(ReportOutput { format, file, min_cell: self.min_cell, publish: self.publish })
     }
 }
 
@@ -51,7 +62,12 @@ impl ReportOutput {
     /// When writing fails.
     pub fn write(self, report: &Report) -> Result<()> {
         let mut text = Vec::new();
-        (self.format.write)(report, &mut text)?;
+        let changed = match (self.publish, self.min_cell) {
+            (true, least) => Some(publish(report.clone(), least.unwrap_or(10)).map_err(io::Error::from)?),
+            (false, Some(least)) => Some(fold(report.clone(), least)),
+            (false, None) => None,
+        };
+        (self.format.write)(changed.as_ref().unwrap_or(report), &mut text)?;
         match self.file {
             Some(mut file) => {
                 file.write_all(&strip_bytes(&text).into_vec())?;

@@ -12,10 +12,11 @@ use super::{Outcome, complain, memory, warn};
 use crate::capture::{self, Input};
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict};
-use crate::model::FlowSummary;
+use crate::model::{FlowSummary, Steps};
 use crate::pipeline;
 use crate::report::FlowRecord;
-use crate::tally::Tally;
+use crate::report::anonymize::Anonymizer;
+use crate::tally::{Labels, Networks, Plan, Tally};
 
 #[derive(Args)]
 pub(super) struct Read {
@@ -37,6 +38,23 @@ pub(super) struct Read {
     /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
     #[arg(long = "continue")]
     continued: bool,
+    /// Length of the intervals of the timeline, aligned to UTC: 30s, 15m, 1h, 1d [default: by the length of the capture, 100
+    /// intervals at most]. It is doubled when there would be more than 2,000
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    interval: Option<u32>,
+    /// Break the totals down by this as well
+    #[arg(long, value_name = "WHAT")]
+    by: Option<ByOption>,
+    /// Break the totals down by direction, seen from these networks: 10.0.0.0/8,2001:db8::/32
+    #[arg(long, value_name = "NETWORKS", value_parser = Networks::parse)]
+    local: Option<Networks>,
+    /// Break the totals down by the names in this CSV file; a line is a network or domain, a comma, and a name
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
+    /// file holds 32 secret bytes, or 64 hexadecimal digits
+    #[arg(long, value_name = "KEYFILE")]
+    anonymize: Option<PathBuf>,
     /// Stop at the first input that cannot be read
     #[arg(long)]
     strict: bool,
@@ -46,6 +64,13 @@ pub(super) struct Read {
     /// Show progress even when stderr is no terminal
     #[arg(long, conflicts_with = "quiet")]
     progress: bool,
+}
+
+/// What `--by` takes.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ByOption {
+    /// The service registered for the server's port
+    Service,
 }
 
 /// What is done with each flow record.
@@ -72,6 +97,15 @@ impl Read {
         }
     }
 
+    /// What to break down by; `None` when nothing was asked for.
+    fn plan(&self) -> Result<Option<Arc<Plan>>> {
+        let by_service = self.by == Some(ByOption::Service);
+        let labels = self.labels.as_deref().map(Labels::load).transpose()?;
+        let plan = Plan { by_service, local: self.local.clone(), labels };
+        let asked = plan.by_service || plan.local.is_some() || plan.labels.is_some();
+        Ok(asked.then(|| Arc::new(plan)))
+    }
+
     /// Reads all captures. Inputs that fail, and warnings, are told on stderr; `None` when there is nothing to report.
     ///
     /// # Errors
@@ -90,6 +124,8 @@ impl Read {
             warn(&skipped(&found.skipped));
         }
         let policies = Arc::new(policies);
+        let plan = self.plan()?;
+        let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
         let options = pipeline::Options {
             trace: false,
             jobs: self.jobs.map(usize::from),
@@ -97,11 +133,13 @@ impl Read {
             strict: self.strict,
             continued: self.continued,
             policies: Arc::clone(&policies),
+            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
+            plan,
             stop: super::interrupt::stop(),
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);
-        let scanned = scan(&found.inputs, &options, &progress, each_flow);
+        let scanned = scan(&found.inputs, &options, &progress, anonymizer.as_ref(), each_flow);
         progress.finish();
         let pipeline::Scan { tally, failed: errors, warnings } = scanned?;
         if !self.quiet {
@@ -124,10 +162,27 @@ impl Read {
     }
 }
 
+/// Seconds in `text`: a whole number and a unit, one second to 366 days.
+fn interval(text: &str) -> std::result::Result<u32, String> {
+    let expected = || format!("`{text}` is no interval; write it as 30s, 15m, 1h or 1d, up to 366d");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(expected()),
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(expected)?;
+    if (1..=366 * 86_400).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
+}
+
 fn scan(
     inputs: &[Input],
     options: &pipeline::Options,
     progress: &Progress,
+    anonymizer: Option<&Anonymizer>,
     each_flow: Option<EachFlow<'_>>,
 ) -> Result<pipeline::Scan> {
     let advance = |bytes| progress.advance(bytes);
@@ -135,7 +190,11 @@ fn scan(
         return pipeline::scan(inputs, options, &advance, None);
     };
     let mut record = |capture: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
-        each_flow(&FlowRecord::new(capture, flow, verdicts, &options.policies))
+        let mut record = FlowRecord::new(capture, flow, verdicts, &options.policies);
+        if let Some(anonymizer) = anonymizer {
+            record.anonymize(anonymizer);
+        }
+        each_flow(&record)
     };
     pipeline::scan(inputs, options, &advance, Some(&mut record))
 }

@@ -44,6 +44,7 @@ Examples:
   tlscov render report.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"
   tlscov render report.json --format html -o report.html
   tlscov render report.json --format csv -o report.csv
+  tlscov render report.json --publish --min-cell 20 -o public.json
   tlscov render report.json --format prometheus -o /var/lib/node_exporter/tlscov.prom
   tlscov render report.json --format cbom -o cbom.json";
 
@@ -69,7 +70,8 @@ fn tally(path: &Path) -> Result<Tally> {
     read(path)?.tally().map_err(|what| Error::file(path, what))
 }
 
-fn read(path: &Path) -> Result<Report> {
+/// Reads the report at `path`; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<Report> {
     let read = if path == Path::new("-") {
         let mut json = Vec::new();
         io::stdin().lock().read_to_end(&mut json).map(|_| json)

@@ -31,6 +31,8 @@ Examples:
   tlscov scan capture.pcapng --format html -o report.html
   tcpdump -w - -c 10000 | tlscov scan -
   tlscov scan day/*.pcap --continue --flows flows.csv --policy bcp195 --policy ours.toml
+  tlscov scan day.pcap --interval 1h --format json | jq '.timeline.intervals[].encrypted_share.value'
+  tlscov scan day.pcap --by service --local 10.0.0.0/8 --labels sites.csv --publish -o public.json
   tlscov scan capture.pcap --format json | jq .coverage.encrypted_share";
 
 impl Scan {

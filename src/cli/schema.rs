@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::error::Result;
 use crate::report::{self, FlowRecord, Report};
 
-/// Print the JSON Schema of a report, a flow record or a policy file
+/// Print the JSON Schema of a report, a flow record, a policy file or a rule file
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Schema {
@@ -29,6 +29,8 @@ enum Of {
     Flow,
     /// A policy file, as `--policy FILE` reads it
     Policy,
+    /// A rule file, as `check --rules FILE` reads it
+    Check,
 }
 
 impl Schema {
@@ -37,6 +39,7 @@ impl Schema {
             Of::Report => report::schema::<Report>(),
             Of::Flow => report::schema::<FlowRecord<'_>>(),
             Of::Policy => crate::grade::file::schema(),
+            Of::Check => report::check::CheckRules::schema(),
         };
         super::to_stdout(|out| {
             serde_json::to_writer_pretty(&mut *out, &schema).map_err(io::Error::from)?;

@@ -5,6 +5,7 @@
 //! ends of epochs only, which are a property of the capture.
 
 mod order;
+mod parts;
 mod probe;
 mod record;
 mod shard;

@@ -1,6 +1,7 @@
 //! What is kept of a flow: a small record for every flow, and a box for those that still need more.
 
 use super::order::{Holes, Pending};
+use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
 use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Protocol, Side, Tunnel};
@@ -39,8 +40,12 @@ pub(super) struct Flow {
     pub(super) last_ns: i64,
     pub(super) first_ns: i64,
     pub(super) first_frame: u64,
+    /// Start of the interval of the latest packet.
+    pub(super) interval_ns: i64,
     pub(super) protocol: Protocol,
     pub(super) cold: Option<Box<Cold>>,
+    /// What it amounted to in intervals that it has left.
+    pub(super) parts: Option<Box<Parts>>,
 }
 
 /// Marks of a flow, as bits.
@@ -138,8 +143,10 @@ impl Flow {
             last_ns: time_ns,
             first_ns: time_ns,
             first_frame,
+            interval_ns: time_ns,
             protocol: Protocol::UNKNOWN,
             cold: None,
+            parts: None,
         }
     }
 

@@ -1,11 +1,12 @@
 //! One shard of a capture: takes packets in order, and gives closed flows.
 
 use super::order::{self, Advance};
+use super::parts::{Clock, Parts};
 use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
-use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Trace, Transport};
+use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Trace, Transport};
 use crate::net::Packet;
 
 /// A packet on its way to its flow.
@@ -49,12 +50,13 @@ pub struct Shard {
     /// What closed or settled flows announced.
     pub announced: Vec<Announcement>,
     next_sweep_ns: i64,
+    clock: Clock,
 }
 
 impl Shard {
-    /// A shard without flows.
+    /// A shard without flows, which cuts them into intervals of `steps`.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, steps: Steps) -> Self {
         Self {
             table: Table::default(),
             limits,
@@ -62,7 +64,14 @@ impl Shard {
             closed: Vec::new(),
             announced: Vec::new(),
             next_sweep_ns: i64::MIN,
+            clock: Clock::new(steps),
         }
+    }
+
+    /// The level on the ladder of intervals that flows were cut at, at the coarsest.
+    #[must_use]
+    pub fn interval_level(&self) -> u8 {
+        self.clock.level()
     }
 
     /// A flow that begins with this packet.
@@ -93,6 +102,7 @@ impl Shard {
 
     /// Accounts one packet.
     pub fn take(&mut self, arrival: Arrival<'_>) {
+        let interval_ns = self.clock.tick(arrival.time_ns);
         let found = self.table.find(arrival.hash, &arrival.packet.key);
         let record = match found {
             Some(record) if !self.starts_anew(record, &arrival) => record,
@@ -112,6 +122,9 @@ impl Shard {
             }
         };
         let flow = self.table.record_mut(record);
+        if flow.interval_ns != interval_ns {
+            self.cold_bytes += leave_interval(flow, interval_ns, &self.clock);
+        }
         let side = arrival.packet.from as usize;
         flow.packets[side] += arrival.frames;
         flow.wire_bytes[side] += arrival.wire_len;
@@ -155,6 +168,7 @@ impl Shard {
     fn begin(&mut self, record: u32, arrival: &Arrival<'_>) {
         let flow = self.table.record_mut(record);
         flow.tunnels = arrival.packet.tunnels;
+        flow.interval_ns = self.clock.tick(arrival.time_ns);
         if arrival.packet.from == Side::High {
             flow.set(mark::FIRST_HIGH);
         }
@@ -207,7 +221,7 @@ impl Shard {
 
     fn close(&mut self, mut flow: Flow) {
         end(&mut flow, &mut self.announced);
-        self.closed.push(summary(flow));
+        self.closed.push(summary(flow, &self.clock));
     }
 }
 
@@ -220,7 +234,19 @@ mod tcp {
 }
 
 fn cold_memory(flow: &Flow) -> usize {
-    flow.cold.as_deref().map_or(0, Cold::memory)
+    flow.cold.as_deref().map_or(0, Cold::memory) + flow.parts.as_deref().map_or(0, Parts::memory)
+}
+
+/// The flow goes on in the interval that begins at `interval_ns`. Gives the bytes of memory that this took.
+#[cold]
+fn leave_interval(flow: &mut Flow, interval_ns: i64, clock: &Clock) -> usize {
+    let total = flow.total();
+    let readable = flow.cold.as_deref().map_or(Counts::default(), |cold| cold.readable);
+    let left_ns = std::mem::replace(&mut flow.interval_ns, interval_ns);
+    let before = flow.parts.as_deref().map_or(0, Parts::memory);
+    let parts = flow.parts.get_or_insert_default();
+    parts.leave(left_ns, total, readable, clock);
+    parts.memory() - before
 }
 
 /// Accounts a TCP segment: flags, sequence space, and the bytes if they are still wanted.
@@ -565,6 +591,10 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
                 session.finish(&mut old, cold.facts.get_or_insert_default());
                 cold.upgraded_from.get_or_insert(before.protocol);
                 cold.readable = if left >= rest.len() && left > 0 { before_piece } else { total };
+                let readable = cold.readable;
+                if let Some(parts) = flow.parts.as_deref_mut() {
+                    parts.read_up_to(readable);
+                }
                 flow.protocol = next_found.protocol;
                 flow.class = next_found.class;
                 flow.evidence = next_found.evidence;
@@ -649,7 +679,7 @@ fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
 }
 
 /// The flow as it leaves this stage.
-fn summary(mut flow: Flow) -> FlowSummary {
+fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     let client = flow.client();
     let cold = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
     let total = flow.total();
@@ -678,6 +708,9 @@ fn summary(mut flow: Flow) -> FlowSummary {
     if flow.class == Class::Unknown {
         flag(true, cold.content.unwrap_or("undetermined"));
     }
+    let readable = if flow.class == Class::Encrypted { cold.readable } else { Counts::default() };
+    let interval_ns = flow.interval_ns;
+    let parts = flow.parts.take().map(|parts| parts.finish(interval_ns, total, readable, clock));
     FlowSummary {
         key: flow.key,
         client,
@@ -688,7 +721,7 @@ fn summary(mut flow: Flow) -> FlowSummary {
         from_server: flow.counts(client.other()),
         retransmitted_bytes: cold.retransmitted_bytes,
         class: flow.class,
-        readable: if flow.class == Class::Encrypted { cold.readable } else { Counts::default() },
+        readable,
         evidence: flow.evidence,
         protocol: flow.protocol,
         upgraded_from: cold.upgraded_from,
@@ -697,6 +730,7 @@ fn summary(mut flow: Flow) -> FlowSummary {
         flags,
         gaps: unfilled,
         conflicts: cold.conflicts,
+        parts: parts.unwrap_or_default(),
     }
 }
 
@@ -711,7 +745,7 @@ mod tests {
     fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
         let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
         let (opener, other) = (end(1, 40_000), end(2, 4000));
-        let mut shard = Shard::new(Limits::default());
+        let mut shard = Shard::new(Limits::default(), Steps::Automatic);
         for (frame, (from_opener, tcp_flags, seq, payload)) in (0..).zip(segments) {
             let (a, b) = if *from_opener { (opener, other) } else { (other, opener) };
             let (key, from) = FlowKey::new(Transport::TCP, a, b);

@@ -209,6 +209,8 @@ pub struct FlowSummary {
     pub gaps: u32,
     /// Segments that repeated sequence numbers with other bytes.
     pub conflicts: u32,
+    /// The flow cut at the ends of intervals; empty when it lies in one interval, that of `first_ns`.
+    pub parts: Vec<super::FlowPart>,
 }
 
 impl FlowSummary {

@@ -5,9 +5,11 @@ mod facts;
 mod flow;
 mod loss;
 mod protocol;
+mod steps;
 
 pub use counts::{Counts, Units};
 pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
 pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
 pub use loss::Loss;
 pub use protocol::{Class, Evidence, Protocol};
+pub use steps::{FlowPart, Steps};

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::capture::{Batch, Frame};
 use crate::flow::{Arrival, SHARDS, Shard, shard_of};
-use crate::model::{Class, Counts, Loss, Tunnel};
+use crate::model::{Class, Counts, Loss, Steps, Tunnel};
 use crate::net::fragments::{self, Datagram, Pool};
 use crate::net::{self, Decoded, Fragment, Packet};
 use crate::tally::Tally;
@@ -35,6 +35,8 @@ pub(super) struct Piece {
     loose: Vec<(Class, &'static str, Counts)>,
     undecoded: Vec<(Loss, Counts)>,
     tunnels: Vec<(Tunnel, Counts)>,
+    /// Frames outside flows by second, `None` for those that could not be read.
+    times: Vec<((i64, Option<Class>), Counts)>,
     sums: Sums,
 }
 
@@ -67,6 +69,7 @@ impl Piece {
             loose: Vec::new(),
             undecoded: Vec::new(),
             tunnels: Vec::new(),
+            times: Vec::new(),
             sums: Sums::default(),
         }
     }
@@ -77,6 +80,7 @@ impl Piece {
         self.loose.clear();
         self.undecoded.clear();
         self.tunnels.clear();
+        self.times.clear();
         self.sums = Sums::default();
     }
 
@@ -87,6 +91,12 @@ impl Piece {
         }
         for (loss, counts) in self.undecoded.drain(..) {
             tally.add_undecoded(loss, counts);
+        }
+        for ((time_ns, class), counts) in self.times.drain(..) {
+            match class {
+                Some(class) => tally.timeline.add(time_ns, class, counts),
+                None => tally.timeline.add_undecoded(time_ns, counts),
+            }
         }
         for (tunnel, counts) in self.tunnels.drain(..) {
             tally.add_tunnel(net::TunnelKind::of(tunnel).map_or("unknown", |kind| kind.name), counts);
@@ -126,6 +136,7 @@ impl Piece {
                 }
                 Decoded::Undecoded(loss) => {
                     add(&mut self.undecoded, loss, counts);
+                    add(&mut self.times, (second(frame.time_ns), None), counts);
                     continue;
                 }
                 Decoded::Control(name, tunnels) => (Class::Control, name, tunnels),
@@ -134,6 +145,7 @@ impl Piece {
                 Decoded::Opaque(name, tunnels) => (Class::Unknown, name, tunnels),
             };
             self.count_tunnels(tunnels, counts);
+            add(&mut self.times, (second(frame.time_ns), Some(class)), counts);
             match self.loose.iter_mut().find(|(other, same, _)| *other == class && *same == name) {
                 Some((_, _, sum)) => sum.add(counts),
                 None => self.loose.push((class, name, counts)),
@@ -152,10 +164,15 @@ impl Piece {
 }
 
 fn add<K: PartialEq>(list: &mut Vec<(K, Counts)>, key: K, counts: Counts) {
-    match list.iter_mut().find(|(other, _)| *other == key) {
+    match list.iter_mut().rev().find(|(other, _)| *other == key) {
         Some((_, sum)) => sum.add(counts),
         None => list.push((key, counts)),
     }
+}
+
+/// The second in which `time_ns` lies: no interval is finer.
+fn second(time_ns: i64) -> i64 {
+    Steps::Every(1).start_ns(0, time_ns)
 }
 
 fn captured<'a>(batch: &'a Batch, frame: &Frame) -> &'a [u8] {
@@ -208,11 +225,12 @@ pub(super) fn leftovers(pool: &mut Pool, last_frame: u64, tally: &mut Tally) -> 
 }
 
 /// Adds frames that belong to no flow; gives the packet when they do.
-fn loose(decoded: Decoded, counts: Counts, tally: &mut Tally) -> Option<Packet> {
+fn loose(decoded: Decoded, counts: Counts, time_ns: i64, tally: &mut Tally) -> Option<Packet> {
     let (class, name) = match decoded {
         Decoded::Packet(packet) => return Some(packet),
         Decoded::Undecoded(loss) => {
             tally.add_undecoded(loss, counts);
+            tally.timeline.add_undecoded(time_ns, counts);
             return None;
         }
         Decoded::Control(name, _) => (Class::Control, name),
@@ -223,6 +241,7 @@ fn loose(decoded: Decoded, counts: Counts, tally: &mut Tally) -> Option<Packet> 
         Decoded::Fragment(_) => (Class::Unknown, "fragment"),
     };
     tally.add_frames(class, name, counts);
+    tally.timeline.add(time_ns, class, counts);
     None
 }
 
@@ -270,7 +289,7 @@ impl Late {
         if datagram.unmatched {
             tally.add_loss(Loss::UnmatchedFragments, datagram.frames);
         }
-        let packet = loose(datagram.decoded, counts, tally)?;
+        let packet = loose(datagram.decoded, counts, datagram.last_ns, tally)?;
         Some(Self {
             frame,
             first_frame: datagram.first_frame,

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::definition::{Definition, PolicyVersion};
 use super::layout::*;
 use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
-use super::{SCHEMA_VERSION, code, findings, time};
+use super::{SCHEMA_VERSION, code, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
-use crate::tally::{ByClass, Graded, Name, PolicyName, Sum, Tally};
+use crate::tally::{By, ByClass, Graded, Name, PolicyName, Sum, Tally};
 
 pub(super) fn report(tally: &Tally) -> Report {
     let coverage = coverage(tally);
@@ -29,6 +29,8 @@ pub(super) fn report(tally: &Tally) -> Report {
         protocols: protocols(tally),
         upgrades: upgrades(tally),
         findings: findings::of(tally),
+        timeline: timeline::rows(&tally.timeline),
+        breakdowns: breakdowns(tally),
         quality: quality(tally),
         groups: groups(tally),
     }
@@ -292,6 +294,26 @@ fn protocols(tally: &Tally) -> Vec<ProtocolRow> {
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.totals.wire_bytes));
+    rows
+}
+
+/// Rows by kind, the most wire bytes first.
+fn breakdowns(tally: &Tally) -> Vec<BreakdownRow> {
+    let rows = tally.breakdowns.iter().map(|(by, name, cell)| {
+        let totals = named_classes(&cell.classes);
+        let encrypted_share = bounds(&totals, |units| units.wire_bytes);
+        let clients = cell.clients as u64;
+        BreakdownRow { by: by.name().to_owned(), name: name.to_owned(), clients, encrypted_share, totals }
+    });
+    let mut rows: Vec<_> = rows.collect();
+    let bytes = |totals: &ClassTotals| {
+        [totals.encrypted, totals.plaintext, totals.unknown, totals.control]
+            .iter()
+            .map(|units| units.wire_bytes)
+            .sum::<u64>()
+    };
+    let place = |by: &str| By::ALL.iter().position(|kind| kind.name() == by);
+    rows.sort_by_key(|row| (place(&row.by), std::cmp::Reverse(bytes(&row.totals))));
     rows
 }
 

@@ -22,12 +22,35 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Sections with figures; the others describe.
-const SECTIONS: [&str; 9] =
-    ["captures", "coverage", "strength", "tls", "post_quantum", "protocols", "upgrades", "findings", "quality"];
+const SECTIONS: [&str; 11] = [
+    "captures",
+    "coverage",
+    "strength",
+    "tls",
+    "post_quantum",
+    "protocols",
+    "upgrades",
+    "findings",
+    "timeline",
+    "breakdowns",
+    "quality",
+];
 
 /// Keys that name a row of a list.
-const NAMING: [&str; 10] =
-    ["name", "class", "upgraded_from", "floor", "policy", "version", "rule", "protocol", "id", "evidence"];
+const NAMING: [&str; 12] = [
+    "start",
+    "by",
+    "name",
+    "class",
+    "upgraded_from",
+    "floor",
+    "policy",
+    "version",
+    "rule",
+    "protocol",
+    "id",
+    "evidence",
+];
 
 type Table<'a> = ::csv::Writer<&'a mut dyn Write>;
 

@@ -36,8 +36,13 @@ pub struct Definition {
     pub interval: String,
     /// How host pairs are put into groups.
     pub groups: String,
+    /// How the intervals of the timeline are chosen and what counts in them.
+    pub timeline: String,
     /// How shares are rounded.
     pub rounding: String,
+    /// What was folded, rounded and left out for publication; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
     /// The policies under which strength was graded.
     pub policies: Vec<PolicyVersion>,
 }
@@ -92,9 +97,27 @@ impl Definition {
                      bits (IPv4 as ::ffff:a.b.c.d), f(x) = high 64 bits of x xor rotl(low 64 bits, 31), and mix is the \
                      64-bit finaliser of MurmurHash3; frames of no flow: top 6 bits of 64-bit FNV-1a over their protocol name"
                 .into(),
+            timeline: "intervals aligned to 1970 UTC; every packet counts in the interval of its own time, a flow and its TLS version \
+                       where it began, a datagram in fragments where its last one came. Not asked for, the length is the \
+                       first of 1, 5, 10, 30 s, 1, 5, 10, 30 min, 1, 3, 6, 12 h, 1, 2, 4, 8 ... d at which no more than 100 \
+                       intervals have frames; asked for, it is doubled while more than 2,000 have"
+                .into(),
             rounding: "shares: exact ratio of integer sums, rounded half up to 6 decimals".into(),
+            publication: None,
             policies,
         }
+    }
+}
+
+impl Definition {
+    /// The keys under which two definitions differ; empty when their figures can be compared.
+    #[must_use]
+    pub fn changes(one: &Self, other: &Self) -> Vec<String> {
+        let [one, other] = [one, other].map(|definition| serde_json::to_value(definition).unwrap_or_default());
+        let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return Vec::new() };
+        let changed = one.iter().filter(|(key, value)| other.get(*key) != Some(value)).map(|(key, _)| key.clone());
+        let added = other.keys().filter(|key| !one.contains_key(*key)).cloned();
+        changed.chain(added).collect()
     }
 }
 

@@ -249,6 +249,18 @@ pub struct VerdictRecord<'a> {
     pub rules: Vec<&'a str>,
 }
 
+impl FlowRecord<'_> {
+    /// Puts other addresses in the place of the true ones, and leaves the server name out.
+    pub fn anonymize(&mut self, anonymizer: &super::anonymize::Anonymizer) {
+        for peer in [&mut self.client, &mut self.server] {
+            peer.ip = anonymizer.map(peer.ip);
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.server_name = None;
+        }
+    }
+}
+
 impl<'a> FlowRecord<'a> {
     /// The record of `flow`; `verdicts` in the order of `policies`.
     #[must_use]

@@ -38,6 +38,11 @@ pub struct Report {
     pub upgrades: Vec<UpgradeRow>,
     /// What weakens encryption here, worst first.
     pub findings: Vec<Finding>,
+    /// Totals by interval of time.
+    pub timeline: Timeline,
+    /// Totals by service, direction or label; absent when not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakdowns: Vec<BreakdownRow>,
     /// What was seen less well than the wire carried it.
     pub quality: Quality,
     /// Sums of the jackknife groups that are not empty; error bars are worked out from them.
@@ -494,4 +499,101 @@ pub struct Group {
 
 fn nothing(units: &Units) -> bool {
     *units == Units::default()
+}
+
+/// Totals by interval of time. Over all intervals the sums are the totals of the report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timeline {
+    /// Length of an interval; `null` when captures with unlike intervals were merged. Unit: seconds.
+    pub interval_seconds: Option<u64>,
+    /// The length that was asked for; absent when it was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_seconds: Option<u32>,
+    /// Intervals with frames, in order of time.
+    pub intervals: Vec<IntervalRow>,
+}
+
+/// One interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IntervalRow {
+    /// Its start, RFC 3339 in UTC.
+    pub start: String,
+    /// Intervals without a frame between this one and the one before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub empty_before: u64,
+    /// The encrypted share by wire bytes.
+    pub encrypted_share: Bounds,
+    /// Encrypted traffic.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub encrypted: Units,
+    /// Plaintext traffic.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub plaintext: Units,
+    /// Unknown traffic.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub unknown: Units,
+    /// Control traffic.
+    #[serde(default, skip_serializing_if = "nothing")]
+    pub control: Units,
+    /// Frames outside every share.
+    #[serde(default, skip_serializing_if = "no_frames")]
+    pub undecoded: Frames,
+    /// Graded encrypted traffic under each policy, in the order of `strength`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strength: Vec<IntervalStrength>,
+    /// Flows that began in this interval, by negotiated TLS version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<IntervalVersion>,
+}
+
+/// Graded traffic of an interval under one policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IntervalStrength {
+    /// Name of the policy.
+    pub policy: String,
+    /// (weak + broken) / graded, by wire bytes.
+    pub weak_share: Option<f64>,
+    /// Recommended by the policy.
+    pub strong: Sum,
+    /// Neither recommended nor advised against.
+    pub acceptable: Sum,
+    /// The policy advises against it.
+    pub weak: Sum,
+    /// The policy forbids it.
+    pub broken: Sum,
+}
+
+/// Flows of one TLS version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IntervalVersion {
+    /// Name of the version; `other` for code points without a name.
+    pub name: String,
+    /// Code point, hexadecimal.
+    pub code: String,
+    /// Flows.
+    pub flows: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+fn no_frames(frames: &Frames) -> bool {
+    *frames == Frames::default()
+}
+
+/// Totals of flows that have something in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakdownRow {
+    /// `service` (registered for the server's port), `direction` or `label`.
+    pub by: String,
+    /// What they have in common.
+    pub name: String,
+    /// Distinct clients, counted up to 64; of several captures the largest number.
+    pub clients: u64,
+    /// The encrypted share by wire bytes.
+    pub encrypted_share: Bounds,
+    /// Totals by class.
+    #[serde(flatten)]
+    pub totals: ClassTotals,
 }

@@ -4,11 +4,14 @@
 //! report of two tallies merged is the report of the two reports' tallies merged. [`FORMATS`] lists what a report can be
 //! written as; each format is one file.
 
+pub mod anonymize;
 mod benchmark;
 mod bmf;
 mod build;
 mod cbom;
+pub mod check;
 mod code;
+pub mod compare;
 mod csv;
 mod definition;
 mod findings;
@@ -21,6 +24,7 @@ mod layout;
 mod markdown;
 mod number;
 mod prometheus;
+pub mod publish;
 mod restore;
 mod share;
 #[cfg(test)]
@@ -28,6 +32,8 @@ mod share;
 mod tests;
 mod text;
 mod time;
+mod timeline;
+pub mod trend;
 
 pub use definition::{Definition, PolicyVersion};
 pub use flow_csv::FlowCsv;
@@ -39,6 +45,7 @@ pub use share::ratio;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::model::Units;
 use crate::tally::Tally;
 
 /// Version of the layout of reports.
@@ -48,6 +55,24 @@ pub const SCHEMA_VERSION: &str = "1.0";
 #[must_use]
 pub fn schema<T: schemars::JsonSchema>() -> schemars::Schema {
     schemars::generate::SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+/// Reads TOML; a mistake is told in one line, with its line and column.
+fn strict_toml<T: serde::de::DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    toml::from_str(text).map_err(|error| {
+        let what = error.message().trim_end().replace('\n', "; ");
+        let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return what };
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {line}, column {column}: {what}")
+    })
+}
+
+/// The total of the protocol rows that `counts`.
+fn total_of(report: &Report, counts: impl Fn(&ProtocolRow) -> bool) -> Units {
+    let mut total = Units::default();
+    report.protocols.iter().filter(|row| counts(row)).for_each(|row| total.merge(&row.totals));
+    total
 }
 
 impl Report {

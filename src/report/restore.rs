@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::layout::*;
-use super::{SCHEMA_VERSION, time};
+use super::{SCHEMA_VERSION, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
-    ByClass, ByContent, CaptureEntry, FindingKey, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum, Tally,
-    TlsSums, WebSums,
+    By, ByClass, ByContent, CaptureEntry, FindingKey, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum,
+    Tally, TlsSums, WebSums,
 };
 
 type Restored<T> = Result<T, String>;
@@ -37,9 +37,15 @@ pub(super) fn read(json: &[u8]) -> Restored<Report> {
     check_counts(&value)?;
     let report: Report =
         serde_json::from_value(value).map_err(|error| format!("not a report of schema {version}: {error}"))?;
+    if report.definition.publication.is_some() {
+        return Ok(report);
+    }
     let again = Report::new(&report.tally()?);
     if again.coverage != report.coverage {
         return Err("`coverage` does not follow from the sums in the report: it was edited or damaged".to_owned());
+    }
+    if again.timeline != report.timeline {
+        return Err("`timeline` does not follow from its sums: it was edited or damaged".to_owned());
     }
     Ok(report)
 }
@@ -67,6 +73,9 @@ fn check_counts(value: &serde_json::Value) -> Restored<()> {
 }
 
 pub(super) fn tally(report: &Report) -> Restored<Tally> {
+    if let Some(publication) = &report.definition.publication {
+        return Err(format!("a published report does not merge ({publication}); merge first, then publish"));
+    }
     let coverage = &report.coverage;
     let mut tally = Tally {
         attempted: coverage.attempted,
@@ -128,12 +137,19 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
             PolicyName { name: policy.policy.clone(), version: policy.version.clone(), date: policy.date.clone() };
         tally.strength.policies.insert(name, graded(policy)?);
     }
+    let policies = tally.strength.policies.keys().cloned().collect();
+    tally.timeline = timeline::sums(&report.timeline, policies)?;
     for (name, count) in &report.quality.losses {
         tally.add_loss(loss(name)?, *count);
     }
     for (name, frames) in &report.quality.undecoded {
         let counts = Counts { packets: frames.packets, wire_bytes: frames.wire_bytes, payload_bytes: 0 };
         tally.undecoded.insert(loss(name)?, counts);
+    }
+    for row in &report.breakdowns {
+        let by = word(&row.by, &By::ALL, |by| by.name())?;
+        let clients = usize::try_from(row.clients).unwrap_or(usize::MAX);
+        tally.breakdowns.add(by, &row.name, classes(&row.totals), clients);
     }
     for group in &report.groups {
         let classes = &mut tally.groups.of(usize::from(group.group)).classes;
@@ -216,7 +232,7 @@ fn codes(rows: &[CodeRow]) -> Restored<BTreeMap<u16, Sum>> {
     rows.iter().map(|row| Ok((code(&row.code)?, Sum { flows: row.flows, wire_bytes: row.wire_bytes }))).collect()
 }
 
-fn code(text: &str) -> Restored<u16> {
+pub(super) fn code(text: &str) -> Restored<u16> {
     let digits = text.strip_prefix("0x").ok_or_else(|| format!("code {text:?}: expected 0x and four hex digits"))?;
     u16::from_str_radix(digits, 16).map_err(|_| format!("code {text:?}: expected 0x and four hex digits"))
 }

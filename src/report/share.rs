@@ -125,6 +125,55 @@ mod tests {
         assert_eq!(jackknife(&groups), Ok([0.316_846, 0.683_154]));
     }
 
+    /// SplitMix64 (Steele, Lea, Flood 2014): a small generator with a seed, so that the populations are always the same.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ mixed >> 31
+        }
+
+        /// Between 0 and 1, neither of them.
+        fn share(&mut self) -> f64 {
+            ((self.next() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+        }
+    }
+
+    /// 1,000 host pairs in 64 groups. A pair has one flow or more (half of those who have n have more), of Pareto sizes with
+    /// infinite variance (exponent 2, at least 1,000 bytes); 72% of the pairs encrypt, and 95% of the flows do as their pair.
+    fn population(seed: u64) -> Vec<(u64, u64)> {
+        let mut random = Random(seed);
+        let mut groups = vec![(0, 0); 64];
+        for _ in 0..1_000 {
+            let group = &mut groups[(random.next() >> 58) as usize];
+            let encrypts = random.share() < 0.72;
+            loop {
+                let size = (1_000.0 / random.share().sqrt()) as u64;
+                let encrypted = encrypts == (random.share() < 0.95);
+                group.0 += if encrypted { size } else { 0 };
+                group.1 += size;
+                if random.share() < 0.5 {
+                    break;
+                }
+            }
+        }
+        groups
+    }
+
+    #[test]
+    fn the_interval_covers_the_true_share_as_often_as_it_says() {
+        let truth = 0.72 * 0.95 + 0.28 * 0.05;
+        let covered = (0..1_000).filter(|seed| {
+            let interval = jackknife(&population(*seed));
+            matches!(interval, Ok([low, high]) if low <= truth && truth <= high)
+        });
+        let covered = covered.count();
+        assert!((930..=970).contains(&covered), "{covered} of 1,000 intervals hold the true share");
+    }
+
     #[test]
     fn jackknife_needs_thirty_groups() {
         let mut groups = vec![(1, 2); 29];

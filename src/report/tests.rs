@@ -105,6 +105,7 @@ fn keys_stand_in_the_order_of_the_definition() {
         "protocols",
         "upgrades",
         "findings",
+        "timeline",
         "quality",
         "groups",
     ];

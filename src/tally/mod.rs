@@ -7,27 +7,33 @@
 //! Not held: anything that names a host. Memory is bounded by the code points there are, not by the traffic: names that
 //! traffic could invent (application protocols) are kept only when a registry knows them.
 
+mod breakdown;
 mod capture;
 mod groups;
 mod label;
+mod plan;
 mod post_quantum;
 mod shares;
 mod strength;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timeline;
 mod tls;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub use breakdown::{Breakdowns, Cell, MOST_CLIENTS};
 pub use capture::CaptureEntry;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
+pub use plan::{By, Labels, Networks, Plan};
 pub use post_quantum::PostQuantum;
 pub use shares::{MOST_WATCHED, ServerShares};
 pub use strength::{Graded, PolicyName, RuleText, Strength};
 pub use table::{ByClass, ByContent, ByEvidence, ByLevel, ByOutcome};
+pub use timeline::{GRADED, Interval, Timeline};
 pub use tls::{OTHER_PROTOCOL, Offered, Sum, TlsSums, YesNo};
 
 use crate::grade::{Policy, Verdict, finding};
@@ -79,6 +85,10 @@ pub struct Tally {
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
     pub groups: Groups,
+    /// Sums by interval of time.
+    pub timeline: Timeline,
+    /// Sums by what was asked for.
+    pub breakdowns: Breakdowns,
 }
 
 /// What one row of the protocols is about.
@@ -142,6 +152,8 @@ impl Tally {
             self.unknown.of_flags(&flow.flags).add_flows(1, rest);
         }
         self.add_labels(flow, verdicts, rest);
+        let graded = established(flow) != Some(false);
+        self.timeline.add_flow(flow, if graded { verdicts } else { &[] });
     }
 
     /// What a flow adds beyond its class: strength, web share, handshake facts.
@@ -240,6 +252,7 @@ impl Tally {
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
+        self.breakdowns.end_capture();
     }
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
@@ -252,6 +265,7 @@ impl Tally {
     /// Called once, when all flows have been added: only named verdicts appear in a report.
     pub fn name_policies(&mut self, policies: &[Policy]) {
         self.strength.name_policies(policies);
+        self.timeline.name_policies(policies);
     }
 
     /// Adds all of `other`. An empty tally changes nothing; order does not matter.
@@ -288,6 +302,8 @@ impl Tally {
             self.add_loss(reason, count);
         }
         self.groups.merge(&other.groups);
+        self.timeline.merge(other.timeline);
+        self.breakdowns.merge(other.breakdowns);
     }
 
     /// Totals of a class over all evidence.

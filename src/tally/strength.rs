@@ -87,9 +87,7 @@ impl Strength {
     pub(super) fn name_policies(&mut self, policies: &[Policy]) {
         let mut unnamed = std::mem::take(&mut self.unnamed).into_iter();
         for policy in policies {
-            let date = policy.date().map(|date| date.to_string());
-            let name = PolicyName { name: policy.name().to_owned(), version: policy.version().to_owned(), date };
-            let graded = self.policies.entry(name).or_default();
+            let graded = self.policies.entry(PolicyName::of(policy)).or_default();
             let Some(sums) = unnamed.next() else { continue };
             graded.levels.merge(&sums.levels);
             graded.in_name_only.merge(&sums.in_name_only);
@@ -119,6 +117,15 @@ impl Strength {
                 rule.merge(units);
             }
         }
+    }
+}
+
+impl PolicyName {
+    /// The name of `policy`.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        let date = policy.date().map(|date| date.to_string());
+        Self { name: policy.name().to_owned(), version: policy.version().to_owned(), date }
     }
 }
 

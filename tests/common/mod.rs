@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tlscov::capture::{self, Batch, Input, Source};
 use tlscov::grade::Policy;
-use tlscov::model::{Class, FlowSummary};
+use tlscov::model::{Class, FlowSummary, Steps};
 use tlscov::pipeline::{Options, Scan, scan_source};
 use tlscov::report::Report;
 use tlscov::tally::Tally;
@@ -21,6 +21,8 @@ pub fn options(jobs: usize) -> Options {
         continued: false,
         policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
         stop: Arc::default(),
+        steps: Steps::Automatic,
+        plan: None,
     }
 }
 

@@ -1,0 +1,222 @@
+//! Flows cut at the ends of intervals, for the timeline.
+//!
+//! The class of a flow is known when it closes, the time of its bytes when they come. A flow that stays within one interval
+//! costs one comparison a packet and no memory. One that goes on into another leaves behind what it amounted to there.
+
+use crate::model::{Counts, FlowPart, Steps};
+
+/// The interval that packets arrive in now, and how many there have been in this shard.
+///
+/// The shard sees some of the frames of the capture, so it never takes a coarser step than the capture as a whole will.
+pub(super) struct Clock {
+    steps: Steps,
+    level: u8,
+    /// Starts of the intervals seen, ascending.
+    seen: Vec<i64>,
+    /// The interval now: from `start_ns` up to, not including, `end_ns`.
+    start_ns: i64,
+    end_ns: i64,
+}
+
+impl Clock {
+    pub(super) fn new(steps: Steps) -> Self {
+        Self { steps, level: 0, seen: Vec::new(), start_ns: 0, end_ns: 0 }
+    }
+
+    pub(super) fn level(&self) -> u8 {
+        self.level
+    }
+
+    /// Start of the interval of `time_ns`, which becomes the interval now.
+    pub(super) fn tick(&mut self, time_ns: i64) -> i64 {
+        if time_ns < self.start_ns || time_ns >= self.end_ns {
+            self.turn(time_ns);
+        }
+        self.start_ns
+    }
+
+    #[cold]
+    fn turn(&mut self, time_ns: i64) {
+        let mut start = self.steps.start_ns(self.level, time_ns);
+        if let Err(place) = self.seen.binary_search(&start) {
+            self.seen.insert(place, start);
+            while self.seen.len() > self.steps.most() && self.level < u8::MAX {
+                self.level += 1;
+                let (steps, level) = (self.steps, self.level);
+                self.seen.iter_mut().for_each(|start| *start = steps.start_ns(level, *start));
+                self.seen.dedup();
+                start = steps.start_ns(level, time_ns);
+            }
+        }
+        self.start_ns = start;
+        self.end_ns = start.saturating_add(self.steps.length_ns(self.level));
+    }
+}
+
+/// The parts of a flow in the intervals that it has left.
+#[derive(Default)]
+pub(super) struct Parts {
+    list: Vec<FlowPart>,
+    /// Sum of the parts.
+    counts: Counts,
+    /// Sum of what was readable in them.
+    readable: Counts,
+}
+
+impl Parts {
+    /// Heap bytes held.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.list.capacity() * size_of::<FlowPart>()
+    }
+
+    /// The flow leaves the interval that began at `time_ns`: it amounts to `total` now, of which `readable` was in clear.
+    pub(super) fn leave(&mut self, time_ns: i64, total: Counts, readable: Counts, clock: &Clock) {
+        let counts = total.without(self.counts);
+        let readable = readable.without(self.readable);
+        self.counts.add(counts);
+        self.readable.add(readable);
+        let part = FlowPart { time_ns, counts, readable };
+        if self.list.len() == self.list.capacity() && self.list.len() >= 32 {
+            self.join(clock);
+        }
+        match self.list.last_mut() {
+            Some(last) if last.time_ns == time_ns => add(last, &part),
+            _ => self.list.push(part),
+        }
+    }
+
+    /// Joins the parts that lie in one interval by now.
+    fn join(&mut self, clock: &Clock) {
+        for part in &mut self.list {
+            part.time_ns = clock.steps.start_ns(clock.level, part.time_ns);
+        }
+        self.list.sort_by_key(|part| part.time_ns);
+        self.list.dedup_by(|later, earlier| {
+            let same = later.time_ns == earlier.time_ns;
+            if same {
+                add(earlier, later);
+            }
+            same
+        });
+    }
+
+    /// An upgrade: everything up to `readable` was in clear.
+    pub(super) fn read_up_to(&mut self, readable: Counts) {
+        let mut left = readable;
+        self.readable = Counts::default();
+        for part in &mut self.list {
+            part.readable = least(part.counts, left);
+            left = left.without(part.readable);
+            self.readable.add(part.readable);
+        }
+    }
+
+    /// All parts of a flow that ends in the interval that began at `time_ns`. They add up to `total` and `readable`.
+    pub(super) fn finish(mut self, time_ns: i64, total: Counts, readable: Counts, clock: &Clock) -> Vec<FlowPart> {
+        self.leave(time_ns, total, readable, clock);
+        // No part is readable beyond what it is: what does not fit belongs to the parts before it, and if those are full,
+        // to those after.
+        let mut excess = Counts::default();
+        for backwards in [true, false] {
+            let mut settle = |part: &mut FlowPart| {
+                let mut wanted = part.readable;
+                wanted.add(excess);
+                part.readable = least(part.counts, wanted);
+                excess = wanted.without(part.readable);
+            };
+            match backwards {
+                true => self.list.iter_mut().rev().for_each(&mut settle),
+                false => self.list.iter_mut().for_each(&mut settle),
+            }
+        }
+        self.list
+    }
+}
+
+fn add(part: &mut FlowPart, more: &FlowPart) {
+    part.counts.add(more.counts);
+    part.readable.add(more.readable);
+}
+
+/// The lesser of each unit.
+fn least(a: Counts, b: Counts) -> Counts {
+    Counts {
+        packets: a.packets.min(b.packets),
+        wire_bytes: a.wire_bytes.min(b.wire_bytes),
+        payload_bytes: a.payload_bytes.min(b.payload_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn counts(packets: u64) -> Counts {
+        Counts { packets, wire_bytes: packets * 100, payload_bytes: packets * 50 }
+    }
+
+    fn sum(parts: &[FlowPart], of: fn(&FlowPart) -> Counts) -> Counts {
+        parts.iter().map(of).fold(Counts::default(), |mut sum, more| {
+            sum.add(more);
+            sum
+        })
+    }
+
+    #[test]
+    fn an_upgrade_in_a_later_interval_leaves_the_earlier_ones_in_clear() {
+        let clock = Clock::new(Steps::Every(1));
+        let mut parts = Parts::default();
+        parts.leave(0, counts(3), counts(0), &clock);
+        parts.read_up_to(counts(5));
+        parts.leave(1, counts(9), counts(5), &clock);
+        let parts = parts.finish(2, counts(10), counts(5), &clock);
+        let got: Vec<_> = parts.iter().map(|part| (part.time_ns, part.counts.packets, part.readable.packets)).collect();
+        assert_eq!(got, [(0, 3, 3), (1, 6, 2), (2, 1, 0)]);
+    }
+
+    #[test]
+    fn the_clock_coarsens_with_the_intervals_seen() {
+        let mut clock = Clock::new(Steps::Automatic);
+        for second in 0..100 {
+            assert_eq!(clock.tick(second * 1_000_000_000 + 7), second * 1_000_000_000);
+        }
+        assert_eq!(clock.level(), 0);
+        assert_eq!(clock.tick(104_000_000_000), 100_000_000_000, "101 seconds are 21 intervals of 5");
+        assert_eq!((clock.level(), clock.seen.len()), (1, 21));
+        assert_eq!(clock.tick(3_000_000_000), 0, "back in time");
+    }
+
+    proptest! {
+        #[test]
+        fn parts_add_up_whatever_comes(
+            packets in prop::collection::vec((0_i64..400_000_000_000, 1_u64..5, 0_u64..8), 1..200),
+            upgrade in 0_usize..200,
+        ) {
+            let mut clock = Clock::new(Steps::Automatic);
+            let mut parts = Parts::default();
+            let (mut total, mut readable) = (Counts::default(), Counts::default());
+            let mut at = clock.tick(packets[0].0);
+            for (number, (time, amount, clear)) in packets.iter().enumerate() {
+                let start = clock.tick(*time);
+                if start != at {
+                    parts.leave(at, total, readable, &clock);
+                    at = start;
+                }
+                total.add(counts(*amount));
+                if number == upgrade {
+                    readable = total;
+                    parts.read_up_to(readable);
+                } else if number > upgrade {
+                    readable.add(least(counts(*clear), counts(*amount)));
+                }
+            }
+            let parts = parts.finish(at, total, readable, &clock);
+            prop_assert_eq!(sum(&parts, |part| part.counts), total);
+            prop_assert_eq!(sum(&parts, |part| part.readable), readable);
+            for part in &parts {
+                prop_assert_eq!(least(part.readable, part.counts), part.readable);
+            }
+        }
+    }
+}
