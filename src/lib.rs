@@ -19,6 +19,8 @@
 //! A stage uses the stages before it and [`model`], never later ones. [`pipeline`] alone joins them and alone knows
 //! threads.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod capture;
 pub mod cli;
 pub mod detect;

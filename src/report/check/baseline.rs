@@ -129,7 +129,7 @@ mod tests {
                 "0.5%",
                 vec!["baseline-encrypted", "baseline-unknown"],
             ),
-            ("other protocol", report(700, 200, 100, "telnet"), "0%", vec!["baseline-findings", "baseline-protocols"]),
+            ("other protocol", report(700, 200, 100, "ah"), "0%", vec!["baseline-findings", "baseline-protocols"]),
             ("nothing left", Report::new(&Tally::default()), "5%", vec!["baseline-encrypted"]),
         ];
         for (name, now, tolerance, want) in cases {
