@@ -72,13 +72,18 @@ fn a_failed_rule_is_told_in_one_line_with_its_figure() {
             1,
             "ok      no-plaintext http: not seen in clear\nFAILED  no-plaintext telnet: telnet in clear",
         ),
-        (&["--no-finding", "login_in_clear"], 1, "FAILED  no-finding login_in_clear: protocols that carry passwords"),
         (&["--min-encrypted", "60%", "-q"], 0, ""),
     ];
     for (arguments, code, want) in cases {
         let text = stdout(tlscov().arg("check").arg(&report).args(*arguments), *code);
         assert!(text.starts_with(want), "{arguments:?}\n  wanted {want}\n  got {text}");
     }
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tls12-null.pcap");
+    let report = folder.path().join("null.json");
+    tlscov().args(["scan", "--quiet", capture, "-o"]).arg(&report).assert().code(0);
+    let text = stdout(tlscov().arg("check").arg(&report).args(["--no-finding", "null_suite"]), 1);
+    assert!(text.starts_with("FAILED  no-finding null_suite: "), "{text}");
+    stdout(tlscov().arg("check").arg(&report).args(["--no-finding", "rc4"]), 0);
 }
 
 #[test]
