@@ -19,7 +19,7 @@
 //! A stage uses the stages before it and [`model`], never later ones. [`pipeline`] alone joins them and alone knows
 //! threads.
 
-#![warn(clippy::unwrap_used, clippy::expect_used)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 pub mod capture;
 pub mod cli;

@@ -24,7 +24,7 @@ use tlscov::quic::frame::CryptoStream;
 const MAX_MEMORY: u64 = 64 << 20;
 
 /// What the process takes beside it: the program itself, read buffers, and packets on their way. Unit: bytes.
-const OVERHEAD: u64 = 64 << 20;
+const OVERHEAD: u64 = 96 << 20;
 
 /// What writing flow records takes on top: those that closed together, until they are in order. Unit: bytes.
 const RECORDS: u64 = 32 << 20;

@@ -1,6 +1,6 @@
 //! Strength of an encrypted flow under a policy: from what was negotiated, never from what was only offered.
 //!
-//! Rules are data (`policies/*.toml`, or a file of the user's); this code knows how to read them ([`file`]), what they
+//! Rules are data (`policies/*.toml`, or a file of the user's); this code knows how to read them ([`mod@file`]), what they
 //! may ask ([`condition`]) and how they add up ([`policy`]). Names and properties of code points are in [`registry`].
 //!
 //! The level is the worst of the rules that match. A flow that no rule speaks of is `acceptable`, or `ungraded` where

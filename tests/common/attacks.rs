@@ -240,7 +240,7 @@ fn endless(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     let client = (0x0a00_0000 + (number % 50) as u32, 5000);
     let payload: Vec<u8> = (0..40).flat_map(|_| noise.next().to_le_bytes()).collect();
     let seq = (number / 100) as u32 * 320;
-    if number / 50 % 2 == 0 {
+    if (number / 50).is_multiple_of(2) {
         tcp(out, client, SERVER, 0x18, seq, &payload);
     } else {
         tcp(out, SERVER, client, 0x18, seq, &payload);
@@ -254,7 +254,7 @@ fn announcement(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     let (high, low) = (port >> 8, port & 255);
     let server = (0xc000_0202, 21);
     let part = number % 8;
-    if part % 2 == 0 {
+    if part.is_multiple_of(2) {
         let line: &[u8] = if part == 0 { b"220 ready\r\n" } else { b"200 PORT ok\r\n" };
         tcp(out, server, client, 0x18, 1 + if part == 0 { 0 } else { 11 + (part as u32 / 2 - 1) * 13 }, line);
     } else {
