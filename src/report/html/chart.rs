@@ -149,15 +149,17 @@ pub(super) struct Moment {
 
 /// Columns over time: shares above, amounts below. Moments that are missing stay empty.
 pub(super) fn timeline(id: &str, title: &str, description: &str, moments: &[Moment], axis: [&str; 2]) -> Value {
+    // Room for the label above the uppermost line.
+    const TOP: u64 = 18;
     const SHARES: u64 = 180;
     const AMOUNTS: u64 = 44;
-    const BASE: u64 = SHARES + 34 + AMOUNTS;
+    const BASE: u64 = TOP + SHARES + 26 + AMOUNTS;
     let count = moments.last().map_or(1, |last| last.place + 1);
     let step = 100.0 / count as f64;
     let sum = |moment: &Moment| moment.parts.iter().map(|part| part.amount).sum::<u64>();
     let most = moments.iter().map(sum).max().unwrap_or(0).max(1);
     let mut body = String::new();
-    for (share, y) in [("100%", 8), ("50%", 8 + SHARES / 2), ("0%", 8 + SHARES)] {
+    for (share, y) in [("100%", TOP), ("50%", TOP + SHARES / 2), ("0%", TOP + SHARES)] {
         let _ = write!(
             body,
             "<line class=\"rule\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/><text class=\"axis\" y=\"{}\">{share}</text>",
@@ -172,7 +174,7 @@ pub(super) fn timeline(id: &str, title: &str, description: &str, moments: &[Mome
         let x = moment.place as f64 * step;
         let width = (step * 0.9).max(0.05);
         let _ = write!(body, "<g><title>{}</title>", escape(&moment.label));
-        let mut y = (8 + SHARES) as f64;
+        let mut y = (TOP + SHARES) as f64;
         for part in moment.parts.iter().filter(|part| part.amount > 0) {
             let high = part.amount as f64 / whole as f64 * SHARES as f64;
             y -= high;
