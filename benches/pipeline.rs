@@ -3,28 +3,15 @@
 mod common;
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use common::Mix;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tlscov::capture::Input;
-use tlscov::grade::Policy;
-use tlscov::model::{Class, Steps};
+use tlscov::model::Class;
 use tlscov::pipeline::{Options, Scan, scan};
 
 fn run(input: &Input, jobs: usize) -> Scan {
-    let policies = Arc::new(vec![Policy::builtin("bcp195").expect("built in")]);
-    let options = Options {
-        jobs: Some(jobs),
-        max_memory: 1 << 30,
-        strict: true,
-        trace: false,
-        continued: false,
-        policies,
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-    };
+    let options = Options { jobs: Some(jobs), strict: true, ..Options::default() };
     scan(std::slice::from_ref(input), &options, &|_| {}, None).expect("a good capture")
 }
 

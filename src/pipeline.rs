@@ -52,6 +52,23 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
 }
 
+impl Default for Options {
+    /// As the program does without arguments: all cores, 1 GiB, the policy `bcp195`.
+    fn default() -> Self {
+        Self {
+            jobs: None,
+            max_memory: 1 << 30,
+            strict: false,
+            continued: false,
+            trace: false,
+            policies: Arc::new(Policy::builtin("bcp195").into_iter().collect()),
+            steps: Steps::Automatic,
+            plan: None,
+            stop: Arc::default(),
+        }
+    }
+}
+
 /// What a scan gives.
 #[derive(Debug, Default)]
 pub struct Scan {

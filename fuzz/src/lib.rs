@@ -14,7 +14,7 @@ use tlscov::capture::{self, Batch, Frame, Source};
 use tlscov::detect::{DISSECTORS, Datagram, Dissector, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use tlscov::flow::{Arrival, Limits, Shard, reassemble};
 use tlscov::grade::Policy;
-use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Steps, Transport};
+use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Transport};
 use tlscov::net::fragments::{self, Pool};
 use tlscov::net::{self, Decoded, Packet};
 use tlscov::pipeline::{Options, scan_source};
@@ -330,17 +330,8 @@ fn policies() -> &'static Arc<Vec<Policy>> {
 }
 
 fn read(data: &[u8], batch_bytes: usize, jobs: usize) -> Option<Tally> {
-    let options = Options {
-        trace: false,
-        jobs: Some(jobs),
-        max_memory: 64 << 20,
-        strict: false,
-        continued: false,
-        policies: Arc::clone(policies()),
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-    };
+    let options =
+        Options { jobs: Some(jobs), max_memory: 64 << 20, policies: Arc::clone(policies()), ..Options::default() };
     let mut flows = 0u64;
     let mut count = |_: &str, _: &_, _: &[_]| {
         flows += 1;

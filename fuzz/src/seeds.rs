@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{env, fs, process};
 
 use tlscov::capture::{self, Batch, Input};
-use tlscov::model::{FlowKey, Side, Steps, Transport};
+use tlscov::model::{FlowKey, Side, Transport};
 use tlscov::net::{self, Decoded};
 use tlscov::pipeline::{self, Options};
 use tlscov::report::Report;
@@ -107,17 +106,7 @@ fn one(out: &Path, path: &Path) {
     }
     save("program", 0, &pcap(&batch, 0..FRAMES, link_type));
     save("program", 1, &pcap(&batch, FRAMES..FRAMES * 2, link_type));
-    let options = Options {
-        trace: false,
-        jobs: Some(1),
-        max_memory: 64 << 20,
-        strict: false,
-        continued: false,
-        policies: Arc::new(Vec::new()),
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-    };
+    let options = Options { jobs: Some(1), max_memory: 64 << 20, ..Options::default() };
     let scan = pipeline::scan(&[input], &options, &|_| {}, None).expect("a capture");
     save("report", 0, &serde_json::to_vec(&Report::new(&scan.tally)).expect("JSON"));
 }

@@ -10,7 +10,7 @@ use super::grade::{Format, PolicyVerdict, load, read_date, write_json};
 use crate::capture;
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict, builtin_names, finding};
-use crate::model::{Class, FlowSummary, Steps, Trace};
+use crate::model::{Class, FlowSummary, Trace};
 use crate::pipeline;
 use crate::report::FlowRecord;
 use crate::tally::established;
@@ -51,14 +51,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
     };
     let options = pipeline::Options {
         trace: true,
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-        jobs: None,
         max_memory: MAX_MEMORY,
         strict: true,
-        continued: false,
         policies: Arc::new(policies),
+        ..pipeline::Options::default()
     };
     let flows = pipeline::trace(input, &options)?;
     let numbered: Vec<_> = match args.flow {

@@ -127,7 +127,6 @@ impl Read {
         let plan = self.plan()?;
         let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
         let options = pipeline::Options {
-            trace: false,
             jobs: self.jobs.map(usize::from),
             max_memory: self.max_memory,
             strict: self.strict,
@@ -136,6 +135,7 @@ impl Read {
             steps: self.interval.map_or(Steps::Automatic, Steps::Every),
             plan,
             stop: super::interrupt::stop(),
+            ..pipeline::Options::default()
         };
         let total = found.inputs.iter().map(Input::stored_len).sum();
         let progress = Progress::new(total, self.quiet, self.progress);

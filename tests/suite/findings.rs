@@ -1,8 +1,6 @@
 //! What weakens encryption in the captures of `testdata/`, worked out from what the endpoints said (`.said.json`) and from
 //! the handshakes as tshark shows them, not from this program. Beside each finding stands a near miss without it.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,23 +9,13 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tlscov::capture::Input;
 use tlscov::grade::finding;
-use tlscov::model::{Side, Steps};
+use tlscov::model::Side;
 use tlscov::pipeline::{Options, Scan, scan};
 use tlscov::report::Report;
 use tlscov::tally::established;
 
 fn options() -> Options {
-    Options {
-        jobs: Some(2),
-        max_memory: 64 << 20,
-        strict: true,
-        trace: false,
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-        continued: false,
-        policies: Arc::new(Vec::new()),
-    }
+    Options { jobs: Some(2), strict: true, max_memory: 64 << 20, policies: Arc::default(), ..Options::default() }
 }
 
 fn path(name: &str) -> PathBuf {

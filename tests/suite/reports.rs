@@ -1,7 +1,5 @@
 //! The commands that work on reports, run as a user runs them.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -3,18 +3,13 @@
 //!
 //! Each attack runs in a process of its own (this test program, started again), which tells its own peak. By hand, with
 //! more frames and in the release profile:
-//! `TLSCOV_ATTACK=one-packet-flows TLSCOV_SIZE=100000000 cargo test --release --test exhaustion -- --exact attacked --nocapture`
-#![cfg(target_os = "linux")]
-
-#[path = "common/attacks.rs"]
-mod attacks;
-mod common;
+//! `TLSCOV_ATTACK=one-packet-flows TLSCOV_SIZE=100000000 cargo test --release --test suite -- --exact exhaustion::attacked --nocapture`
 
 use std::process::Command;
 use std::time::Instant;
 
-use attacks::ATTACKS;
-use common::{Noise, adds_up};
+use crate::attacks::ATTACKS;
+use crate::common::{Noise, adds_up, options};
 use tlscov::capture;
 use tlscov::model::Loss;
 use tlscov::pipeline::{Options, scan_source};
@@ -49,7 +44,7 @@ fn attacked() {
         |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"));
     let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("an attack of the list");
     let reader = (attack.make)(number("TLSCOV_SIZE", SIZE));
-    let options = Options { max_memory: number("TLSCOV_MEMORY", MAX_MEMORY), ..common::options(2) };
+    let options = Options { max_memory: number("TLSCOV_MEMORY", MAX_MEMORY), ..options(2) };
     let source = capture::from_reader("-", reader, capture::Options::default()).expect("a capture");
     let started = Instant::now();
     let mut records = 0u64;
@@ -91,7 +86,7 @@ fn cpu_ms() -> u64 {
 
 fn run(attack: &str, size: u64, flows: bool) -> Told {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "attacked", "--nocapture"]).env("TLSCOV_ATTACK", attack);
+    command.args(["--exact", "exhaustion::attacked", "--nocapture"]).env("TLSCOV_ATTACK", attack);
     command.env("TLSCOV_SIZE", size.to_string());
     if flows {
         command.env("TLSCOV_FLOWS", "1");

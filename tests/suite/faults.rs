@@ -1,7 +1,4 @@
 //! What goes wrong around the program: inputs that fail in the middle, outputs that cannot be written, an interrupt.
-#![cfg(target_os = "linux")]
-
-mod common;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{adds_up, options, read_source};
+use crate::common::{adds_up, options, read_source};
 use serde_json::Value;
 use tlscov::capture;
 use tlscov::model::Loss;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::Noise;
+use crate::common::Noise;
 
 /// An attack: its name, and what makes a capture of about `size` frames.
 pub struct Attack {

@@ -3,12 +3,10 @@
 //!
 //! Captures above [`FRAMES`] frames take part with so many; `TLSCOV_TEST_ALL=1` takes them whole.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use common::{Noise, Record, adds_up, captures, content, options, pcap, read_bytes, records};
+use crate::common::{Noise, Record, adds_up, captures, content, options, pcap, read_bytes, records};
 use tlscov::model::{Class, FlowSummary};
 
 /// Frames of a capture that are mutated.

@@ -1,8 +1,6 @@
 //! The timeline and the breakdowns over every capture in `testdata/`: exact, the same for any number of threads, and
 //! merging.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;

@@ -1,7 +1,5 @@
 //! `check`, `trend` and `compare`, run as a CI job or an analyst runs them.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

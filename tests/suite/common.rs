@@ -1,29 +1,15 @@
 //! What tests over whole captures share.
-#![allow(dead_code, reason = "each test program uses its own part")]
-
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use tlscov::capture::{self, Batch, Input, Source};
-use tlscov::grade::Policy;
-use tlscov::model::{Class, FlowSummary, Steps};
+use tlscov::model::{Class, FlowSummary};
 use tlscov::pipeline::{Options, Scan, scan_source};
 use tlscov::report::Report;
 use tlscov::tally::Tally;
 
 pub fn options(jobs: usize) -> Options {
-    Options {
-        trace: false,
-        jobs: Some(jobs),
-        max_memory: 64 << 20,
-        strict: false,
-        continued: false,
-        policies: Arc::new(vec![Policy::builtin("bcp195").expect("built in")]),
-        stop: Arc::default(),
-        steps: Steps::Automatic,
-        plan: None,
-    }
+    Options { jobs: Some(jobs), max_memory: 64 << 20, ..Options::default() }
 }
 
 pub fn captures() -> Vec<PathBuf> {

@@ -1,7 +1,5 @@
 //! Reports hold no address and no name of what was captured; flow records hold them unless they are anonymised.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,6 @@
 //! `grade_table.csv` holds the level of all 356 registered suites, each taken alone, under each policy. Where a published
 //! rule or list says what it must be (RFC 10015, Mozilla, ciphersuite.info), a test works that out again from names.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

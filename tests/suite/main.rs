@@ -1,0 +1,21 @@
+//! What the program promises, tried on the whole: one test program, a module for each promise.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+#[cfg(target_os = "linux")]
+mod attacks;
+mod check;
+mod common;
+#[cfg(target_os = "linux")]
+mod exhaustion;
+#[cfg(target_os = "linux")]
+mod faults;
+mod findings;
+mod grade;
+mod input;
+mod laws;
+mod mutations;
+mod privacy;
+mod recorded;
+mod reports;
+mod timeline;
