@@ -98,6 +98,8 @@ pub(super) struct Cold {
     pub(super) upgraded_from: Option<Protocol>,
     pub(super) content: Option<&'static str>,
     pub(super) facts: Option<Box<Facts>>,
+    /// The latest frame of a flow that is not settled; kept for flows that are traced.
+    pub(super) frame: u64,
 }
 
 /// How far the understanding of a flow has come.

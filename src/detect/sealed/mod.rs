@@ -8,6 +8,7 @@ mod ike;
 mod ike_proposal;
 mod opcua;
 mod openvpn;
+mod openvpn_control;
 mod smb;
 mod snmp;
 mod ssh;

@@ -56,6 +56,8 @@ pub(super) struct Talk {
     pub(super) outcome: Option<UpgradeOutcome>,
     /// The client sent a password that can be read.
     pub(super) password: bool,
+    /// Lines of the server's offer were overwritten.
+    pub(super) overwritten: bool,
     /// Endpoints announced for data connections; an unspecified address stands for the announcing side's own.
     pub(super) announced: Vec<(Endpoint, Protocol)>,
 }
@@ -312,6 +314,7 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
         if self.talk.password {
             facts.password_in_clear = Some(self.protocol);
         }
+        facts.offer_overwritten = self.talk.overwritten && self.talk.outcome.is_none();
         facts.announced.extend(self.talk.announced);
     }
 
