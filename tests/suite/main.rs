@@ -19,3 +19,4 @@ mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod upgrades;
