@@ -95,6 +95,9 @@ pub enum Handshake {
     Opened,
     /// Both hellos, and protected data or both ChangeCipherSpecs after them.
     Completed,
+    /// Completed, and then no record of application data. Only TLS 1.2 and earlier over a stream show that: TLS 1.3 hides
+    /// the types of its records.
+    Unused,
     /// Ended by an alert, a reset or a close before completion.
     Failed,
 }

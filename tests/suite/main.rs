@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
+mod attempts;
 mod check;
 mod common;
 #[cfg(target_os = "linux")]
