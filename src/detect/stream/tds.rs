@@ -159,12 +159,13 @@ fn packet_len(head: &[u8]) -> Option<usize> {
 }
 
 /// Reads the pre-login until it is clear what follows.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct TdsSession {
     sides: [Vec<u8>; 2],
     outcome: Option<UpgradeOutcome>,
 }
 
+#[typetag::serde(name = "stream/tds/TdsSession")]
 impl Session for TdsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let [client, server] = &mut self.sides;
@@ -216,13 +217,14 @@ impl Session for TdsSession {
 }
 
 /// TLS whose handshake comes in TDS packets, and whose data comes raw.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct TlsInside {
     inner: Box<dyn Session>,
     sides: [Wrapped; 2],
 }
 
 /// Where one side stands.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Wrapped {
     header: Vec<u8>,
     left: usize,
@@ -235,6 +237,7 @@ impl TlsInside {
     }
 }
 
+#[typetag::serde(name = "stream/tds/TlsInside")]
 impl Session for TlsInside {
     fn feed(&mut self, from_client: bool, mut bytes: &[u8], moment: Moment) -> Step {
         let side = &mut self.sides[usize::from(!from_client)];
@@ -381,6 +384,7 @@ mod tests {
     /// Collects what is inside the packets.
     struct Inner(std::sync::mpsc::Sender<Vec<u8>>);
 
+    #[typetag::serde(name = "stream/tds/Inner")]
     impl Session for Inner {
         fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
             self.0.send(bytes.to_vec()).map_or(Step::Done, |()| Step::Continue)
