@@ -29,7 +29,7 @@ pub struct Arrival<'a> {
 }
 
 /// What a flow announced about another one: who will be met there, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Announcement {
     /// Where the announced flow has one of its ends.
     pub endpoint: Endpoint,
@@ -41,16 +41,16 @@ pub struct Announcement {
 
 /// The flows of one shard.
 pub struct Shard {
-    table: Table,
-    limits: Limits,
+    pub(super) table: Table,
+    pub(super) limits: Limits,
     /// Bytes in boxes beside the table.
-    cold_bytes: usize,
+    pub(super) cold_bytes: usize,
     /// Flows closed since they were last taken out, in the order of closing.
     pub closed: Vec<FlowSummary>,
     /// What closed or settled flows announced.
     pub announced: Vec<Announcement>,
-    next_sweep_ns: i64,
-    clock: Clock,
+    pub(super) next_sweep_ns: i64,
+    pub(super) clock: Clock,
 }
 
 impl Shard {
@@ -233,7 +233,7 @@ mod tcp {
     pub const ACK: u8 = 0x10;
 }
 
-fn cold_memory(flow: &Flow) -> usize {
+pub(super) fn cold_memory(flow: &Flow) -> usize {
     flow.cold.as_deref().map_or(0, Cold::memory) + flow.parts.as_deref().map_or(0, Parts::memory)
 }
 

@@ -3,6 +3,7 @@
 mod counts;
 mod facts;
 mod flow;
+pub(crate) mod kept;
 mod loss;
 mod protocol;
 mod steps;

@@ -10,7 +10,7 @@ use crate::model::{Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
@@ -28,11 +28,12 @@ pub(super) struct QuicSession {
     datagrams: u16,
     closed: bool,
     tls: TlsFacts,
+    #[serde(with = "crate::model::kept::room")]
     plain: Vec<u8>,
 }
 
 /// One side of a connection.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct End {
     keys: Option<(Version, InitialKeys)>,
     stream: CryptoStream,
@@ -140,6 +141,7 @@ impl QuicSession {
     }
 }
 
+#[typetag::serde(name = "quic/session/QuicSession")]
 impl Session for QuicSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.datagrams = self.datagrams.saturating_add(1);

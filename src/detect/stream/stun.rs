@@ -62,13 +62,14 @@ fn channel_len(a: u8, b: u8) -> usize {
 }
 
 /// Adds up how much of a relay's bytes belong to what it relays.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Relay {
     sides: [Vec<u8>; 2],
     total: u64,
     inside: u64,
 }
 
+#[typetag::serde(name = "stream/stun/Relay")]
 impl Session for Relay {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let side = &mut self.sides[usize::from(!from_client)];
