@@ -14,7 +14,7 @@ mod table;
 #[doc(hidden)]
 pub use order::reassemble;
 pub use record::Limits;
-pub use shard::{Announcement, Arrival, Shard};
+pub use shard::{Announcement, Arrival, Shard, Sign};
 
 /// Shards of a capture. Fixed, so that work can be spread without changing any result.
 pub const SHARDS: usize = 64;

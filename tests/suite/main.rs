@@ -6,6 +6,7 @@
 mod attacks;
 mod check;
 mod common;
+mod connections;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]

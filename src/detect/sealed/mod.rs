@@ -56,7 +56,7 @@ fn rises(counters: impl Iterator<Item = u64>) -> bool {
 /// Whether the same field of several packets varies as a tag or ciphertext does: at each of its bytes from packet to
 /// packet, and all over. What is readable nearly always has a byte that stays, or few values. Random bytes fail this
 /// once in thousands of flows.
-fn varies(fields: &[&[u8]]) -> bool {
+pub(crate) fn varies(fields: &[&[u8]]) -> bool {
     let width = fields.iter().map(|field| field.len()).min().unwrap_or(0);
     let distinct = |values: &mut Vec<u8>| {
         values.sort_unstable();
@@ -76,12 +76,12 @@ fn varies(fields: &[&[u8]]) -> bool {
 const MAX_STEP: u128 = 128;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::detect::{Datagram, Heads, Outcome};
 
     /// Bytes without a pattern, the same for the same seed.
-    pub(super) fn noise(seed: u8, len: usize) -> Vec<u8> {
+    pub(crate) fn noise(seed: u8, len: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(seed).wrapping_mul(0xff51_afd7_ed55_8ccd);
         let mut next = || {
             state ^= state << 13;
