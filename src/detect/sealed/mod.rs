@@ -6,11 +6,14 @@ mod esp;
 mod frames;
 mod ike;
 mod ike_proposal;
+mod mtproto;
 mod opcua;
 mod openvpn;
 mod smb;
 mod snmp;
 mod ssh;
+mod tailscale;
+mod whatsapp;
 mod wireguard;
 mod zerotier;
 
@@ -24,10 +27,13 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &opcua::OpcUa,
     &snmp::SnmpV3,
     &wireguard::WireGuard,
+    &tailscale::Disco,
     &ike::Ike,
     &ike::IkeTcp,
     &openvpn::OpenVpnUdp,
     &openvpn::OpenVpnTcp,
+    &whatsapp::WhatsApp,
+    &mtproto::MtProto,
     &esp::Esp,
     &esp::EspUdp,
     &dnscrypt::DnsCrypt,
@@ -102,6 +108,28 @@ pub(super) mod tests {
             .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
             .collect();
         dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+    }
+
+    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is accepted is
+    /// refused.
+    pub(super) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
+        for (name, client, server, want) in cases {
+            let probe =
+                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            assert_eq!(probe(client, server), *want, "{name}");
+            if matches!(want, Outcome::No | Outcome::NeedMore) {
+                continue;
+            }
+            for end in 0..=client.len() {
+                let client = client.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
+                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
+            }
+            for end in 0..=server.len() {
+                let server = server.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
+            }
+        }
     }
 
     #[test]
