@@ -70,7 +70,7 @@ pub enum Outcome {
 }
 
 /// A recognised protocol.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Found {
     /// The protocol.
     pub protocol: Protocol,
@@ -158,6 +158,7 @@ pub enum Step {
 }
 
 /// Reads a recognised flow on: ordered stream bytes (first the heads, then as they arrive), or whole datagrams.
+#[typetag::serde]
 pub trait Session: Send {
     /// The next bytes of one side.
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step;

@@ -6,11 +6,12 @@ use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS
 use crate::model::{Counts, Opening, Side, Transport, opening};
 
 /// A flow whose protocol is being looked for.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
     heads: [Vec<u8>; 2],
     /// The pieces in the order in which they came.
+    #[serde(with = "crate::model::kept::room")]
     pieces: Vec<Piece>,
     /// The heads start at the first byte of the connection.
     from_start: bool,
@@ -23,7 +24,7 @@ pub(super) struct Probe {
 }
 
 /// One piece of the heads.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(super) struct Piece {
     pub(super) from: Side,
     pub(super) len: u32,

@@ -31,7 +31,7 @@ pub struct Arrival<'a> {
 }
 
 /// What a flow announced about another one: how that is told from others, and what it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Announcement {
     /// How the announced flow is told from others.
     pub by: Sign,
@@ -42,7 +42,7 @@ pub struct Announcement {
 }
 
 /// What an announced flow is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Sign {
     /// It has one of its ends here.
     End(Endpoint),
@@ -52,16 +52,16 @@ pub enum Sign {
 
 /// The flows of one shard.
 pub struct Shard {
-    table: Table,
-    limits: Limits,
+    pub(super) table: Table,
+    pub(super) limits: Limits,
     /// Bytes in boxes beside the table.
-    cold_bytes: usize,
+    pub(super) cold_bytes: usize,
     /// Flows closed since they were last taken out, in the order of closing.
     pub closed: Vec<FlowSummary>,
     /// What closed or settled flows announced.
     pub announced: Vec<Announcement>,
-    next_sweep_ns: i64,
-    clock: Clock,
+    pub(super) next_sweep_ns: i64,
+    pub(super) clock: Clock,
 }
 
 impl Shard {
@@ -244,7 +244,7 @@ mod tcp {
     pub const ACK: u8 = 0x10;
 }
 
-fn cold_memory(flow: &Flow) -> usize {
+pub(super) fn cold_memory(flow: &Flow) -> usize {
     flow.cold.as_deref().map_or(0, Cold::memory) + flow.parts.as_deref().map_or(0, Parts::memory)
 }
 

@@ -1,7 +1,7 @@
 //! QUIC connection IDs: what ties packets to a connection whose start lies elsewhere in the capture.
 
 /// A connection ID that is long and irregular enough to recognise a connection by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ConnectionId {
     len: u8,
     bytes: [u8; Self::LONGEST],

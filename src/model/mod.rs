@@ -4,6 +4,7 @@ mod connection;
 mod counts;
 mod facts;
 mod flow;
+pub(crate) mod kept;
 mod loss;
 mod protocol;
 mod steps;

@@ -10,7 +10,7 @@ use crate::model::{ConnectionId, Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
@@ -30,11 +30,12 @@ pub(super) struct QuicSession {
     /// A side wrote the connection ID that the other side chose.
     agreed: bool,
     tls: TlsFacts,
+    #[serde(with = "crate::model::kept::room")]
     plain: Vec<u8>,
 }
 
 /// One side of a connection.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct End {
     keys: Option<(Version, InitialKeys)>,
     stream: CryptoStream,
@@ -156,6 +157,7 @@ impl QuicSession {
     }
 }
 
+#[typetag::serde(name = "quic/session/QuicSession")]
 impl Session for QuicSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.datagrams = self.datagrams.saturating_add(1);
@@ -204,7 +206,7 @@ impl Session for QuicSession {
     }
 
     fn memory(&self) -> usize {
-        let ids = self.client.source.capacity() + self.server.source.capacity();
+        let ids = self.client.source.len() + self.server.source.len();
         ids + self.plain.capacity() + self.client.stream.memory() + self.server.stream.memory() + 512
     }
 }

@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 /// One kind of breakdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum By {
     /// Server port. It says where traffic went, and nothing about its class.
     Service,

@@ -14,12 +14,13 @@ use crate::detect::Found;
 use crate::model::{Class, Evidence, Facts, Handshake, TlsFacts};
 
 /// What was learnt of a handshake.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Conversation {
     carrier: Carrier,
     facts: TlsFacts,
     client: Progress,
     server: Progress,
+    #[serde(with = "crate::model::kept::room")]
     session_id: Vec<u8>,
     echoed: bool,
     /// The server sent its certificate or ServerHelloDone: this is a full handshake.
@@ -31,7 +32,7 @@ pub(super) struct Conversation {
 }
 
 /// What one side was seen to do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Progress {
     hello: bool,
     /// Something that only an endpoint of this protocol sends.

@@ -28,6 +28,7 @@ pub(super) fn without_handshake() -> Box<dyn Session> {
     Box::new(NoHandshake)
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct TlsSession {
     conversation: Conversation,
     sides: [Stream; 2],
@@ -43,6 +44,7 @@ impl TlsSession {
     }
 }
 
+#[typetag::serde(name = "tls/session/TlsSession")]
 impl Session for TlsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let from_client = from_client != self.reversed;
@@ -80,8 +82,10 @@ impl Session for TlsSession {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct NoHandshake;
 
+#[typetag::serde(name = "tls/session/NoHandshake")]
 impl Session for NoHandshake {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done

@@ -16,6 +16,7 @@ mod grade;
 mod input;
 mod laws;
 mod mutations;
+mod parts;
 mod privacy;
 mod recorded;
 mod reports;

@@ -33,8 +33,10 @@ pub(in crate::detect) fn content(datagram: Datagram<'_>) -> Option<Datagram<'_>>
 }
 
 /// A session that reads what the relay passes on; what comes directly goes to it as well, and STUN itself is readable.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Relayed(pub(super) Box<dyn Session>);
 
+#[typetag::serde(name = "datagram/relay/Relayed")]
 impl Session for Relayed {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len.max(bytes.len()) };

@@ -129,7 +129,7 @@ fn classic(reader: &mut Reader<'_>, kind: u16) -> Check {
 }
 
 /// Watches a flow that began with STUN for what it turns into.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Watch {
     messages: u64,
     media: u64,
@@ -141,6 +141,7 @@ struct Watch {
 /// Datagrams beside STUN that the encrypted protocols are asked about.
 const MAX_KEPT: usize = MAX_DATAGRAMS;
 
+#[typetag::serde(name = "datagram/stun/Watch")]
 impl Session for Watch {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len.max(bytes.len()) };
@@ -238,8 +239,10 @@ fn recognise_as_is(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session
 }
 
 /// A session whose client is the side that the flow calls the server.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Swapped(Box<dyn Session>);
 
+#[typetag::serde(name = "datagram/stun/Swapped")]
 impl Session for Swapped {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         match self.0.feed(!from_client, bytes, moment) {
@@ -262,8 +265,10 @@ impl Session for Swapped {
 }
 
 /// For a protocol that needs no reading on.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Idle;
 
+#[typetag::serde(name = "datagram/stun/Idle")]
 impl Session for Idle {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done

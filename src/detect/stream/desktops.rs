@@ -18,10 +18,12 @@ pub(super) static NX: Framed = Framed::text(&"nx", |head| opening(head, &["NXSH-
     .with_session(|| Upgrading::open(Protocol(&"nx"), Banner { server: false }) as Box<dyn Session>);
 
 /// A line each way, then whatever comes.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Banner {
     server: bool,
 }
 
+#[typetag::serde(name = "stream/desktops/Banner")]
 impl Negotiation for Banner {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some(end) = unread.iter().take(256).position(|byte| *byte == b'\n') else {
@@ -106,13 +108,14 @@ const TLS: u8 = 18;
 const VENCRYPT: u8 = 19;
 
 /// Reads the choice of a security type; each side counts its own messages.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Picking {
     client: u8,
     server: u8,
     vencrypt: bool,
 }
 
+#[typetag::serde(name = "stream/desktops/Picking")]
 impl Negotiation for Picking {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let take = if from_client { self.pick(talk, unread) } else { self.answer(talk, unread) };

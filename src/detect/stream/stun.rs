@@ -64,7 +64,7 @@ fn channel_len(a: u8, b: u8) -> usize {
 }
 
 /// Adds up how much of a relay's bytes belong to what it relays, and asks what that is.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Relay {
     sides: [Vec<u8>; 2],
     total: u64,
@@ -73,6 +73,7 @@ struct Relay {
     kept: Vec<(bool, Vec<u8>)>,
 }
 
+#[typetag::serde(name = "stream/stun/Relay")]
 impl Session for Relay {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         self.sides[usize::from(!from_client)].extend_from_slice(bytes);
@@ -109,8 +110,8 @@ impl Session for Relay {
     }
 
     fn memory(&self) -> usize {
-        self.sides.iter().map(Vec::capacity).sum::<usize>()
-            + self.kept.iter().map(|(_, bytes)| bytes.capacity() + 32).sum::<usize>()
+        self.sides.iter().map(Vec::len).sum::<usize>()
+            + self.kept.iter().map(|(_, bytes)| bytes.len() + 32).sum::<usize>()
     }
 }
 
@@ -132,11 +133,13 @@ impl Relay {
 }
 
 /// Reads what the relay passes on.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Inside {
     sides: [Vec<u8>; 2],
     inner: Box<dyn Session>,
 }
 
+#[typetag::serde(name = "stream/stun/Inside")]
 impl Session for Inside {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let side = &mut self.sides[usize::from(!from_client)];
@@ -159,7 +162,7 @@ impl Session for Inside {
     }
 
     fn memory(&self) -> usize {
-        self.sides.iter().map(Vec::capacity).sum::<usize>() + self.inner.memory()
+        self.sides.iter().map(Vec::len).sum::<usize>() + self.inner.memory()
     }
 }
 
