@@ -7,6 +7,7 @@ mod attacks;
 mod attempts;
 mod check;
 mod common;
+mod connections;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
