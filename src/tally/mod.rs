@@ -268,6 +268,7 @@ impl Tally {
     pub fn end_capture(&mut self) {
         let (sums, repeated) = self.watch.close();
         self.server_shares.merge(sums);
+        self.add_loss(Loss::UnwatchedShares, sums.unwatched_flows);
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
@@ -276,7 +277,12 @@ impl Tally {
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(std::mem::take(&mut part.watch));
+        self.watch.merge(part.watch.take_all());
+    }
+
+    /// Gives the values that are watched so much memory. Unit: bytes.
+    pub fn limit_watch(&mut self, bytes: u64) {
+        self.watch.limit(bytes);
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
