@@ -18,6 +18,7 @@ pub(super) fn session(framed: bool) -> Box<dyn Session> {
     Box::new(Control { framed, sides: Default::default(), tls, done: false, packets: 0 })
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Control {
     framed: bool,
     /// Client, server.
@@ -28,9 +29,10 @@ struct Control {
 }
 
 /// One direction.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Channel {
     /// Bytes of a packet that is not whole (TCP).
+    #[serde(with = "crate::model::kept::room")]
     buffer: Vec<u8>,
     /// Bytes of tls-auth behind the session ID; known from the first packet with TLS in it.
     auth_len: Option<usize>,
@@ -75,6 +77,7 @@ fn payload(packet: &[u8], auth_len: usize) -> Option<(u32, &[u8])> {
     Some((u32_at(rest, 0)?, rest.get(4..)?))
 }
 
+#[typetag::serde(name = "sealed/openvpn_control/Control")]
 impl Session for Control {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         if self.done {

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use super::frames::{Extent, Frames, Message};
 use crate::detect::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use crate::model::kept::Text;
 use crate::model::{Algorithms, Class, Evidence, Facts, Protocol, Transport};
 
 pub(super) struct Smb;
@@ -110,11 +111,13 @@ fn extent_in_session(head: &[u8]) -> Extent {
 }
 
 /// What the server chose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Agreed {
     dialect: u16,
-    cipher: Option<&'static str>,
-    signing: Option<&'static str>,
+    #[serde(with = "crate::model::kept::word")]
+    cipher: Option<Text>,
+    #[serde(with = "crate::model::kept::word")]
+    signing: Option<Text>,
 }
 
 /// Reads a negotiate response; `None` for any other message, and where the server asks for another round.
@@ -175,7 +178,7 @@ fn is_sealed(start: &[u8], total: usize) -> bool {
 }
 
 /// Watches for the first encrypted message, and weighs what follows it.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct SmbSession {
     sealed: bool,
     agreed: Option<Agreed>,
@@ -186,6 +189,7 @@ struct SmbSession {
     clear_bytes: u64,
 }
 
+#[typetag::serde(name = "sealed/smb/SmbSession")]
 impl Session for SmbSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let mut switch = None;

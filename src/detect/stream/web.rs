@@ -112,11 +112,12 @@ fn gnutella_server(head: &[u8]) -> Header {
 }
 
 /// Three heads: the client offers, the server accepts, the client confirms with `Connection: Upgrade`.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Gnutella {
     granted: bool,
 }
 
+#[typetag::serde(name = "stream/web/Gnutella")]
 impl Negotiation for Gnutella {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -144,7 +145,7 @@ impl Negotiation for Gnutella {
 }
 
 /// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101; or else for passwords.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Connect {
     /// Bytes of an answer's body still to be passed over (407 before the CONNECT that succeeds).
     body: usize,
@@ -163,6 +164,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Bytes of a side in which passwords are looked for.
 const MAX_PLAIN: usize = 32 * 1024;
 
+#[typetag::serde(name = "stream/web/Connect")]
 impl Negotiation for Connect {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         if self.plain {
