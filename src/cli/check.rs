@@ -38,7 +38,7 @@ pub(super) struct Check {
     /// Fail when more of the encrypted traffic than this could not be graded
     #[arg(long, value_name = "PERCENT")]
     max_ungraded: Option<Percent>,
-    /// Fail when this was found; `any` for every finding
+    /// Fail when this was found; `any` for every finding but notes, which are no weakness
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     no_finding: Vec<String>,
     /// Fail when one of these protocols was seen in clear; `any` for every protocol

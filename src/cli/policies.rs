@@ -133,7 +133,7 @@ fn compare(a: &str, b: &str, choice: &Choice, out: &mut dyn Write) -> Result<()>
     if choice.format == Format::Json {
         return write_json(out, &rows);
     }
-    writeln!(out, "{:<5} {:<6} {:<48} {:<21} {}", "", "", "", a.name(), b.name())?;
+    writeln!(out, "{:<5} {:<6} {:<48} {:<21} {}", "", "", "", a.label(), b.label())?;
     for row in &rows {
         let [first, second] = row.levels;
         writeln!(out, "{:<5} {:<6} {:<48} {first:<21} {second}", row.kind, row.code, row.name)?;

@@ -264,7 +264,7 @@ pub fn schema() -> schemars::Schema {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub name: String,
-    pub inherits: Option<String>,
+    pub inherits: Option<Spanned<String>>,
     pub about: String,
     pub protocols: Option<Vec<String>>,
     pub silent: Option<Level>,
@@ -296,7 +296,7 @@ pub(super) struct Mistake {
 }
 
 impl Mistake {
-    fn at(span: Range<usize>, what: impl Into<String>) -> Self {
+    pub(super) fn at(span: Range<usize>, what: impl Into<String>) -> Self {
         Self { at: Some(span.start), what: what.into() }
     }
 
@@ -332,8 +332,7 @@ pub(super) fn read(text: &str) -> Checked<Draft> {
     if rules.len() > MAX_RULES {
         return Err(Mistake { at: None, what: format!("{} rules; at most {MAX_RULES} are possible", rules.len()) });
     }
-    let inherits = file.inherits.map(Spanned::into_inner);
-    Ok(Draft { name, inherits, about: file.about, protocols, silent, editions, rules })
+    Ok(Draft { name, inherits: file.inherits, about: file.about, protocols, silent, editions, rules })
 }
 
 /// Rules in one file. With all that it may inherit they still have numbers of 16 bits.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use super::condition::{Condition, Seen, SeenSuite};
-use super::file::{self, DatedRule, Draft, Edition};
+use super::file::{self, DatedRule, Draft, Edition, Mistake};
 use super::{Level, builtin, registry};
 use crate::error::{Error, Result};
 use crate::model::{Facts, FlowSummary, Handshake, Protocol};
@@ -140,14 +140,19 @@ impl Policy {
     pub(super) fn parse(text: &str, path: &Path, depth: usize) -> Result<Self> {
         let draft = file::read(text).map_err(|mistake| Error::file(path, mistake.locate(text)))?;
         let parent = match &draft.inherits {
-            Some(_) if depth >= MAX_DEPTH => {
-                let what = format!("inherits: more than {MAX_DEPTH} policies deep; do they inherit in a circle?");
-                return Err(Error::file(path, what));
+            Some(parent) => {
+                let mistake = |what: String| {
+                    Error::file(path, Mistake::at(parent.span(), format!("inherits: {what}")).locate(text))
+                };
+                if depth >= MAX_DEPTH {
+                    return Err(mistake(format!("more than {MAX_DEPTH} policies deep; do they inherit in a circle?")));
+                }
+                let found = Self::load_within(parent.as_ref(), path.parent(), depth + 1);
+                Some(found.map_err(|error| match error {
+                    Error::Usage { what, .. } => mistake(what),
+                    error => error,
+                })?)
             }
-            Some(parent) => Some(Self::load_within(parent, path.parent(), depth + 1).map_err(|error| match error {
-                Error::Usage { what, .. } => Error::file(path, format!("inherits: {what}")),
-                error => error,
-            })?),
             None => None,
         };
         Ok(Self::join(draft, parent))

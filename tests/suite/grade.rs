@@ -246,8 +246,12 @@ fn twenty_mistakes() {
         ),
         (r#"name = "house""#, r#"title = "house""#, "line 1, column 1: unknown field `title`"),
         (r#"name = "house""#, r#"nome = "house"#, "line 1, column 14"),
-        (r#"inherits = "bcp195""#, r#"inherits = "bcp-195""#, "did you mean bcp195?"),
-        (r#"inherits = "bcp195""#, r#"inherits = "self.toml""#, "inherits: more than 8 policies deep"),
+        (r#"inherits = "bcp195""#, r#"inherits = "bcp-195""#, "line 2, column 12: inherits: "),
+        (
+            r#"inherits = "bcp195""#,
+            r#"inherits = "self.toml""#,
+            "line 2, column 12: inherits: more than 8 policies deep",
+        ),
         (r#"inherits = "bcp195""#, r#"silent = "strong""#, "line 2, column 10: silent: `strong` is not"),
         (
             r#"inherits = "bcp195""#,
@@ -257,7 +261,7 @@ fn twenty_mistakes() {
         (
             "[[edition]]\nversion = \"1\"\nfrom = \"2026-01-01\"",
             "edition = []",
-            "a policy needs at least one [[edition]]",
+            "line 1, column 8: a policy needs at least one [[edition]]",
         ),
         (r#"from = "2026-01-01""#, r#"from = "January 2026""#, "line 6, column 8: from: `January 2026` is no date"),
         (r#"level = "weak""#, r#"level = "bad""#, "line 10, column 9: unknown variant `bad`, expected one of `strong`"),
@@ -265,7 +269,11 @@ fn twenty_mistakes() {
         (r#"mode = ["cbc"]"#, r#"mode = ["cbs"]"#, "line 11, column 18: mode: `cbs` is not known; expected one of"),
         (r#"mode = ["cbc"]"#, r#"mode = []"#, "line 11, column 17: mode: the list is empty"),
         (r#"mode = ["cbc"]"#, r#"mode = "cbc""#, "line 11, column 17: invalid type: string"),
-        (r#"mode = ["cbc"]"#, r#"suite = ["TLS_AES_128_GCM_SHA265"]"#, "did you mean TLS_AES_128_GCM_SHA256?"),
+        (
+            r#"mode = ["cbc"]"#,
+            r#"suite = ["TLS_AES_128_GCM_SHA265"]"#,
+            "line 11, column 19: suite: `TLS_AES_128_GCM_SHA265` is not known; did you mean TLS_AES_128_GCM_SHA256?",
+        ),
         (r#"bits = { min = 128 }"#, r#"bits = { min = 512 }"#, "no cipher suite fulfils all of this"),
         (
             r#"bits = { min = 128 }"#,
