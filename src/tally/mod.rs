@@ -9,6 +9,8 @@
 
 mod breakdown;
 mod capture;
+mod concentration;
+mod geo;
 mod groups;
 mod label;
 mod plan;
@@ -24,8 +26,10 @@ mod tls;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-pub use breakdown::{Breakdowns, Cell, MOST_CLIENTS};
+pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
+pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
+pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
 pub use plan::{By, Labels, Networks, Plan};
@@ -85,6 +89,8 @@ pub struct Tally {
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
     pub groups: Groups,
+    /// What few flows and hosts make up, and clients by their share.
+    pub concentration: Concentration,
     /// Sums by interval of time.
     pub timeline: Timeline,
     /// Sums by what was asked for.
@@ -148,6 +154,7 @@ impl Tally {
             self.add_protocol(name, Class::Plaintext, None, 0, readable);
         }
         self.retransmitted_bytes += flow.retransmitted_bytes;
+        self.concentration.add_flow(flow, rest);
         if flow.class == Class::Unknown {
             self.unknown.of_flags(&flow.flags).add_flows(1, rest);
         }
@@ -253,11 +260,14 @@ impl Tally {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
         self.breakdowns.end_capture();
+        self.concentration.end_capture();
     }
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
         self.watch.merge(std::mem::take(&mut part.watch));
+        self.concentration.take_seen(&mut part.concentration);
+        self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
@@ -302,6 +312,7 @@ impl Tally {
             self.add_loss(reason, count);
         }
         self.groups.merge(&other.groups);
+        self.concentration.merge(other.concentration);
         self.timeline.merge(other.timeline);
         self.breakdowns.merge(other.breakdowns);
     }
