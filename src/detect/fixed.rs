@@ -68,6 +68,11 @@ fn surer(a: Outcome, b: Outcome) -> Outcome {
     if rank(b) > rank(a) { b } else { a }
 }
 
+/// Names of all rows.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
+}
+
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     // The file is part of the program; the tests read every row.
     parse(include_str!("fixed.json")).unwrap_or_default()

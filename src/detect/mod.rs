@@ -26,6 +26,13 @@ pub static DISSECTORS: &[&[&dyn Dissector]] = &[
     &[&fixed::TCP, &fixed::UDP],
 ];
 
+/// Names of the protocols that dissectors answer with, some of them more than once. Not among them: nearer names that a
+/// few dissectors answer with instead, and what the link layer names.
+pub fn protocols() -> impl Iterator<Item = &'static str> {
+    let named = DISSECTORS.iter().flat_map(|group| group.iter()).map(|dissector| dissector.protocol());
+    named.filter(|protocol| *protocol != Protocol::UNKNOWN).map(|protocol| protocol.name()).chain(fixed::names())
+}
+
 /// One UDP datagram (or one message of another packet transport) of a flow whose protocol is being looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
