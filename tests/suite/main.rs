@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
+mod attempts;
 mod check;
 mod common;
 mod connections;
@@ -21,3 +22,4 @@ mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod upgrades;

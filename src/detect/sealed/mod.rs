@@ -23,6 +23,7 @@ mod ike_proposal;
 mod mtproto;
 mod opcua;
 mod openvpn;
+mod openvpn_control;
 mod smb;
 mod snmp;
 mod ssh;
