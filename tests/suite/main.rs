@@ -7,10 +7,14 @@ mod attacks;
 mod check;
 mod common;
 #[cfg(target_os = "linux")]
+mod docs;
+#[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod findings;
+#[cfg(target_os = "linux")]
+mod gate;
 mod grade;
 mod input;
 mod laws;
