@@ -53,6 +53,19 @@ impl Breakdowns {
         }
     }
 
+    /// Takes out the clients of the capture that is being read, to be counted when it ends.
+    pub(super) fn take_seen(&mut self) -> Vec<(By, String, BTreeSet<IpAddr>)> {
+        let cells = self.0.iter_mut().filter(|(_, cell)| !cell.seen.is_empty());
+        cells.map(|((by, name), cell)| (*by, name.clone(), std::mem::take(&mut cell.seen))).collect()
+    }
+
+    /// Puts back what [`Breakdowns::take_seen`] took.
+    pub(super) fn put_seen(&mut self, seen: Vec<(By, String, BTreeSet<IpAddr>)>) {
+        for (by, name, clients) in seen {
+            self.0.entry((by, name)).or_default().seen = clients.into_iter().take(MOST_CLIENTS).collect();
+        }
+    }
+
     /// Adds sums that a report holds.
     pub fn add(&mut self, by: By, name: &str, classes: ByClass<Units>, clients: usize) {
         let cell = self.0.entry((by, name.to_owned())).or_default();
