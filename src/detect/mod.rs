@@ -9,6 +9,8 @@ mod fixed;
 pub mod sealed;
 pub mod stream;
 
+pub(crate) use sealed::varies;
+
 use std::ops::RangeInclusive;
 
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
@@ -224,4 +226,9 @@ pub trait Session: Send {
 
     /// Heap bytes held, roughly; counted against `--max-memory`.
     fn memory(&self) -> usize;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::sealed::tests::noise;
 }

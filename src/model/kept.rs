@@ -124,9 +124,9 @@ mod tests {
     struct Sample {
         protocol: Protocol,
         #[serde(with = "word")]
-        content: Option<&'static str>,
+        content: Option<Text>,
         #[serde(with = "words")]
-        flags: Vec<&'static str>,
+        flags: Vec<Text>,
         #[serde(with = "room")]
         bytes: Vec<u8>,
     }

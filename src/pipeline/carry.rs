@@ -4,6 +4,8 @@
 //! capture can touch is carried: open flows with all that was kept of them, fragments that wait, flows that may still be
 //! announced and the announcements, the watch for repeated keys, the clients of the breakdowns, and where the next epoch ends.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Announcement, FlowSummary, Run, Worker};
@@ -30,19 +32,25 @@ struct Carrier {
     shard: flow::Carried,
     pending: Vec<FlowSummary>,
     announced: Vec<Announcement>,
+    connections: Vec<Announcement>,
 }
 
 impl Worker {
     fn carry(self) -> Carrier {
-        let mut announced: Vec<Announcement> = self.announced.into_iter().collect();
-        announced.sort_unstable_by_key(|a| (a.endpoint, a.protocol.name(), a.said_by));
-        Carrier { shard: self.shard.carry(), pending: self.pending, announced }
+        let sorted = |set: HashSet<Announcement>| {
+            let mut list: Vec<Announcement> = set.into_iter().collect();
+            list.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
+            list
+        };
+        let (announced, connections) = (sorted(self.announced), sorted(self.connections));
+        Carrier { shard: self.shard.carry(), pending: self.pending, announced, connections }
     }
 
     fn resume(&mut self, carrier: Carrier) {
         self.shard.resume(carrier.shard);
         self.pending = carrier.pending;
         self.announced = carrier.announced.into_iter().collect();
+        self.connections = carrier.connections.into_iter().collect();
     }
 }
 

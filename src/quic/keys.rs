@@ -163,7 +163,7 @@ pub(crate) mod tests {
         packet.extend((0x4000 | (frames.len() + 17) as u16).to_be_bytes());
         let number_at = packet.len();
         packet.push(number);
-        let mut nonce = keys.iv;
+        let mut nonce = keys.material.iv;
         nonce[11] ^= number;
         let mut body = frames.to_vec();
         let tag =

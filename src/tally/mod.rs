@@ -268,6 +268,7 @@ impl Tally {
     pub fn end_capture(&mut self) {
         let (sums, repeated) = self.watch.close();
         self.server_shares.merge(sums);
+        self.add_loss(Loss::UnwatchedShares, sums.unwatched_flows);
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
@@ -276,7 +277,12 @@ impl Tally {
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(std::mem::take(&mut part.watch));
+        self.watch.merge(part.watch.take_all());
+    }
+
+    /// Gives the values that are watched so much memory. Unit: bytes.
+    pub fn limit_watch(&mut self, bytes: u64) {
+        self.watch.limit(bytes);
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
@@ -509,10 +515,12 @@ mod tests {
 
     #[test]
     fn established() {
-        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened};
+        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened, Unused};
         let cases: &[(&str, _, &[&'static str], u64, Option<bool>)] = &[
             ("completed", Completed, &[], 500, Some(true)),
             ("completed with a gap", Completed, &["gap"], 500, Some(true)),
+            ("completed without data", Unused, &[], 500, Some(false)),
+            ("completed, then a gap", Unused, &["gap"], 500, Some(true)),
             ("alert", Failed, &[], 500, Some(false)),
             ("hellos and no more", Opened, &[], 500, Some(false)),
             ("hellos, then a gap", Opened, &["gap"], 500, None),

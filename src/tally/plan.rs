@@ -46,6 +46,22 @@ impl By {
 }
 
 impl Plan {
+    /// All that it says, in one text that is equal for equal plans.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let networks = |networks: &Networks| {
+            let mut rows: Vec<_> = networks.numbers.iter().collect();
+            rows.sort_unstable();
+            format!("{rows:?}")
+        };
+        let labels = self.labels.as_ref().map(|labels| {
+            let mut suffixes: Vec<_> = labels.suffixes.iter().collect();
+            suffixes.sort_unstable();
+            format!("{:?} {} {suffixes:?}", labels.names, networks(&labels.networks))
+        });
+        format!("{} {:?} {labels:?}", self.by_service, self.local.as_ref().map(networks))
+    }
+
     /// Where `flow` belongs in each breakdown.
     pub(super) fn places<'a>(&'a self, flow: &FlowSummary) -> impl Iterator<Item = (By, &'a str)> {
         let client = flow.key.endpoint(flow.client).ip;

@@ -27,6 +27,8 @@ pub(super) struct Conversation {
     full: bool,
     early_data: bool,
     srtp_offered: bool,
+    /// Digest of the ECH extension in the first ClientHello.
+    ech: Option<u64>,
     /// A ServerHello that cannot be true.
     bogus: bool,
 }
@@ -62,6 +64,7 @@ impl Conversation {
             full: false,
             early_data: false,
             srtp_offered: false,
+            ech: None,
             bogus: false,
         }
     }
@@ -150,6 +153,11 @@ impl Conversation {
         self.facts.srtp_profile.is_some() || (self.srtp_offered && (self.is_tls13() || !self.server.hello))
     }
 
+    /// The profile of SRTP that was negotiated leaves the media in clear.
+    pub(super) fn has_null_srtp(&self) -> bool {
+        self.facts.srtp_profile.is_some_and(crate::grade::registry::is_null_srtp)
+    }
+
     /// Whether the negotiated version is TLS 1.3 or DTLS 1.3.
     pub(super) fn is_tls13(&self) -> bool {
         self.facts.version.is_some_and(hello::is_tls13)
@@ -173,22 +181,24 @@ impl Conversation {
         }
     }
 
-    /// Whether the handshake is complete and all that the server says in clear was read.
+    /// Whether the handshake is complete, all that the server says in clear was read, and data follows.
     pub(super) fn is_settled(&self) -> bool {
         let server = self.server;
         let server_read = self.is_tls13() || server.change_cipher_spec || server.protected > 0 || server.ended;
-        self.state() == Handshake::Completed && server_read
+        self.state() == Handshake::Completed && server_read && !self.is_unused()
     }
 
     /// Writes the facts, and corrects class and evidence.
     pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
         let state = self.state();
-        self.facts.handshake = state;
+        self.facts.handshake =
+            if state == Handshake::Completed && self.is_unused() { Handshake::Unused } else { state };
         if self.server.hello && !self.is_tls13() {
             // RFC 5246 section 7.3, RFC 5077 section 3.4: an abbreviated handshake has no ServerHelloDone.
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
             self.facts.resumed = !self.full && (self.echoed || abbreviated);
         }
+        self.facts.ech_real = self.facts.ech_real.filter(|_| self.facts.hello_retry);
         let heard = |side: Progress| side.hello || side.spoke;
         let refuted = self.client.not_tls || self.server.not_tls;
         if state != Handshake::Completed && refuted {
@@ -221,6 +231,7 @@ impl Conversation {
 
     fn client_hello(&mut self, body: &[u8]) {
         if self.client.hello {
+            self.second_client_hello(body);
             return;
         }
         let Some(parts) = ClientHello::parse(body, self.carrier) else {
@@ -231,6 +242,23 @@ impl Conversation {
         self.session_id = parts.session_id.to_vec();
         self.early_data = parts.extension(hello::EARLY_DATA).is_some();
         self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
+        self.ech = parts.extension(hello::ENCRYPTED_CLIENT_HELLO).map(hello::share_digest);
+    }
+
+    /// Behind a HelloRetryRequest ECH shows what it is: GREASE is repeated, a real one has an empty `enc` and is new.
+    fn second_client_hello(&mut self, body: &[u8]) {
+        // Whether there was such a request shows later: the sides need not be fed in order.
+        let first = self.ech.filter(|_| self.facts.ech_real.is_none());
+        let Some((first, parts)) = first.zip(ClientHello::parse(body, self.carrier)) else { return };
+        let Some(content) = parts.extension(hello::ENCRYPTED_CLIENT_HELLO) else { return };
+        // Type "outer", suite, config_id, then the length of `enc` (RFC 9849 section 5).
+        let enc_is_empty = matches!(content, [0, _, _, _, _, _, 0, 0, ..]);
+        let same = hello::share_digest(content) == first;
+        self.facts.ech_real = match (same, enc_is_empty) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            _ => None,
+        };
     }
 
     fn server_hello(&mut self, body: &[u8]) {
@@ -257,6 +285,13 @@ impl Conversation {
         } else {
             (client.change_cipher_spec && server.change_cipher_spec) || client.data > 0 || server.data > 0
         }
+    }
+
+    /// Whether records of application data would show, and there was none so far.
+    fn is_unused(&self) -> bool {
+        let shows =
+            matches!(self.carrier, Carrier::Tls) && !self.is_tls13() && self.facts.version != Some(ssl2::VERSION);
+        shows && self.client.data == 0 && self.server.data == 0 && !self.has_ended()
     }
 
     /// Whether the negotiated suite protects nothing.

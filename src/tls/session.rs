@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn how_far_the_handshake_got() {
-        use Handshake::{Completed, Failed, OneSided, Opened};
+        use Handshake::{Completed, Failed, OneSided, Opened, Unused};
         let (c12, s12) = (client12(), join(&[&server12(&[1], 0xc02f), &server_rest()]));
         let (c13, s13) = (client13(), server13());
         let keys = join(&[&handshake(16, &[1, 2]), &change(), &protected_finished()]);
@@ -167,10 +167,11 @@ mod tests {
         let c13_alert = join(&[&change(), &data(19)]);
         let both = Evidence::Handshake;
         let cases: &[(&str, &[Piece<'_>], Handshake, Evidence)] = &[
-            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Completed, both),
+            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end), (true, &data(40))], Completed, both),
+            ("1.2 without data", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Unused, both),
             (
                 "1.2, one side after the other",
-                &[(true, &c12), (true, &keys), (false, &s12), (false, &end)],
+                &[(true, &c12), (true, &keys), (false, &s12), (false, &end), (false, &data(40))],
                 Completed,
                 both,
             ),
@@ -214,7 +215,7 @@ mod tests {
             ("full", join(&[&full, &end]), false),
             ("ID given back, and yet full", join(&[&server12(&[5; 32], 0xc02f), &server_rest(), &end]), false),
         ] {
-            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end)]);
+            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end), (true, &data(40))]);
             assert_eq!((facts.resumed, facts.handshake), (resumed, Handshake::Completed), "{name}");
         }
     }
@@ -228,6 +229,32 @@ mod tests {
         assert_eq!((facts.version, facts.cipher, facts.group), (Some(0x0304), Some(0x1301), Some(29)));
         let (_, facts, _) = run(&[(true, &client13()), (false, &handshake(2, &hello_retry()))]);
         assert_eq!((facts.version, facts.handshake), (None, Handshake::Opened), "a retry alone decides nothing");
+    }
+
+    #[test]
+    fn ech_shows_what_it_is_behind_a_retry() {
+        let hello = |ech: &[u8]| {
+            let extensions = [extension(43, &[2, 3, 4]), extension(0xfe0d, ech)];
+            handshake(1, &super::super::testing::client_hello(0x0303, &[], &[0x1301], &extensions))
+        };
+        let outer =
+            |enc: &[u8], payload: u8| join(&[&[0, 0, 1, 0, 1, 9, 0, enc.len() as u8], enc, &[0, 2, payload, payload]]);
+        let (first, real, other) = (outer(&[7; 32], 1), outer(&[], 2), outer(&[8; 32], 3));
+        let retry = join(&[&handshake(2, &hello_retry()), &change(), &server13(), &data(900)]);
+        let plain = join(&[&server13(), &data(900)]);
+        for (name, second, server, want) in [
+            ("GREASE", &first, &retry, Some(false)),
+            ("real", &real, &retry, Some(true)),
+            ("neither", &other, &retry, None),
+            ("no retry", &first, &plain, None),
+        ] {
+            let client = join(&[&hello(&first), &hello(second), &data(53)]);
+            for order in [[(true, &client), (false, server)], [(false, server), (true, &client)]] {
+                let pieces: Vec<Piece<'_>> = order.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
+                let (_, facts, _) = run(&pieces);
+                assert_eq!((facts.ech_offered, facts.ech_real), (true, want), "{name}");
+            }
+        }
     }
 
     #[test]
