@@ -44,7 +44,7 @@ enum FlowFormat {
 
 impl Flows {
     pub fn run(&self) -> Result<Outcome> {
-        let policies = self.read.policies()?;
+        let policies = self.read.how.policies()?;
         let mut sink = match &self.output {
             Some(path) => Sink::new(Target::File(AtomicFile::create(path)?), self.file_format(path)?, &policies)?,
             None => {

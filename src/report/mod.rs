@@ -41,6 +41,7 @@ pub use flow_record::FlowRecord;
 pub use format::{FORMATS, Format, format_named, names};
 pub use layout::*;
 pub use share::ratio;
+pub use time::format as rfc3339;
 
 use std::path::Path;
 

@@ -20,3 +20,4 @@ mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod watch;
