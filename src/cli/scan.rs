@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
-use super::flows::Sink;
+use super::flow_sink::{FlowFormat, Sink};
 use super::output::ReportOptions;
 use super::part::PartOptions;
 use super::read::Read;
@@ -20,7 +20,7 @@ pub(super) struct Scan {
     read: Read,
     #[command(flatten)]
     report: ReportOptions,
-    /// Write a record of each flow to this file as well: .jsonl or .csv
+    /// Write a record of each flow to this file as well: .jsonl, .csv or .parquet
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl Scan {
             let Some(path) = &self.flows else {
                 return self.part.run(&self.read, partial, policies, None);
             };
-            let mut sink = Sink::file(path, &policies)?;
+            let mut sink = Sink::new(Some(path), FlowFormat::of(path, "--flows")?, &policies)?;
             let outcome = self.part.run(&self.read, partial, policies, Some(&mut |flow| sink.write(flow)))?;
             sink.finish()?;
             return Ok(outcome);
@@ -56,9 +56,11 @@ impl Scan {
         let (tally, outcome) = match &self.flows {
             None => self.read.run(policies, None)?,
             Some(path) => {
-                let mut sink = Sink::file(path, &policies)?;
+                let mut sink = Sink::new(Some(path), FlowFormat::of(path, "--flows")?, &policies)?;
                 let result = self.read.run(policies, Some(&mut |flow| sink.write(flow)))?;
-                sink.finish()?;
+                if result.0.is_some() {
+                    sink.finish()?;
+                }
                 result
             }
         };

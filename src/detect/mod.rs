@@ -9,6 +9,8 @@ mod fixed;
 pub mod sealed;
 pub mod stream;
 
+pub(crate) use sealed::varies;
+
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
@@ -173,4 +175,9 @@ pub trait Session: Send {
 
     /// Heap bytes held, roughly; counted against `--max-memory`.
     fn memory(&self) -> usize;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::sealed::tests::noise;
 }

@@ -15,7 +15,7 @@ mod table;
 #[doc(hidden)]
 pub use order::reassemble;
 pub use record::Limits;
-pub use shard::{Announcement, Arrival, Shard};
+pub use shard::{Announcement, Arrival, Shard, Sign};
 pub(crate) use state::Carried;
 
 /// Shards of a capture. Fixed, so that work can be spread without changing any result.

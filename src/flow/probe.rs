@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
-use crate::model::{Counts, Side, Transport};
+use crate::model::{Counts, Opening, Side, Transport, opening};
 
 /// A flow whose protocol is being looked for.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -101,6 +101,19 @@ impl Probe {
             at[head] += piece.len as usize;
             (*piece, self.heads[head].get(start..at[head]).unwrap_or_default())
         })
+    }
+
+    /// Keeps how each side opens, if the flow may be the middle of a QUIC connection.
+    pub(super) fn keep_openings(&self, transport: Transport, kept: &mut Option<Box<[Opening; 2]>>) {
+        if transport != Transport::UDP {
+            return;
+        }
+        for (piece, bytes) in self.pieces(transport) {
+            let known = kept.as_ref().is_some_and(|kept| kept[piece.from as usize] != Opening::default());
+            if let Some(opening) = opening(bytes).filter(|_| !known) {
+                kept.get_or_insert_default()[piece.from as usize] = opening;
+            }
+        }
     }
 
     /// Some bytes kept, to look at what unknown content is like.

@@ -4,7 +4,7 @@ use super::order::{Holes, Pending};
 use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
-use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Protocol, Side, Tunnel};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Opening, Protocol, Side, Tunnel};
 
 /// Capture times after which a silent flow is closed. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,8 @@ pub(super) struct Cold {
     #[serde(with = "crate::model::kept::word")]
     pub(super) content: Option<crate::model::kept::Text>,
     pub(super) facts: Option<Box<Facts>>,
+    /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
+    pub(super) openings: Option<Box<[Opening; 2]>>,
 }
 
 /// How far the understanding of a flow has come.
@@ -125,7 +127,8 @@ impl Cold {
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
-        size_of::<Self>() + stage + facts + order + holes
+        let openings = self.openings.as_ref().map_or(0, |openings| size_of_val(&**openings));
+        size_of::<Self>() + stage + facts + order + holes + openings
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Facts {
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
     #[serde(with = "crate::model::kept::room")]
     pub announced: Vec<(super::Endpoint, Protocol)>,
+    /// QUIC connection IDs that both sides agreed on, by which other flows can be known to be the same connection.
+    #[serde(with = "crate::model::kept::room")]
+    pub connections: Vec<super::ConnectionId>,
     /// A login whose password can be read was seen, and in which protocol. The password itself is never kept.
     pub password_in_clear: Option<Protocol>,
     /// How the flow was recognised; kept only when it was asked for.
@@ -41,7 +44,7 @@ impl Facts {
                 + 128
         });
         let trace = self.trace.as_ref().map_or(0, |_| 256);
-        size_of::<Self>() + trace + tls + self.announced.capacity() * 48
+        size_of::<Self>() + trace + tls + self.announced.capacity() * 48 + self.connections.capacity() * 24
     }
 }
 
@@ -96,6 +99,9 @@ pub enum Handshake {
     Opened,
     /// Both hellos, and protected data or both ChangeCipherSpecs after them.
     Completed,
+    /// Completed, and then no record of application data. Only TLS 1.2 and earlier over a stream show that: TLS 1.3 hides
+    /// the types of its records.
+    Unused,
     /// Ended by an alert, a reset or a close before completion.
     Failed,
 }

@@ -210,6 +210,8 @@ pub struct FlowSummary {
     pub gaps: u32,
     /// Segments that repeated sequence numbers with other bytes.
     pub conflicts: u32,
+    /// First bytes of each side of an unknown UDP flow that may be the middle of a QUIC connection; low side first.
+    pub openings: Option<Box<[super::Opening; 2]>>,
     /// The flow cut at the ends of intervals; empty when it lies in one interval, that of `first_ns`.
     #[serde(with = "super::kept::room")]
     pub parts: Vec<super::FlowPart>,

@@ -509,10 +509,12 @@ mod tests {
 
     #[test]
     fn established() {
-        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened};
+        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened, Unused};
         let cases: &[(&str, _, &[&'static str], u64, Option<bool>)] = &[
             ("completed", Completed, &[], 500, Some(true)),
             ("completed with a gap", Completed, &["gap"], 500, Some(true)),
+            ("completed without data", Unused, &[], 500, Some(false)),
+            ("completed, then a gap", Unused, &["gap"], 500, Some(true)),
             ("alert", Failed, &[], 500, Some(false)),
             ("hellos and no more", Opened, &[], 500, Some(false)),
             ("hellos, then a gap", Opened, &["gap"], 500, None),

@@ -173,17 +173,18 @@ impl Conversation {
         }
     }
 
-    /// Whether the handshake is complete and all that the server says in clear was read.
+    /// Whether the handshake is complete, all that the server says in clear was read, and data follows.
     pub(super) fn is_settled(&self) -> bool {
         let server = self.server;
         let server_read = self.is_tls13() || server.change_cipher_spec || server.protected > 0 || server.ended;
-        self.state() == Handshake::Completed && server_read
+        self.state() == Handshake::Completed && server_read && !self.is_unused()
     }
 
     /// Writes the facts, and corrects class and evidence.
     pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
         let state = self.state();
-        self.facts.handshake = state;
+        self.facts.handshake =
+            if state == Handshake::Completed && self.is_unused() { Handshake::Unused } else { state };
         if self.server.hello && !self.is_tls13() {
             // RFC 5246 section 7.3, RFC 5077 section 3.4: an abbreviated handshake has no ServerHelloDone.
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
@@ -257,6 +258,13 @@ impl Conversation {
         } else {
             (client.change_cipher_spec && server.change_cipher_spec) || client.data > 0 || server.data > 0
         }
+    }
+
+    /// Whether records of application data would show, and there was none so far.
+    fn is_unused(&self) -> bool {
+        let shows =
+            matches!(self.carrier, Carrier::Tls) && !self.is_tls13() && self.facts.version != Some(ssl2::VERSION);
+        shows && self.client.data == 0 && self.server.data == 0 && !self.has_ended()
     }
 
     /// Whether the negotiated suite protects nothing.

@@ -4,8 +4,10 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
+mod attempts;
 mod check;
 mod common;
+mod connections;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
@@ -20,4 +22,5 @@ mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod upgrades;
 mod watch;
