@@ -386,6 +386,7 @@ mod tests {
             protocol,
             upgraded_from: None,
             tunnels: Default::default(),
+            vlan: 0,
             facts: Some(Box::new(facts)),
             flags: Vec::new(),
             gaps: 0,

@@ -461,11 +461,18 @@ findings_rdp() {
     echo '{"own": {"port": 4751, "connections": [{}]}, "tls": {"port": 4752, "connections": [{}]}}' >"$out/$name.said.json"
 }
 
+# shellcheck source=services.sh
+. "$here/services.sh"
+
 # Everything that was recorded, one after another, as one pcapng file.
 office() {
-    (cd "$out" && mergecap -F pcapng -w office.pcapng ./*.pcap)
+    local services='redis|memcached|nats|mqtt|postgresql|mariadb|ldap|dovecot|proxies|irc|tftp|ntp|turn|smb' # they came later
+    (cd "$out" && ls ./*.pcap | grep -vE "/($services)\.pcap" | xargs mergecap -F pcapng -w office.pcapng)
 }
 
-scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp findings_mail findings_renegotiation findings_telnet office)
+scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn
+    findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp
+    findings_mail findings_renegotiation findings_telnet
+    redis memcached mqtt postgresql mariadb ldap irc turn tftp ntp smb nats dovecot proxies office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

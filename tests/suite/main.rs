@@ -9,10 +9,14 @@ mod check;
 mod common;
 mod connections;
 #[cfg(target_os = "linux")]
+mod docs;
+#[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod findings;
+#[cfg(target_os = "linux")]
+mod gate;
 mod grade;
 mod input;
 mod laws;
@@ -23,3 +27,4 @@ mod recorded;
 mod reports;
 mod timeline;
 mod upgrades;
+mod watch;
