@@ -44,6 +44,7 @@ fn flow(number: u32) -> FlowSummary {
         flags: Vec::new(),
         gaps: 0,
         conflicts: 0,
+        openings: None,
         parts: Vec::new(),
     }
 }

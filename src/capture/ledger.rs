@@ -10,6 +10,22 @@ pub(super) const EPOCH_BYTES: u64 = 16 << 20;
 /// A step back in time of more than this is a clock jump. Unit: nanoseconds.
 const JUMP_NS: i64 = 1_000_000_000;
 
+/// Where a capture stands within an epoch, to go on there with the next file of the same capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Epoch {
+    /// Time of the latest frame, nanoseconds since 1970 UTC; `None` before the first.
+    last_ns: Option<i64>,
+    frames_left: u32,
+    bytes_left: u64,
+}
+
+impl Default for Epoch {
+    /// Where a capture begins.
+    fn default() -> Self {
+        Self { last_ns: None, frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES }
+    }
+}
+
 /// Collects the frames of a batch and keeps the counts that run through the whole capture.
 ///
 /// Epochs are counted here, from frames alone, so that they fall on the same frames whatever the container, its
@@ -24,49 +40,51 @@ pub(super) struct Ledger {
     pub(super) untimed: u64,
     /// Packets that the capturing interfaces dropped, in sections or files already ended.
     pub(super) drops: u64,
-    /// Time of the latest frame; `None` before the first.
-    last_ns: Option<i64>,
+    epoch: Epoch,
     clock_jumps: u64,
-    epoch_frames_left: u32,
-    epoch_bytes_left: u64,
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
+    /// A ledger that goes on at `epoch`.
+    pub(super) fn new(epoch: Epoch) -> Self {
         Self {
             frames: Vec::new(),
             skipped_blocks: 0,
             untimed: 0,
             drops: 0,
-            last_ns: None,
+            // A state file says how many are left; none would be an epoch without an end.
+            epoch: Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch },
             clock_jumps: 0,
-            epoch_frames_left: EPOCH_FRAMES,
-            epoch_bytes_left: EPOCH_BYTES,
         }
+    }
+
+    /// Where the next file of the same capture goes on.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Adds a frame; `true` when an epoch ends with it.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> bool {
-        if self.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
+        let epoch = &mut self.epoch;
+        if epoch.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
             self.clock_jumps += 1;
         }
-        self.last_ns = Some(frame.time_ns);
-        self.frames.push(frame);
-        self.epoch_frames_left -= 1;
-        self.epoch_bytes_left = self.epoch_bytes_left.saturating_sub(u64::from(frame.captured_len));
-        let ends = self.epoch_frames_left == 0 || self.epoch_bytes_left == 0;
+        epoch.last_ns = Some(frame.time_ns);
+        epoch.frames_left -= 1;
+        epoch.bytes_left = epoch.bytes_left.saturating_sub(u64::from(frame.captured_len));
+        let ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
         if ends {
-            self.epoch_frames_left = EPOCH_FRAMES;
-            self.epoch_bytes_left = EPOCH_BYTES;
+            *epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
         }
+        self.frames.push(frame);
         ends
     }
 
     /// Adds a frame that has no time stamp: it is given the time of the frame before it, so that time-outs hold.
     pub(super) fn push_untimed(&mut self, frame: Frame) -> bool {
         self.untimed += 1;
-        self.push(Frame { time_ns: self.last_ns.unwrap_or(0), ..frame })
+        self.push(Frame { time_ns: self.epoch.last_ns.unwrap_or(0), ..frame })
     }
 
     /// The losses counted so far, `drops` being those of the running section; none that is zero.

@@ -20,6 +20,7 @@ mod tests;
 use std::io::Read;
 
 pub use input::{Expanded, Input, expand, open};
+pub use ledger::Epoch;
 use reader::{Capture, Step};
 
 use crate::error::Result;
@@ -29,18 +30,20 @@ use crate::model::Loss;
 /// a broken length, and no length field may decide how much memory is taken. Unit: bytes.
 const MAX_FRAME: u32 = 16 << 20;
 
-/// How a capture is read. Nothing here changes the frames or where epochs end.
+/// How a capture is read. Nothing here changes the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Bytes after which a batch is handed out. Unit: bytes.
     pub batch_bytes: usize,
     /// Most memory that a decompressor may ask for: a file that needs more ends there. Unit: bytes.
     pub decoder_bytes: u64,
+    /// Where the file goes on, when it is not the first of its capture.
+    pub epoch: Epoch,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch_bytes: 4 << 20, decoder_bytes: 256 << 20 }
+        Self { batch_bytes: 4 << 20, decoder_bytes: 256 << 20, epoch: Epoch::default() }
     }
 }
 
@@ -109,6 +112,11 @@ pub trait Source: Send {
     /// # Errors
     /// When reading fails, or when the file is no capture. A file cut short is no error: it ends there.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool>;
+
+    /// Where the next file of the same capture goes on; complete after `next_batch` returned `false`.
+    fn epoch(&self) -> Epoch {
+        Epoch::default()
+    }
 
     /// Bytes of the input consumed so far, as stored (compressed bytes for a compressed file); for progress.
     fn position(&self) -> u64;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decompress::{Ahead, Compression, Reader};
-use super::ledger::Ledger;
+use super::ledger::{Epoch, Ledger};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::snoop::{self, Snoop};
@@ -113,7 +113,7 @@ impl Capture {
             container,
             compression,
             options: Options { batch_bytes: options.batch_bytes.clamp(1, MAX_BATCH_BYTES), ..options },
-            ledger: Ledger::new(),
+            ledger: Ledger::new(options.epoch),
             expected: size.filter(|_| compression.is_none()).map(|size| size.saturating_sub(carry.len() as u64)),
             carry,
             offset: header_len as u64,
@@ -271,6 +271,10 @@ impl Source for Capture {
         batch.frames = std::mem::take(&mut self.ledger.frames);
         self.next_frame += batch.frames.len() as u64;
         Ok(!batch.frames.is_empty())
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.ledger.epoch()
     }
 
     fn position(&self) -> u64 {

@@ -6,6 +6,7 @@
 mod check;
 mod compare;
 mod explain;
+mod flow_sink;
 mod flows;
 mod grade;
 mod interrupt;

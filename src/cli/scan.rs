@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
-use super::flows::Sink;
+use super::flow_sink::{FlowFormat, Sink};
 use super::output::ReportOptions;
 use super::read::Read;
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(super) struct Scan {
     read: Read,
     #[command(flatten)]
     report: ReportOptions,
-    /// Write a record of each flow to this file as well: .jsonl or .csv
+    /// Write a record of each flow to this file as well: .jsonl, .csv or .parquet
     #[arg(long, value_name = "FILE")]
     flows: Option<PathBuf>,
 }
@@ -42,9 +42,11 @@ impl Scan {
         let (tally, outcome) = match &self.flows {
             None => self.read.run(policies, None)?,
             Some(path) => {
-                let mut sink = Sink::file(path, &policies)?;
+                let mut sink = Sink::new(Some(path), FlowFormat::of(path, "--flows")?, &policies)?;
                 let result = self.read.run(policies, Some(&mut |flow| sink.write(flow)))?;
-                sink.finish()?;
+                if result.0.is_some() {
+                    sink.finish()?;
+                }
                 result
             }
         };

@@ -9,6 +9,8 @@ mod fixed;
 pub mod sealed;
 pub mod stream;
 
+pub(crate) use sealed::varies;
+
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
@@ -75,7 +77,7 @@ pub enum Outcome {
 }
 
 /// A recognised protocol.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Found {
     /// The protocol.
     pub protocol: Protocol,
@@ -163,6 +165,7 @@ pub enum Step {
 }
 
 /// Reads a recognised flow on: ordered stream bytes (first the heads, then as they arrive), or whole datagrams.
+#[typetag::serde]
 pub trait Session: Send {
     /// The next bytes of one side.
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step;
@@ -179,4 +182,9 @@ pub trait Session: Send {
 
     /// Heap bytes held, roughly; counted against `--max-memory`.
     fn memory(&self) -> usize;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::sealed::tests::noise;
 }

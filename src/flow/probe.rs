@@ -3,14 +3,15 @@
 use std::sync::OnceLock;
 
 use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
-use crate::model::{Counts, Side, Transport};
+use crate::model::{Counts, Opening, Side, Transport, opening};
 
 /// A flow whose protocol is being looked for.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
     heads: [Vec<u8>; 2],
     /// The pieces in the order in which they came.
+    #[serde(with = "crate::model::kept::room")]
     pieces: Vec<Piece>,
     /// The heads start at the first byte of the connection.
     from_start: bool,
@@ -23,7 +24,7 @@ pub(super) struct Probe {
 }
 
 /// One piece of the heads.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(super) struct Piece {
     pub(super) from: Side,
     pub(super) len: u32,
@@ -99,6 +100,19 @@ impl Probe {
             at[head] += piece.len as usize;
             (*piece, self.heads[head].get(start..at[head]).unwrap_or_default())
         })
+    }
+
+    /// Keeps how each side opens, if the flow may be the middle of a QUIC connection.
+    pub(super) fn keep_openings(&self, transport: Transport, kept: &mut Option<Box<[Opening; 2]>>) {
+        if transport != Transport::UDP {
+            return;
+        }
+        for (piece, bytes) in self.pieces(transport) {
+            let known = kept.as_ref().is_some_and(|kept| kept[piece.from as usize] != Opening::default());
+            if let Some(opening) = opening(bytes).filter(|_| !known) {
+                kept.get_or_insert_default()[piece.from as usize] = opening;
+            }
+        }
     }
 
     /// Some bytes kept, to look at what unknown content is like.

@@ -378,6 +378,7 @@ mod tests {
             flags: Vec::new(),
             gaps: 0,
             conflicts: 0,
+            openings: None,
             parts: Vec::new(),
         }
     }

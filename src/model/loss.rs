@@ -1,7 +1,7 @@
 //! Everything that was seen less well than the wire carried it, each with a reason. Nothing is lost in silence.
 
 /// One reason for a loss entry of the report (`quality.losses`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Loss {
     /// Frames whose link type is not read. They are outside every share. Unit: frames.
     UnsupportedLink,

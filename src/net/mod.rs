@@ -111,7 +111,7 @@ pub struct Packet {
 }
 
 /// One IP fragment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Fragment {
     /// Source and destination in key form, ports 0; transport is the fragment's protocol.
     pub key: FlowKey,

@@ -5,7 +5,7 @@
 //! `crypto_utils.cc` (Google's Q050, T050 and T051), registry "QUIC Versions" (IANA).
 
 /// Version number as in a long header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Version(pub u32);
 
 /// What the keys of Initial packets are made from.
@@ -15,6 +15,21 @@ pub struct Secrets {
     pub salt: &'static [u8; 20],
     /// Labels of key, IV and header protection key.
     pub labels: [&'static str; 3],
+}
+
+impl serde::Serialize for Secrets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.salt, self.labels[0]).serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Secrets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (salt, label) = <([u8; 20], String)>::deserialize(deserializer)?;
+        let mut all = SALTS.iter().flat_map(|salt| [LABELS_V1, LABELS_V2].map(|labels| Self { salt, labels }));
+        let known = all.find(|known| *known.salt == salt && known.labels[0] == label);
+        known.ok_or_else(|| serde::de::Error::custom("secrets of no known version"))
+    }
 }
 
 impl Version {
@@ -93,6 +108,19 @@ static RESERVED: [Secrets; 3] = [with(&SALT_V1), with(&SALT_DRAFT_29), with(&SAL
 
 const LABELS_V1: [&str; 3] = ["quic key", "quic iv", "quic hp"];
 const LABELS_V2: [&str; 3] = ["quicv2 key", "quicv2 iv", "quicv2 hp"];
+
+/// All salts, to find one again.
+static SALTS: [&[u8; 20]; 9] = [
+    &SALT_V1,
+    &SALT_V2,
+    &SALT_V2_DRAFT,
+    &SALT_DRAFT_29,
+    &SALT_DRAFT_23,
+    &SALT_DRAFT_21,
+    &SALT_Q050,
+    &SALT_T050,
+    &SALT_T051,
+];
 
 const SALT_V1: [u8; 20] = [
     0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f,

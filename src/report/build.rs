@@ -9,7 +9,7 @@ use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
 use super::{SCHEMA_VERSION, code, concentration, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
-use crate::tally::{By, ByClass, Graded, Name, PolicyName, Sum, Tally};
+use crate::tally::{By, ByClass, CarriedFrames, Graded, Name, PolicyName, Sum, Tally};
 
 pub(super) fn report(tally: &Tally) -> Report {
     let coverage = coverage(tally);
@@ -348,6 +348,7 @@ fn quality(tally: &Tally) -> Quality {
             })
             .collect(),
         retransmitted_bytes: tally.retransmitted_bytes,
+        carried: (tally.carried != CarriedFrames::default()).then_some(tally.carried),
     }
 }
 

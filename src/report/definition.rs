@@ -80,8 +80,9 @@ impl Definition {
             classes: table(&CLASSES),
             evidence: table(&EVIDENCE),
             evidence_floor: "association: every recognised flow counts; coverage.by_evidence has every other floor".into(),
-            attempted: "a flow whose handshake was seen to fail, or not to go beyond the hellos, is encrypted and is summed \
-                        apart under coverage.attempted; it is never graded and is no web traffic"
+            attempted: "a flow whose handshake was seen to fail, or not to go beyond the hellos, or to be followed by no \
+                        application data (TLS 1.2 and earlier; TLS 1.3 hides it), is encrypted and is summed apart \
+                        under coverage.attempted; it is never graded and is no web traffic"
                 .into(),
             upgrades: "a flow that switches from clear to encrypted (STARTTLS, HTTP CONNECT and their kin) is split by \
                        packets where it switches: before it plaintext, after it encrypted; it is one flow, an encrypted one"
@@ -158,7 +159,12 @@ const CLASSES: [(&str, &str); 4] = [
         "plaintext",
         "content is readable: a protocol recognised in clear, or encryption in name only (NULL cipher, integrity only)",
     ),
-    ("unknown", "there is payload and no sufficient evidence; neither a port nor high entropy is evidence"),
+    (
+        "unknown",
+        "there is payload and no sufficient evidence; neither a port nor high entropy is evidence. Subdivided by content \
+         under coverage.unknown_content (printable share, runs, bits set and spread of bytes after Wu et al., USENIX Security \
+         2023): for information only, it moves neither class nor bound",
+    ),
     ("control", "no application payload: ARP, ICMP, routing, transport flows without a payload byte"),
 ];
 

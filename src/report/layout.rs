@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use crate::model::Units;
-use crate::tally::{PostQuantum, ServerShares, Sum, YesNo};
+use crate::tally::{CarriedFrames, PostQuantum, ServerShares, Sum, YesNo};
 
 /// A report of `tlscov`: how much of some captures is encrypted, how well, and how far that could be wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -532,6 +532,10 @@ pub struct Quality {
     pub undecoded: BTreeMap<String, Frames>,
     /// TCP payload bytes that repeat sequence numbers already seen; in no `payload_bytes`. Unit: bytes.
     pub retransmitted_bytes: u64,
+    /// A part of a capture: frames that are in no sum here because their flows go on in the next part, less those that
+    /// came over from the part before. Absent when there are none, as in the merged report of all parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedFrames>,
 }
 
 /// Sums of one jackknife group.

@@ -81,6 +81,7 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
         attempted: coverage.attempted,
         upgraded_flows: coverage.upgraded_flows,
         retransmitted_bytes: report.quality.retransmitted_bytes,
+        carried: report.quality.carried.unwrap_or_default(),
         unknown: ByContent {
             looks_random: coverage.unknown_content.looks_random,
             looks_text: coverage.unknown_content.looks_text,

@@ -137,6 +137,14 @@ fn units(report: &Report) -> String {
         };
         text += &format!("  {name:<14}{encrypted:>12}{plaintext:>12}{unknown:>12}{control:>12}{bounds:>16}\n");
     }
+    let content = &coverage.unknown_content;
+    let whole = classes.unknown.wire_bytes;
+    if whole > 0 {
+        let [random, words] =
+            [content.looks_random, content.looks_text].map(|units| percent(super::ratio(units.wire_bytes, whole)));
+        text +=
+            &wrap(&format!("Of the unknown bytes {random} look random and {words} like text: information only."), 2);
+    }
     let web = &coverage.web_share;
     if web.wire_bytes.is_some() {
         text += &format!(

@@ -60,6 +60,21 @@ impl Breakdowns {
         }
     }
 
+    /// Takes out the clients of the capture that is being read, to be counted when it ends.
+    pub(super) fn take_seen(&mut self) -> Vec<(By, String, Vec<u32>)> {
+        let cells =
+            self.0.iter_mut().flat_map(|(by, cells)| cells.iter_mut().map(|((_, name), cell)| (*by, name, cell)));
+        let seen = cells.filter(|(_, _, cell)| !cell.seen.is_empty());
+        seen.map(|(by, name, cell)| (by, name.clone(), std::mem::take(&mut cell.seen))).collect()
+    }
+
+    /// Puts back what [`Breakdowns::take_seen`] took.
+    pub(super) fn put_seen(&mut self, seen: Vec<(By, String, Vec<u32>)>) {
+        for (by, name, seen) in seen {
+            self.put(by, &name, &Cell { seen, ..Cell::default() });
+        }
+    }
+
     /// Adds sums that a report holds.
     pub fn add(&mut self, by: By, name: &str, classes: ByClass<Units>, clients: usize) {
         self.put(by, name, &Cell { classes, clients: clients.min(MOST_CLIENTS), seen: Vec::new() });

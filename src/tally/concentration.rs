@@ -7,7 +7,7 @@
 //! A host is measured by what it sent, so that every byte has one host. Memory: at most [`MOST_HOSTS`] hosts of the capture
 //! that is being read; a capture with more has no figure about hosts and clients, which is counted and said.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{Class, Counts, FlowSummary};
@@ -37,13 +37,13 @@ pub struct Concentration {
 pub struct Largest(Vec<u64>);
 
 /// Hosts of the capture that is being read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Hosts {
-    sums: HashMap<IpAddr, Host>,
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Hosts {
+    sums: BTreeMap<IpAddr, Host>,
     too_many: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Host {
     sent: u64,
     /// Of its flows as a client, encrypted and in all.
@@ -82,7 +82,7 @@ impl Hosts {
         sum.encrypted += more.encrypted;
         sum.whole += more.whole;
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: HashMap::new(), too_many: true };
+            *self = Self { sums: BTreeMap::new(), too_many: true };
         }
     }
 
@@ -122,6 +122,16 @@ impl Concentration {
                 *self.clients.entry(u16::try_from(share).unwrap_or(1000)).or_default() += 1;
             }
         }
+    }
+
+    /// The hosts of a capture that goes on in another part.
+    pub(super) fn suspend(&mut self) -> Hosts {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Goes on with the hosts of the part before.
+    pub(super) fn resume(&mut self, hosts: Hosts) {
+        self.seen = hosts;
     }
 
     /// Takes the hosts of `part`, a tally of the same capture, over.

@@ -85,6 +85,8 @@ pub struct Tally {
     pub post_quantum: BTreeMap<Name, PostQuantum>,
     /// Frames inside each kind of tunnel in clear; a frame in two kinds counts under both.
     pub tunnels: BTreeMap<Name, Units>,
+    /// Frames that are in no sum because their flows go on in another part of the capture.
+    pub carried: CarriedFrames,
     /// What was seen less well than the wire carried it.
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
@@ -117,6 +119,24 @@ pub struct FindingKey {
     pub protocol: Name,
     /// The evidence of the flow.
     pub evidence: Evidence,
+}
+
+/// Frames that are in no sum of a part of a capture, because their flows are still open at its end; less those that are
+/// in its sums although parts before it read them. Over all parts of a capture it is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct CarriedFrames {
+    /// Frames; below zero when more were taken over than are handed on.
+    pub packets: i64,
+    /// Their original lengths. Unit: bytes.
+    pub wire_bytes: i64,
+}
+
+/// What a capture that is being read has not turned into sums yet.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Watched {
+    watch: shares::Watch,
+    seen: Vec<(By, String, Vec<u32>)>,
+    hosts: concentration::Hosts,
 }
 
 /// The sums behind the web share. Flows whose handshake was never completed are left out.
@@ -278,6 +298,40 @@ impl Tally {
         self.timeline.name_policies(policies);
     }
 
+    /// Takes out what turns into sums only when the capture ends, and notes the frames that are in no sum yet: the capture
+    /// goes on in another part.
+    pub(crate) fn suspend_capture(&mut self) -> Watched {
+        self.note_carried();
+        Watched {
+            watch: std::mem::take(&mut self.watch),
+            seen: self.breakdowns.take_seen(),
+            hosts: self.concentration.suspend(),
+        }
+    }
+
+    /// Goes on with what was watched in the part before.
+    pub(crate) fn resume_capture(&mut self, watched: Watched) {
+        self.watch = watched.watch;
+        self.breakdowns.put_seen(watched.seen);
+        self.concentration.resume(watched.hosts);
+    }
+
+    /// Notes the frames of the captures that are in no sum, less those that other parts had read.
+    pub(crate) fn note_carried(&mut self) {
+        let mut left = CarriedFrames::default();
+        let mut add = |packets: u64, wire_bytes: u64, sign: i64| {
+            left.packets += sign * packets as i64;
+            left.wire_bytes += sign * wire_bytes as i64;
+        };
+        self.captures.iter().for_each(|entry| add(entry.packets, entry.wire_bytes, 1));
+        self.undecoded.values().for_each(|counts| add(counts.packets, counts.wire_bytes, -1));
+        for class in Class::ALL {
+            let units = self.class(class);
+            add(units.packets, units.wire_bytes, -1);
+        }
+        self.carried = left;
+    }
+
     /// Adds all of `other`. An empty tally changes nothing; order does not matter.
     pub fn merge(&mut self, other: Self) {
         for entry in other.captures {
@@ -308,6 +362,8 @@ impl Tally {
             self.post_quantum.entry(protocol).or_default().merge(sums);
         }
         merge_units(&mut self.tunnels, other.tunnels);
+        self.carried.packets += other.carried.packets;
+        self.carried.wire_bytes += other.carried.wire_bytes;
         for (reason, count) in other.losses {
             self.add_loss(reason, count);
         }
@@ -470,10 +526,12 @@ mod tests {
 
     #[test]
     fn established() {
-        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened};
+        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened, Unused};
         let cases: &[(&str, _, &[&'static str], u64, Option<bool>)] = &[
             ("completed", Completed, &[], 500, Some(true)),
             ("completed with a gap", Completed, &["gap"], 500, Some(true)),
+            ("completed without data", Unused, &[], 500, Some(false)),
+            ("completed, then a gap", Unused, &["gap"], 500, Some(true)),
             ("alert", Failed, &[], 500, Some(false)),
             ("hellos and no more", Opened, &[], 500, Some(false)),
             ("hellos, then a gap", Opened, &["gap"], 500, None),

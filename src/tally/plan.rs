@@ -30,7 +30,7 @@ pub struct Plan {
 }
 
 /// One kind of breakdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum By {
     /// Server port. It says where traffic went, and nothing about its class.
     Service,
@@ -83,6 +83,24 @@ impl Plan {
             && labels.is_none()
             && systems.is_none()
             && countries.is_none()
+    }
+
+    /// All that it says, in one text that is equal for equal plans.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let networks = |networks: &Networks| {
+            let mut rows: Vec<_> = networks.numbers.iter().collect();
+            rows.sort_unstable();
+            format!("{rows:?}")
+        };
+        let labels = self.labels.as_ref().map(|labels| {
+            let mut suffixes: Vec<_> = labels.suffixes.iter().collect();
+            suffixes.sort_unstable();
+            format!("{:?} {} {suffixes:?}", labels.names, networks(&labels.networks))
+        });
+        let Self { by_service, by_vlan, by_name, local, systems, countries, .. } = self;
+        let local = local.as_ref().map(networks);
+        format!("{by_service} {by_vlan} {by_name} {local:?} {labels:?} {systems:?} {countries:?}")
     }
 
     /// Where `flow` belongs in each breakdown.

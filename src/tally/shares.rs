@@ -11,20 +11,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::kept::Word;
 use crate::model::{Counts, Evidence, TlsFacts, Units};
 
 /// Values that are watched at the same time.
 pub const MOST_WATCHED: usize = 1 << 16;
 
 /// The values of one capture that is being read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Watch {
     values: BTreeMap<u64, Seen>,
     flows: u64,
 }
 
 /// What was seen of one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Seen {
     /// Smallest and largest of the randoms beside which it stood.
     randoms: (u64, u64),
@@ -32,7 +33,7 @@ struct Seen {
     rows: Vec<Row>,
 }
 
-type Row = ((&'static str, Evidence), Units);
+type Row = ((Word, Evidence), Units);
 
 /// Sums over all captures that were closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -64,7 +65,7 @@ impl Watch {
         self.flows += 1;
         let mut units = Units::default();
         units.add_flows(1, counts);
-        let seen = Seen { randoms: (random, random), rows: vec![((protocol, evidence), units)] };
+        let seen = Seen { randoms: (random, random), rows: vec![((Word(protocol), evidence), units)] };
         self.take(value, seen);
     }
 
@@ -104,8 +105,8 @@ impl Watch {
             if seen.randoms.0 != seen.randoms.1 {
                 sums.repeated_values += 1;
                 sums.repeated_flows += flows;
-                for (key, units) in seen.rows {
-                    repeated.entry(key).or_default().merge(&units);
+                for ((Word(protocol), evidence), units) in seen.rows {
+                    repeated.entry((protocol, evidence)).or_default().merge(&units);
                 }
             }
         }

@@ -38,6 +38,7 @@ pub(crate) fn flow(host: u8, port: u16, protocol: Protocol, class: Class, eviden
         flags: Vec::new(),
         gaps: 0,
         conflicts: 0,
+        openings: None,
         parts: Vec::new(),
     }
 }

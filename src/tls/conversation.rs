@@ -14,12 +14,13 @@ use crate::detect::Found;
 use crate::model::{Class, Evidence, Facts, Handshake, TlsFacts};
 
 /// What was learnt of a handshake.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Conversation {
     carrier: Carrier,
     facts: TlsFacts,
     client: Progress,
     server: Progress,
+    #[serde(with = "crate::model::kept::room")]
     session_id: Vec<u8>,
     echoed: bool,
     /// The server sent its certificate or ServerHelloDone: this is a full handshake.
@@ -31,7 +32,7 @@ pub(super) struct Conversation {
 }
 
 /// What one side was seen to do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Progress {
     hello: bool,
     /// Something that only an endpoint of this protocol sends.
@@ -172,17 +173,18 @@ impl Conversation {
         }
     }
 
-    /// Whether the handshake is complete and all that the server says in clear was read.
+    /// Whether the handshake is complete, all that the server says in clear was read, and data follows.
     pub(super) fn is_settled(&self) -> bool {
         let server = self.server;
         let server_read = self.is_tls13() || server.change_cipher_spec || server.protected > 0 || server.ended;
-        self.state() == Handshake::Completed && server_read
+        self.state() == Handshake::Completed && server_read && !self.is_unused()
     }
 
     /// Writes the facts, and corrects class and evidence.
     pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
         let state = self.state();
-        self.facts.handshake = state;
+        self.facts.handshake =
+            if state == Handshake::Completed && self.is_unused() { Handshake::Unused } else { state };
         if self.server.hello && !self.is_tls13() {
             // RFC 5246 section 7.3, RFC 5077 section 3.4: an abbreviated handshake has no ServerHelloDone.
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
@@ -256,6 +258,13 @@ impl Conversation {
         } else {
             (client.change_cipher_spec && server.change_cipher_spec) || client.data > 0 || server.data > 0
         }
+    }
+
+    /// Whether records of application data would show, and there was none so far.
+    fn is_unused(&self) -> bool {
+        let shows =
+            matches!(self.carrier, Carrier::Tls) && !self.is_tls13() && self.facts.version != Some(ssl2::VERSION);
+        shows && self.client.data == 0 && self.server.data == 0 && !self.has_ended()
     }
 
     /// Whether the negotiated suite protects nothing.

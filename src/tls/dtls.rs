@@ -170,6 +170,7 @@ impl Seen {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct DtlsSession {
     conversation: Conversation,
     joiners: [Joiner; 2],
@@ -180,6 +181,7 @@ struct DtlsSession {
     bytes: usize,
 }
 
+#[typetag::serde(name = "tls/dtls/DtlsSession")]
 impl Session for DtlsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         self.bytes = self.bytes.saturating_add(bytes.len());

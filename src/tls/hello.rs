@@ -13,7 +13,7 @@ use super::{fingerprint, suite};
 use crate::model::TlsFacts;
 
 /// What carries the handshake messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Carrier {
     /// A byte stream (RFC 8446).
     Tls,

@@ -47,7 +47,7 @@ pub(super) enum Event<'a> {
 }
 
 /// One side of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Stream {
     header: [u8; HEADER_LEN],
     header_have: usize,
@@ -67,7 +67,7 @@ pub(super) struct Stream {
 }
 
 /// What may stand where a record begins.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum First {
     /// The first record of the side: SSL 2 is possible.
     #[default]
@@ -79,7 +79,7 @@ enum First {
 }
 
 /// What is being read.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Kind {
     /// The header of the next record.
     #[default]
@@ -205,12 +205,13 @@ impl Stream {
 }
 
 /// A handshake message that comes in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Message {
     header: [u8; 4],
     header_have: usize,
     /// Bytes of the body that are still to come.
     left: usize,
+    #[serde(with = "crate::model::kept::room")]
     body: Vec<u8>,
 }
 

@@ -28,6 +28,7 @@ pub(super) fn without_handshake() -> Box<dyn Session> {
     Box::new(NoHandshake)
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct TlsSession {
     conversation: Conversation,
     sides: [Stream; 2],
@@ -43,6 +44,7 @@ impl TlsSession {
     }
 }
 
+#[typetag::serde(name = "tls/session/TlsSession")]
 impl Session for TlsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let from_client = from_client != self.reversed;
@@ -80,8 +82,10 @@ impl Session for TlsSession {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct NoHandshake;
 
+#[typetag::serde(name = "tls/session/NoHandshake")]
 impl Session for NoHandshake {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn how_far_the_handshake_got() {
-        use Handshake::{Completed, Failed, OneSided, Opened};
+        use Handshake::{Completed, Failed, OneSided, Opened, Unused};
         let (c12, s12) = (client12(), join(&[&server12(&[1], 0xc02f), &server_rest()]));
         let (c13, s13) = (client13(), server13());
         let keys = join(&[&handshake(16, &[1, 2]), &change(), &protected_finished()]);
@@ -163,10 +167,11 @@ mod tests {
         let c13_alert = join(&[&change(), &data(19)]);
         let both = Evidence::Handshake;
         let cases: &[(&str, &[Piece<'_>], Handshake, Evidence)] = &[
-            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Completed, both),
+            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end), (true, &data(40))], Completed, both),
+            ("1.2 without data", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Unused, both),
             (
                 "1.2, one side after the other",
-                &[(true, &c12), (true, &keys), (false, &s12), (false, &end)],
+                &[(true, &c12), (true, &keys), (false, &s12), (false, &end), (false, &data(40))],
                 Completed,
                 both,
             ),
@@ -210,7 +215,7 @@ mod tests {
             ("full", join(&[&full, &end]), false),
             ("ID given back, and yet full", join(&[&server12(&[5; 32], 0xc02f), &server_rest(), &end]), false),
         ] {
-            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end)]);
+            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end), (true, &data(40))]);
             assert_eq!((facts.resumed, facts.handshake), (resumed, Handshake::Completed), "{name}");
         }
     }

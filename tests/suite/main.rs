@@ -4,8 +4,10 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
+mod attempts;
 mod check;
 mod common;
+mod connections;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
@@ -15,7 +17,9 @@ mod grade;
 mod input;
 mod laws;
 mod mutations;
+mod parts;
 mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod upgrades;

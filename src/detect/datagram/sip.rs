@@ -74,11 +74,12 @@ fn sap(reader: &mut Reader<'_>) -> Check {
 }
 
 /// Reads every datagram for descriptions.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Listener {
     announcements: Announcements,
 }
 
+#[typetag::serde(name = "datagram/sip/Listener")]
 impl Session for Listener {
     fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.announcements.read_message(bytes);

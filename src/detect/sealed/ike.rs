@@ -143,7 +143,7 @@ fn header(bytes: &[u8], len: usize) -> Option<Header> {
 }
 
 /// Keeps the version, and the proposal that the responder chose.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct IkeSession {
     version: Option<u8>,
     chosen: Option<Algorithms>,
@@ -153,6 +153,7 @@ struct IkeSession {
 /// Datagrams that are read: the choice stands in the second, or behind a cookie or another key exchange's round.
 const MOST_READ: u32 = 8;
 
+#[typetag::serde(name = "sealed/ike/IkeSession")]
 impl Session for IkeSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len };

@@ -111,7 +111,7 @@ fn is_sealed(start: &[u8], total: usize) -> bool {
 }
 
 /// Watches for the first encrypted message, and weighs what follows it.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct SmbSession {
     sealed: bool,
     client: Frames,
@@ -121,6 +121,7 @@ struct SmbSession {
     clear_bytes: u64,
 }
 
+#[typetag::serde(name = "sealed/smb/SmbSession")]
 impl Session for SmbSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let mut switch = None;

@@ -37,10 +37,12 @@ impl Dissector for SnmpV3 {
 }
 
 /// Marks the readable messages of a conversation that has private ones.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct SnmpSession {
     private: bool,
 }
 
+#[typetag::serde(name = "sealed/snmp/SnmpSession")]
 impl Session for SnmpSession {
     fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let private = is_private(bytes) == Some(true);

@@ -27,7 +27,7 @@ pub(super) struct Dialect {
 }
 
 /// Commands and replies so far.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Count {
     commands: u32,
     replies: u32,
@@ -119,9 +119,31 @@ pub(super) static XMPP: Dialect =
 /// Longest line that is waited for. Unit: bytes.
 const MAX_LINE: usize = 16 * 1024;
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Lines {
+    #[serde(with = "by_name")]
     dialect: &'static Dialect,
     count: Count,
+}
+
+/// All dialects, to find one again by its name.
+static DIALECTS: [&Dialect; 9] = [&SMTP, &LMTP, &POP3, &IMAP, &MANAGESIEVE, &FTP, &NNTP, &IRC, &XMPP];
+
+/// A dialect is written to a state file as the name of its protocol.
+mod by_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{DIALECTS, Dialect};
+
+    pub(super) fn serialize<S: Serializer>(dialect: &&'static Dialect, serializer: S) -> Result<S::Ok, S::Error> {
+        dialect.protocol.name().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Dialect, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = DIALECTS.into_iter().find(|dialect| dialect.protocol.name() == name);
+        found.ok_or_else(|| serde::de::Error::custom("a line protocol that is not known"))
+    }
 }
 
 /// The session of one dialect.
@@ -129,6 +151,7 @@ pub(super) fn session(dialect: &'static Dialect) -> Box<dyn Session> {
     Upgrading::open(dialect.protocol, Lines { dialect, count: Count::default() })
 }
 
+#[typetag::serde(name = "stream/lines/Lines")]
 impl Negotiation for Lines {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         if !from_client && talk.stage == Stage::Asked && unread.starts_with(&[0x16, 3]) {

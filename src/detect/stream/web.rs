@@ -112,11 +112,12 @@ fn gnutella_server(head: &[u8]) -> Header {
 }
 
 /// Three heads: the client offers, the server accepts, the client confirms with `Connection: Upgrade`.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Gnutella {
     granted: bool,
 }
 
+#[typetag::serde(name = "stream/web/Gnutella")]
 impl Negotiation for Gnutella {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -144,6 +145,7 @@ impl Negotiation for Gnutella {
 }
 
 /// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Connect {
     /// Bytes of an answer's body still to be passed over (407 before the CONNECT that succeeds).
     body: usize,
@@ -156,6 +158,7 @@ struct Connect {
 /// Longest head of a request or answer that is waited for. Unit: bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
+#[typetag::serde(name = "stream/web/Connect")]
 impl Negotiation for Connect {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         if !from_client && self.body > 0 {
