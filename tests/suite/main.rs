@@ -12,6 +12,7 @@ mod connections;
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
+mod figures;
 mod findings;
 mod grade;
 mod input;
@@ -21,5 +22,7 @@ mod parts;
 mod privacy;
 mod recorded;
 mod reports;
+mod schema;
+mod standards;
 mod timeline;
 mod upgrades;
