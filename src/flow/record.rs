@@ -103,6 +103,8 @@ pub(super) struct Cold {
     pub(super) facts: Option<Box<Facts>>,
     /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
     pub(super) openings: Option<Box<[Opening; 2]>>,
+    /// The latest frame of a flow that is not settled; kept for flows that are traced.
+    pub(super) frame: u64,
 }
 
 /// How far the understanding of a flow has come.

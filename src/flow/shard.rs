@@ -413,6 +413,7 @@ fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
 
 /// Stream bytes in order: to the probe, or to the session.
 fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let total = flow.total();
     match &mut flow.cold().stage {
         Stage::Settled => {}
@@ -429,8 +430,16 @@ fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announ
     }
 }
 
+/// Remembers the frame in hand, where it is asked for.
+fn note_frame(flow: &mut Flow, arrival: &Arrival<'_>) {
+    if flow.has(mark::TRACED) {
+        flow.cold().frame = arrival.frame;
+    }
+}
+
 /// A datagram of a flow that is not settled.
 fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let packet = arrival.packet;
     let total = flow.total();
     if arrival.payload.len() < packet.payload_len as usize {
@@ -513,6 +522,7 @@ fn keep_trace<'a>(
         dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
         said: by.map(|(_, found)| (found.class, found.evidence)),
         packets: flow.total().packets,
+        frame: flow.cold().frame,
         ..Trace::default()
     };
     for (from, bytes) in pieces {

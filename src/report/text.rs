@@ -500,6 +500,10 @@ pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
         Loss::ForgottenAnnouncements => {
             ("announcements of other flows that were not kept", "Allow more memory with --max-memory.")
         }
+        Loss::UnwatchedShares => (
+            "flows whose server's public value was not compared with others",
+            "Allow more memory with --max-memory; repeated values may be more than counted.",
+        ),
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Cell {
     seen: Vec<u32>,
 }
 
+/// Digests of the clients of one cell.
+pub(super) type SeenClients = (By, String, Vec<u32>);
+
 impl Breakdowns {
     /// Adds a closed flow.
     pub fn add_flow(&mut self, flow: &FlowSummary, plan: &Plan) {
@@ -61,7 +64,7 @@ impl Breakdowns {
     }
 
     /// Takes out the clients of the capture that is being read, to be counted when it ends.
-    pub(super) fn take_seen(&mut self) -> Vec<(By, String, Vec<u32>)> {
+    pub(super) fn take_seen(&mut self) -> Vec<SeenClients> {
         let cells =
             self.0.iter_mut().flat_map(|(by, cells)| cells.iter_mut().map(|((_, name), cell)| (*by, name, cell)));
         let seen = cells.filter(|(_, _, cell)| !cell.seen.is_empty());
@@ -69,7 +72,7 @@ impl Breakdowns {
     }
 
     /// Puts back what [`Breakdowns::take_seen`] took.
-    pub(super) fn put_seen(&mut self, seen: Vec<(By, String, Vec<u32>)>) {
+    pub(super) fn put_seen(&mut self, seen: Vec<SeenClients>) {
         for (by, name, seen) in seen {
             self.put(by, &name, &Cell { seen, ..Cell::default() });
         }

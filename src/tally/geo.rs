@@ -56,7 +56,8 @@ mod with_database {
 
     impl fmt::Debug for Geo {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&self.0.metadata().database_type)
+            let metadata = self.0.metadata();
+            write!(f, "{} of {}", metadata.database_type, metadata.build_epoch)
         }
     }
 }

@@ -135,7 +135,7 @@ pub struct CarriedFrames {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Watched {
     watch: shares::Watch,
-    seen: Vec<(By, String, Vec<u32>)>,
+    clients: Vec<breakdown::SeenClients>,
     hosts: concentration::Hosts,
 }
 
@@ -276,6 +276,7 @@ impl Tally {
     pub fn end_capture(&mut self) {
         let (sums, repeated) = self.watch.close();
         self.server_shares.merge(sums);
+        self.add_loss(Loss::UnwatchedShares, sums.unwatched_flows);
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
@@ -285,9 +286,14 @@ impl Tally {
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(std::mem::take(&mut part.watch));
+        self.watch.merge(part.watch.take_all());
         self.concentration.take_seen(&mut part.concentration);
         self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
+    }
+
+    /// Gives the values that are watched so much memory. Unit: bytes.
+    pub fn limit_watch(&mut self, bytes: u64) {
+        self.watch.limit(bytes);
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
@@ -304,7 +310,7 @@ impl Tally {
         self.note_carried();
         Watched {
             watch: std::mem::take(&mut self.watch),
-            seen: self.breakdowns.take_seen(),
+            clients: self.breakdowns.take_seen(),
             hosts: self.concentration.suspend(),
         }
     }
@@ -312,7 +318,7 @@ impl Tally {
     /// Goes on with what was watched in the part before.
     pub(crate) fn resume_capture(&mut self, watched: Watched) {
         self.watch = watched.watch;
-        self.breakdowns.put_seen(watched.seen);
+        self.breakdowns.put_seen(watched.clients);
         self.concentration.resume(watched.hosts);
     }
 

@@ -72,19 +72,6 @@ impl By {
 const UNLISTED: &str = "not listed";
 
 impl Plan {
-    /// Whether there is nothing to break down by.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        let Self { by_service, by_vlan, by_name, local, labels, systems, countries } = self;
-        !by_service
-            && !by_vlan
-            && !by_name
-            && local.is_none()
-            && labels.is_none()
-            && systems.is_none()
-            && countries.is_none()
-    }
-
     /// All that it says, in one text that is equal for equal plans.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -101,6 +88,19 @@ impl Plan {
         let Self { by_service, by_vlan, by_name, local, systems, countries, .. } = self;
         let local = local.as_ref().map(networks);
         format!("{by_service} {by_vlan} {by_name} {local:?} {labels:?} {systems:?} {countries:?}")
+    }
+
+    /// Whether there is nothing to break down by.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { by_service, by_vlan, by_name, local, labels, systems, countries } = self;
+        !by_service
+            && !by_vlan
+            && !by_name
+            && local.is_none()
+            && labels.is_none()
+            && systems.is_none()
+            && countries.is_none()
     }
 
     /// Where `flow` belongs in each breakdown.

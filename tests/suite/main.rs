@@ -9,11 +9,15 @@ mod check;
 mod common;
 mod connections;
 #[cfg(target_os = "linux")]
+mod docs;
+#[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod figures;
 mod findings;
+#[cfg(target_os = "linux")]
+mod gate;
 mod grade;
 mod input;
 mod laws;

@@ -30,8 +30,11 @@ fn errors(schema: &Validator, value: &Value) -> Vec<String> {
 
 #[test]
 fn checks_are_sarif_and_junit() {
-    let sarif =
-        jsonschema::options().should_validate_formats(true).build(&standard("sarif-2.1.0.schema.json")).unwrap();
+    let mut schema = standard("sarif-2.1.0.schema.json");
+    // As published it has a bracket too many, which JavaScript alone takes; no output has this key.
+    schema["definitions"]["run"]["properties"]["language"]["pattern"] =
+        json!("^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}?$");
+    let sarif = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let [xml, log] = ["checks.xml", "checks.sarif"].map(|name| folder.path().join(name));
     let mut failures = 0;
@@ -93,7 +96,7 @@ fn a_cbom_is_cyclonedx() {
         let mut value: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
         assert_eq!(errors(&schema, &value), [""; 0], "{}", capture.display());
         components += value["components"].as_array().map_or(0, Vec::len);
-        value["components"][0]["type"] = json!("no-such-type");
+        value["specVersion"] = json!(1.7);
         assert!(!schema.is_valid(&value), "a near miss is seen");
     }
     assert!(components > 50, "{components} components were looked at");

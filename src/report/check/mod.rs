@@ -139,12 +139,13 @@ fn policies<'a>(report: &'a Report, rules: &CheckRules) -> Result<Vec<&'a Policy
     Ok(found)
 }
 
-/// A finding that must not be there; `any` stands for all of them.
+/// A finding that must not be there; `any` stands for all of them but notes, which are no weakness.
 fn no_finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
     let known: Vec<&str> = finding::all().iter().map(|kind| kind.id).collect();
     let there = |id: &str| report.findings.iter().find(|finding| finding.id == id);
     if id == "any" {
-        let mut found: Vec<_> = report.findings.iter().map(|finding| found_line(&finding.id, Some(finding))).collect();
+        let weaknesses = report.findings.iter().filter(|finding| !is_note(finding));
+        let mut found: Vec<_> = weaknesses.map(|finding| found_line(&finding.id, Some(finding))).collect();
         if found.is_empty() {
             found.push(Checked::new("no-finding", true, "nothing was found".to_owned()).about("any"));
         }
@@ -155,6 +156,11 @@ fn no_finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
         return Err(Error::usage("--no-finding", what));
     }
     Ok(vec![found_line(id, there(id))])
+}
+
+/// Whether a finding is only good to know: it must be asked for by name.
+fn is_note(finding: &super::layout::Finding) -> bool {
+    finding.severity == finding::Concern::Note.name()
 }
 
 fn found_line(id: &str, finding: Option<&super::layout::Finding>) -> Checked {
