@@ -9,11 +9,11 @@ use clap::Args;
 use super::grade::{load, read_date};
 use super::progress::Progress;
 use super::{Outcome, complain, memory, warn};
-use crate::capture::{self, Input};
+use crate::capture::{self, Expanded, Input};
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict};
 use crate::model::{FlowSummary, Steps};
-use crate::pipeline;
+use crate::pipeline::{self, FlowSink};
 use crate::report::FlowRecord;
 use crate::report::anonymize::Anonymizer;
 use crate::tally::{Geo, Labels, Networks, Plan, Tally};
@@ -23,6 +23,26 @@ pub(super) struct Read {
     /// Captures: files, folders, globs, `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
+    #[arg(long = "continue")]
+    continued: bool,
+    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
+    /// file holds 32 secret bytes, or 64 hexadecimal digits
+    #[arg(long, value_name = "KEYFILE")]
+    anonymize: Option<PathBuf>,
+    /// Stop at the first input that cannot be read
+    #[arg(long)]
+    strict: bool,
+    /// Show progress even when stderr is no terminal
+    #[arg(long, conflicts_with = "quiet")]
+    progress: bool,
+}
+
+/// How captures are read, wherever they come from.
+#[derive(Args)]
+pub(super) struct How {
     /// Grade under this policy: a built-in name or a policy file, with @DATE by the rules of that day; may be repeated
     #[arg(long, value_name = "NAME|FILE[@DATE]", default_value = "bcp195")]
     policy: Vec<String>,
@@ -35,9 +55,6 @@ pub(super) struct Read {
     /// Memory to stay below; flows are closed early, and counted, when it is reached
     #[arg(long, value_name = "SIZE", value_parser = memory::parse, default_value = "1G")]
     max_memory: u64,
-    /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
-    #[arg(long = "continue")]
-    continued: bool,
     /// Length of the intervals of the timeline, aligned to UTC: 30s, 15m, 1h, 1d [default: by the length of the capture, 100
     /// intervals at most]. It is doubled when there would be more than 2,000
     #[arg(long, value_name = "TIME", value_parser = interval)]
@@ -63,19 +80,9 @@ pub(super) struct Read {
     /// holds names
     #[arg(long)]
     names: bool,
-    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
-    /// file holds 32 secret bytes, or 64 hexadecimal digits
-    #[arg(long, value_name = "KEYFILE")]
-    anonymize: Option<PathBuf>,
-    /// Stop at the first input that cannot be read
-    #[arg(long)]
-    strict: bool,
     /// Show neither progress nor warnings
     #[arg(short, long)]
-    quiet: bool,
-    /// Show progress even when stderr is no terminal
-    #[arg(long, conflicts_with = "quiet")]
-    progress: bool,
+    pub quiet: bool,
 }
 
 /// What `--by` takes.
@@ -90,7 +97,7 @@ enum ByOption {
 /// What is done with each flow record.
 pub(super) type EachFlow<'a> = &'a mut dyn FnMut(&FlowRecord<'_>) -> Result<()>;
 
-impl Read {
+impl How {
     /// The policies asked for, sorted by name.
     ///
     /// # Errors
@@ -126,12 +133,43 @@ impl Read {
         Ok((!plan.is_empty()).then(|| Arc::new(plan)))
     }
 
+    /// All that decides how captures are read, with the signals that stop it.
+    ///
+    /// # Errors
+    /// When an option cannot be used.
+    pub fn options(&self, policies: Vec<Policy>) -> Result<pipeline::Options> {
+        Ok(pipeline::Options {
+            jobs: self.jobs.map(usize::from),
+            max_memory: self.max_memory,
+            policies: Arc::new(policies),
+            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
+            plan: self.plan()?,
+            stop: super::interrupt::stop(),
+            ..pipeline::Options::default()
+        })
+    }
+}
+
+impl Read {
+    /// The captures that the paths name.
+    pub fn expand(&self) -> Expanded {
+        capture::expand(&self.paths)
+    }
+
+    /// What puts other addresses into records, if that was asked for.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn anonymizer(&self) -> Result<Option<Anonymizer>> {
+        self.anonymize.as_deref().map(Anonymizer::load).transpose()
+    }
+
     /// Reads all captures. Inputs that fail, and warnings, are told on stderr; `None` when there is nothing to report.
     ///
     /// # Errors
     /// When an option cannot be used, or when `each_flow` fails.
     pub fn run(&self, policies: Vec<Policy>, each_flow: Option<EachFlow<'_>>) -> Result<(Option<Tally>, Outcome)> {
-        let found = capture::expand(&self.paths);
+        let found = self.expand();
         found.errors.iter().for_each(complain);
         let failed_early = !found.errors.is_empty();
         if found.inputs.is_empty() || (failed_early && self.strict) {
@@ -140,29 +178,20 @@ impl Read {
             }
             return Ok((None, Outcome::SomeFailed));
         }
-        if !self.quiet && !found.skipped.is_empty() {
+        if !self.how.quiet && !found.skipped.is_empty() {
             warn(&skipped(&found.skipped));
         }
-        let policies = Arc::new(policies);
-        let plan = self.plan()?;
-        let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
-        let options = pipeline::Options {
-            jobs: self.jobs.map(usize::from),
-            max_memory: self.max_memory,
-            strict: self.strict,
-            continued: self.continued,
-            policies: Arc::clone(&policies),
-            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
-            plan,
-            stop: super::interrupt::stop(),
-            ..pipeline::Options::default()
-        };
+        let anonymizer = self.anonymizer()?;
+        let options = self.how.options(policies)?;
+        let options = pipeline::Options { strict: self.strict, continued: self.continued, ..options };
         let total = found.inputs.iter().map(Input::stored_len).sum();
-        let progress = Progress::new(total, self.quiet, self.progress);
-        let scanned = scan(&found.inputs, &options, &progress, anonymizer.as_ref(), each_flow);
+        let progress = Progress::new(total, self.how.quiet, self.progress);
+        let scanned = with_records(&options, anonymizer.as_ref(), each_flow, |records| {
+            pipeline::scan(&found.inputs, &options, &|bytes| progress.advance(bytes), records)
+        });
         progress.finish();
         let pipeline::Scan { tally, failed: errors, warnings } = scanned?;
-        if !self.quiet {
+        if !self.how.quiet {
             warnings.iter().for_each(|warning| warn(warning));
         }
         errors.iter().for_each(complain);
@@ -183,7 +212,7 @@ impl Read {
 }
 
 /// Seconds in `text`: a whole number and a unit, one second to 366 days.
-fn interval(text: &str) -> std::result::Result<u32, String> {
+pub(super) fn interval(text: &str) -> std::result::Result<u32, String> {
     let expected = || format!("`{text}` is no interval; write it as 30s, 15m, 1h or 1d, up to 366d");
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -198,17 +227,17 @@ fn interval(text: &str) -> std::result::Result<u32, String> {
     if (1..=366 * 86_400).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
-fn scan(
-    inputs: &[Input],
+/// Reads, with each flow as a record for `each_flow`.
+///
+/// # Errors
+/// Those of `read`.
+pub(super) fn with_records<T>(
     options: &pipeline::Options,
-    progress: &Progress,
     anonymizer: Option<&Anonymizer>,
     each_flow: Option<EachFlow<'_>>,
-) -> Result<pipeline::Scan> {
-    let advance = |bytes| progress.advance(bytes);
-    let Some(each_flow) = each_flow else {
-        return pipeline::scan(inputs, options, &advance, None);
-    };
+    read: impl FnOnce(Option<FlowSink<'_>>) -> Result<T>,
+) -> Result<T> {
+    let Some(each_flow) = each_flow else { return read(None) };
     let mut record = |capture: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
         let mut record = FlowRecord::new(capture, flow, verdicts, &options.policies);
         if let Some(anonymizer) = anonymizer {
@@ -216,7 +245,7 @@ fn scan(
         }
         each_flow(&record)
     };
-    pipeline::scan(inputs, options, &advance, Some(&mut record))
+    read(Some(&mut record))
 }
 
 fn skipped(files: &[PathBuf]) -> String {

@@ -8,6 +8,7 @@ use crate::model::{Counts, Opening, Side, Transport, opening};
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
+    #[serde(with = "crate::model::kept::rooms")]
     heads: [Vec<u8>; 2],
     /// The pieces in the order in which they came.
     #[serde(with = "crate::model::kept::room")]

@@ -470,8 +470,9 @@ office() {
     (cd "$out" && ls ./*.pcap | grep -vE "/($services)\.pcap" | xargs mergecap -F pcapng -w office.pcapng)
 }
 
-scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp findings_mail findings_renegotiation findings_telnet office)
 scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn
+    findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp
+    findings_mail findings_renegotiation findings_telnet
     redis memcached mqtt postgresql mariadb ldap irc turn tftp ntp smb nats dovecot proxies office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

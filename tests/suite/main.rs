@@ -30,3 +30,4 @@ mod schema;
 mod standards;
 mod timeline;
 mod upgrades;
+mod watch;
