@@ -11,7 +11,11 @@ pub(super) fn largest(sums: &tally::Concentration, whole: u64) -> Concentration 
         wire_bytes: largest.amounts().to_vec(),
     };
     let no_flow = || sums.flows.amounts().is_empty().then(|| "no flow carries payload".to_owned());
-    Concentration { flows: of(&sums.flows, no_flow()), hosts: of(&sums.hosts, uncounted(sums).or_else(no_flow)) }
+    let no_end = || sums.hosts.amounts().is_empty().then(|| "hosts are counted at the end of a capture".to_owned());
+    Concentration {
+        flows: of(&sums.flows, no_flow()),
+        hosts: of(&sums.hosts, uncounted(sums).or_else(no_flow).or_else(no_end)),
+    }
 }
 
 pub(super) fn clients(sums: &tally::Concentration, ratio_of_sums: Option<f64>) -> Clients {

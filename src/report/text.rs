@@ -184,7 +184,7 @@ fn spread(report: &Report) -> String {
     if let Some(median) = clients.median {
         text += &wrap(
             &format!(
-                "Of the client in the middle of {} {} is encrypted; of all bytes {}.",
+                "The client in the middle of {} encrypts {} of its bytes; of all bytes together {} are encrypted.",
                 count(clients.clients),
                 percent(Some(median)),
                 percent(clients.ratio_of_sums)

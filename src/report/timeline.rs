@@ -77,7 +77,7 @@ pub(super) struct Stretches {
 pub(super) struct Stretch {
     /// Where it stands, counted from the first.
     pub place: u64,
-    /// Start of its first interval with traffic, nanoseconds since 1970 UTC.
+    /// Its start, nanoseconds since 1970 UTC.
     pub start_ns: i64,
     /// Encrypted, unknown, plaintext. Unit: wire bytes.
     pub classes: [u64; 3],
@@ -122,6 +122,8 @@ pub(super) fn stretches(timeline: &Timeline, most: u64) -> Option<Stretches> {
     for (start_ns, row) in rows {
         let place = start_ns.abs_diff(first) / interval_ns / step;
         if list.last().is_none_or(|stretch| stretch.place != place) {
+            let late = start_ns.abs_diff(first) % interval_ns.saturating_mul(step).max(1);
+            let start_ns = start_ns.saturating_sub(i64::try_from(late).unwrap_or_default());
             list.push(Stretch { place, start_ns, ..Stretch::default() });
         }
         if let Some(stretch) = list.last_mut() {

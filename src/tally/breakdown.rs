@@ -65,7 +65,8 @@ impl Breakdowns {
 
     /// Takes out the clients of the capture that is being read, to be counted when it ends.
     pub(super) fn take_seen(&mut self) -> Vec<SeenClients> {
-        let cells = self.0.iter_mut().flat_map(|(by, cells)| cells.iter_mut().map(|((_, name), cell)| (*by, name, cell)));
+        let cells =
+            self.0.iter_mut().flat_map(|(by, cells)| cells.iter_mut().map(|((_, name), cell)| (*by, name, cell)));
         let seen = cells.filter(|(_, _, cell)| !cell.seen.is_empty());
         seen.map(|(by, name, cell)| (by, name.clone(), std::mem::take(&mut cell.seen))).collect()
     }

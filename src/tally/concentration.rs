@@ -7,7 +7,7 @@
 //! A host is measured by what it sent, so that every byte has one host. Memory: at most [`MOST_HOSTS`] hosts of the capture
 //! that is being read; a capture with more has no figure about hosts and clients, which is counted and said.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{Class, Counts, FlowSummary};
@@ -39,7 +39,7 @@ pub struct Largest(Vec<u64>);
 /// Hosts of the capture that is being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hosts {
-    sums: HashMap<IpAddr, Host>,
+    sums: BTreeMap<IpAddr, Host>,
     too_many: bool,
 }
 
@@ -82,7 +82,7 @@ impl Hosts {
         sum.encrypted += more.encrypted;
         sum.whole += more.whole;
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: HashMap::new(), too_many: true };
+            *self = Self { sums: BTreeMap::new(), too_many: true };
         }
     }
 
@@ -124,19 +124,19 @@ impl Concentration {
         }
     }
 
-    /// Takes the hosts of `part`, a tally of the same capture, over.
-    pub(super) fn take_seen(&mut self, part: &mut Self) {
-        self.seen.merge(std::mem::take(&mut part.seen));
-    }
-
-    /// Takes out the hosts of the capture that is being read: it goes on in another part.
+    /// The hosts of a capture that goes on in another part.
     pub(super) fn suspend(&mut self) -> Hosts {
         std::mem::take(&mut self.seen)
     }
 
-    /// Puts back what [`Concentration::suspend`] took.
+    /// Goes on with the hosts of the part before.
     pub(super) fn resume(&mut self, hosts: Hosts) {
         self.seen = hosts;
+    }
+
+    /// Takes the hosts of `part`, a tally of the same capture, over.
+    pub(super) fn take_seen(&mut self, part: &mut Self) {
+        self.seen.merge(std::mem::take(&mut part.seen));
     }
 
     /// Sums that a report holds.

@@ -14,6 +14,7 @@ mod docs;
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
+mod figures;
 mod findings;
 #[cfg(target_os = "linux")]
 mod gate;
@@ -25,6 +26,8 @@ mod parts;
 mod privacy;
 mod recorded;
 mod reports;
+mod schema;
+mod standards;
 mod timeline;
 mod upgrades;
 mod watch;

@@ -66,7 +66,7 @@ fn no_report_names_what_was_captured() {
     for capture in captures() {
         let (addresses, names) = identities(&run(&["flows", "-q"], &capture));
         seen = (seen.0 + addresses.len(), seen.1 + names.len());
-        let all: &[&str] = &["--by", "service", "--local", "10.0.0.0/8", "--interval", "1s"];
+        let all: &[&str] = &["--by", "service,vlan", "--local", "10.0.0.0/8", "--interval", "1s"];
         for options in [&[][..], all, &["--publish"]] {
             for format in tlscov::report::names() {
                 let text = run(&[&["scan", "-q", "--format", format], options].concat(), &capture);

@@ -159,12 +159,10 @@ pub(super) fn timeline(id: &str, title: &str, description: &str, moments: &[Mome
     let sum = |moment: &Moment| moment.parts.iter().map(|part| part.amount).sum::<u64>();
     let most = moments.iter().map(sum).max().unwrap_or(0).max(1);
     let mut body = String::new();
-    for (share, y) in [("100%", TOP), ("50%", TOP + SHARES / 2), ("0%", TOP + SHARES)] {
-        let _ = write!(
-            body,
-            "<line class=\"rule\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/><text class=\"axis\" y=\"{}\">{share}</text>",
-            y - 3
-        );
+    // The columns would stand on letters at the lines below.
+    let _ = write!(body, "<text class=\"axis\" y=\"{}\">100%</text>", TOP - 3);
+    for y in [TOP, TOP + SHARES / 2, TOP + SHARES] {
+        let _ = write!(body, "<line class=\"rule\" x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
     }
     for moment in moments {
         let whole = sum(moment);
