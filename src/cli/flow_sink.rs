@@ -113,7 +113,10 @@ impl Sink {
     #[cfg(feature = "parquet")]
     fn parquet(output: Option<&Path>, policies: &[String]) -> Result<Self> {
         if output.is_none() && io::stdout().is_terminal() {
-            return Err(Error::usage("--format parquet", "expected `--output FILE`, or a pipe: a terminal cannot show it"));
+            return Err(Error::usage(
+                "--format parquet",
+                "expected `--output FILE`, or a pipe: a terminal cannot show it",
+            ));
         }
         Ok(Self::Parquet(Box::new(FlowParquet::new(Target::open(output)?, policies)?)))
     }

@@ -297,9 +297,9 @@ mod tests {
         });
         in_documentation(&table(["column", "type", "meaning"], rows));
         for fields in [CONN, SSL] {
-            let rows = fields.iter().map(|field: &ZeekField| {
-                [format!("`{}`", field.name), field.kind.to_owned(), field.from.to_owned()]
-            });
+            let rows = fields
+                .iter()
+                .map(|field: &ZeekField| [format!("`{}`", field.name), field.kind.to_owned(), field.from.to_owned()]);
             in_documentation(&table(["Zeek", "type", "from"], rows));
         }
         let names: Vec<_> = columns(&[]).iter().map(|column| column.name.to_string()).collect();

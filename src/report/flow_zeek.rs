@@ -131,9 +131,7 @@ pub(super) static CONN: &[Field] = &[
     field!("id.resp_p", "port", "server.port", |row| Cell::Count(row.flow.server.port.into())),
     field!("proto", "enum", "network.transport", |row| text(Some(transport(row.flow)))),
     field!("service", "string", "network.upgraded_from, network.protocol", |row| service(row.flow)),
-    field!("duration", "interval", "end - start", |row| Cell::Seconds(
-        row.flow.end.0.saturating_sub(row.flow.start.0)
-    )),
+    field!("duration", "interval", "end - start", |row| Cell::Seconds(row.flow.end.0.saturating_sub(row.flow.start.0))),
     field!("orig_bytes", "count", "client.payload_bytes", |row| Cell::Count(row.flow.client.payload_bytes)),
     field!("resp_bytes", "count", "server.payload_bytes", |row| Cell::Count(row.flow.server.payload_bytes)),
     field!("orig_pkts", "count", "client.packets", |row| Cell::Count(row.flow.client.packets)),
@@ -349,7 +347,8 @@ mod tests {
         let flows = office();
         let records = records(&flows);
         let lines = stream(&records);
-        let [conn, ssl] = ["conn", "ssl"].map(|path| lines.iter().filter(|line| line["_path"] == path).collect::<Vec<_>>());
+        let [conn, ssl] =
+            ["conn", "ssl"].map(|path| lines.iter().filter(|line| line["_path"] == path).collect::<Vec<_>>());
         assert_eq!(conn.len(), flows.len());
         assert_eq!(ssl.len(), records.iter().filter(|record| record.tls.is_some()).count());
         let uids: BTreeSet<&str> = conn.iter().map(|line| line["uid"].as_str().unwrap()).collect();
@@ -379,7 +378,10 @@ mod tests {
         for (path, text) in ["conn", "ssl"].iter().zip(logs.finish()) {
             let text = String::from_utf8(text).unwrap();
             let heading: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
-            assert_eq!(heading[..4], ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-"]);
+            assert_eq!(
+                heading[..4],
+                ["#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", "#unset_field\t-"]
+            );
             assert_eq!(heading[4], format!("#path\t{path}"));
             let count = heading[5].split('\t').count();
             assert!(heading[5].starts_with("#fields\tts\tuid\tid.orig_h\t"), "{}", heading[5]);
