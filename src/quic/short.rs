@@ -4,9 +4,10 @@
 //! bits of the flags are masked, so they vary), RFC 9000 section 5.1 (an ID stays as long as the path does).
 //! Evidence: every datagram of both sides has the two fixed bits; one side keeps to one irregular ID of at least eight
 //! bytes through five datagrams or more, while the masked bits and the tags at the ends vary as ciphertext does (framing).
+//! Three are enough where the other side sends as many, and the masked bits vary over both.
 //! Not handled: IDs shorter than that, and endpoints that agreed to vary the fixed bit (RFC 9287).
 
-use crate::detect::{Datagram, varies};
+use crate::detect::{Datagram, MAX_DATAGRAMS, varies};
 use crate::model::ConnectionId;
 
 /// Whether these may be packets with short headers, all of them.
@@ -27,17 +28,31 @@ fn side_keeps_an_id(datagrams: &[Datagram<'_>], from_client: bool) -> bool {
         .map(|sent| sent.bytes.last_chunk::<TAG>().map(|tag| &tag[..]))
         .collect();
     let (Some(ids), Some(tags)) = (ids, tags) else { return false };
+    let both = two_sided(datagrams);
     let one_id = ids.windows(2).all(|pair| matches!(pair, [a, b] if a == b));
-    let mut masked: Vec<u8> = side().filter_map(|sent| Some(sent.bytes.first()? & 0x1f)).collect();
-    masked.sort_unstable();
-    masked.dedup();
-    ids.len() >= FEWEST
+    ids.len() >= if both { FEWEST_OF_TWO } else { FEWEST }
         && tags.len() == ids.len()
         && one_id
         && ids.first().is_some_and(|id| ConnectionId::new(id).is_some())
-        && masked.len() >= FEWEST_FLAGS
+        && (both || masked_values(side()) >= FEWEST_FLAGS)
         && varies(&tags)
         && is_binary(&tags)
+}
+
+/// Whether both sides were heard often enough to weigh the flags of all datagrams together.
+fn two_sided(datagrams: &[Datagram<'_>]) -> bool {
+    let from_client = datagrams.iter().filter(|datagram| datagram.from_client).count();
+    datagrams.len() >= MAX_DATAGRAMS
+        && (FEWEST_OF_TWO..=datagrams.len() - FEWEST_OF_TWO).contains(&from_client)
+        && masked_values(datagrams.iter()) >= FEWEST_FLAGS_OF_TWO
+}
+
+/// Values that the masked bits of the flags take.
+fn masked_values<'a>(datagrams: impl Iterator<Item = &'a Datagram<'a>>) -> u32 {
+    datagrams
+        .filter_map(|datagram| Some(1_u32 << (datagram.bytes.first()? & 0x1f)))
+        .fold(0, |seen, value| seen | value)
+        .count_ones()
 }
 
 /// Whether about half of the bytes have their highest bit set: text that varies, such as Base64, has none.
@@ -50,7 +65,11 @@ fn is_binary(fields: &[&[u8]]) -> bool {
 /// Datagrams of one side from which something follows.
 const FEWEST: usize = 5;
 /// Values that the five masked bits must take in them; chance gives fewer once in some two thousand flows.
-const FEWEST_FLAGS: usize = 3;
+const FEWEST_FLAGS: u32 = 3;
+/// Datagrams of each side, when all are weighed together.
+const FEWEST_OF_TWO: usize = 3;
+/// Values that the masked bits must take in all of them; chance gives fewer once in five hundred flows.
+const FEWEST_FLAGS_OF_TWO: u32 = 5;
 /// Tag of every AEAD that QUIC uses (RFC 9001 section 5.3). Unit: bytes.
 const TAG: usize = 16;
 /// Flags, the shortest ID, a packet number with payload for the sample, and the tag.
@@ -79,11 +98,18 @@ mod tests {
             (1..=count).map(|number| (true, each(number))).collect()
         };
         let letters = |number: u8| noise(number, 40).iter().map(|byte| b'0' + byte % 64).collect::<Vec<u8>>();
+        let answers = |count: u8| -> Vec<(bool, Vec<u8>)> {
+            let one = |seed: u8| (false, [&[0x40 | noise(seed, 1)[0] & 0x1f][..], &noise(seed, 30)].concat());
+            (101..101 + count).map(one).collect()
+        };
         let answer = (false, [&[0x47][..], &noise(99, 30)].concat());
         let cases: &[(&str, Vec<(bool, Vec<u8>)>, bool)] = &[
             ("five packets", many(&sealed, 5), true),
             ("answers without an ID", [many(&sealed, 5), vec![answer.clone()]].concat(), true),
             ("four packets", many(&sealed, 4), false),
+            ("three, and five without an ID", [many(&sealed, 3), answers(5)].concat(), true),
+            ("three, and two without an ID", [many(&sealed, 3), answers(2)].concat(), false),
+            ("two, and six without an ID", [many(&sealed, 2), answers(6)].concat(), false),
             ("answers of another kind", [many(&sealed, 5), vec![(false, vec![0x90; 40])]].concat(), false),
             ("answers only", vec![answer; 5], false),
             ("flags that stay", many(&|number| packet(0x45, ID, noise(number, 40)), 6), false),

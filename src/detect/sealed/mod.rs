@@ -10,7 +10,6 @@
 //! | AH, ESP-NULL that proves itself | what is inside, and `esp-null`: both are plaintext |
 //! | 802.11 protected frames, MACsec | the link stage: their frames have no flow |
 //! | LDAP and TDS with a security layer, RDP, VNC, STARTTLS of all kinds | [`super::stream`], because they begin in clear |
-//! | RDP over UDP version 2 | `dtls` where its handshake is bare; inside its own framing it stays unknown |
 //! | Bitcoin's transport version 2 (BIP 324), BitTorrent's message stream encryption with RC4, obfuscated MTProto, Shadowsocks, VMess, obfs4 | unknown: made to look like random bytes from the first on |
 //! | tinc's and SoftEther's packets over UDP, TeamViewer, Zoom's media, WhatsApp before Noise | unknown: no published description that proves them |
 
@@ -24,6 +23,7 @@ mod mtproto;
 mod opcua;
 mod openvpn;
 mod openvpn_control;
+mod rdpudp;
 mod smb;
 mod snmp;
 mod ssh;
@@ -43,6 +43,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &snmp::SnmpV3,
     &wireguard::WireGuard,
     &tailscale::Disco,
+    &rdpudp::RdpUdp,
     &ike::Ike,
     &ike::IkeTcp,
     &openvpn::OpenVpnUdp,
