@@ -361,6 +361,10 @@ fn read(
 /// Part of the memory that announcements of each kind may take; the first that come stay.
 const ANNOUNCED_SHARE: u64 = 32;
 
+/// Part of the memory that the watched public values of servers may take: once in the shards together, which hand theirs
+/// over at each epoch, and once in the sums.
+const WATCH_SHARE: u64 = 64;
+
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
@@ -399,7 +403,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
-        let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+        let tally = || {
+            let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+            tally.limit_watch(options.max_memory / WATCH_SHARE);
+            tally
+        };
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
             tally: tally(),

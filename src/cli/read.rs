@@ -16,7 +16,7 @@ use crate::model::{FlowSummary, Steps};
 use crate::pipeline::{self, FlowSink};
 use crate::report::FlowRecord;
 use crate::report::anonymize::Anonymizer;
-use crate::tally::{Labels, Networks, Plan, Tally};
+use crate::tally::{Geo, Labels, Networks, Plan, Tally};
 
 #[derive(Args)]
 pub(super) struct Read {
@@ -59,15 +59,27 @@ pub(super) struct How {
     /// intervals at most]. It is doubled when there would be more than 2,000
     #[arg(long, value_name = "TIME", value_parser = interval)]
     interval: Option<u32>,
-    /// Break the totals down by this as well
-    #[arg(long, value_name = "WHAT")]
-    by: Option<ByOption>,
+    /// Break the totals down by this as well; may be repeated
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    by: Vec<ByOption>,
     /// Break the totals down by direction, seen from these networks: 10.0.0.0/8,2001:db8::/32
     #[arg(long, value_name = "NETWORKS", value_parser = Networks::parse)]
     local: Option<Networks>,
     /// Break the totals down by the names in this CSV file; a line is a network or domain, a comma, and a name
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Break the totals down by autonomous system of the server, from this MaxMind database (GeoLite2-ASN.mmdb); needs a
+    /// program built with the feature `geo`
+    #[arg(long, value_name = "FILE")]
+    asn: Option<PathBuf>,
+    /// Break the totals down by country of the server, from this MaxMind database (GeoLite2-Country.mmdb); needs a program
+    /// built with the feature `geo`
+    #[arg(long, value_name = "FILE")]
+    country: Option<PathBuf>,
+    /// Break the totals down by the registrable domain of the server names (public suffix and one label): the report then
+    /// holds names
+    #[arg(long)]
+    names: bool,
     /// Show neither progress nor warnings
     #[arg(short, long)]
     pub quiet: bool,
@@ -78,6 +90,8 @@ pub(super) struct How {
 enum ByOption {
     /// The service registered for the server's port
     Service,
+    /// The outermost VLAN of the first frame
+    Vlan,
 }
 
 /// What is done with each flow record.
@@ -106,11 +120,17 @@ impl How {
 
     /// What to break down by; `None` when nothing was asked for.
     fn plan(&self) -> Result<Option<Arc<Plan>>> {
-        let by_service = self.by == Some(ByOption::Service);
-        let labels = self.labels.as_deref().map(Labels::load).transpose()?;
-        let plan = Plan { by_service, local: self.local.clone(), labels };
-        let asked = plan.by_service || plan.local.is_some() || plan.labels.is_some();
-        Ok(asked.then(|| Arc::new(plan)))
+        let database = |path: &Option<PathBuf>, option| path.as_deref().map(|path| Geo::load(path, option)).transpose();
+        let plan = Plan {
+            by_service: self.by.contains(&ByOption::Service),
+            by_vlan: self.by.contains(&ByOption::Vlan),
+            by_name: self.names,
+            local: self.local.clone(),
+            labels: self.labels.as_deref().map(Labels::load).transpose()?,
+            systems: database(&self.asn, "--asn")?,
+            countries: database(&self.country, "--country")?,
+        };
+        Ok((!plan.is_empty()).then(|| Arc::new(plan)))
     }
 
     /// All that decides how captures are read, with the signals that stop it.

@@ -33,6 +33,7 @@ pub(super) struct Flow {
     pub(super) class: Class,
     pub(super) evidence: Evidence,
     pub(super) marks: u16,
+    pub(super) vlan: u16,
     pub(super) tunnels: [Tunnel; 6],
     pub(super) packets: [u32; 2],
     pub(super) next_seq: [u32; 2],
@@ -102,6 +103,8 @@ pub(super) struct Cold {
     pub(super) facts: Option<Box<Facts>>,
     /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
     pub(super) openings: Option<Box<[Opening; 2]>>,
+    /// The latest frame of a flow that is not settled; kept for flows that are traced.
+    pub(super) frame: u64,
 }
 
 /// How far the understanding of a flow has come.
@@ -140,6 +143,7 @@ impl Flow {
             class: Class::Unknown,
             evidence: Evidence::None,
             marks: mark::LIVE,
+            vlan: 0,
             tunnels: Default::default(),
             packets: [0; 2],
             next_seq: [0; 2],

@@ -88,6 +88,7 @@ impl Shard {
     /// A flow that begins with this packet.
     fn fresh(&self, arrival: &Arrival<'_>) -> Flow {
         let mut flow = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+        flow.vlan = arrival.packet.vlan;
         if self.limits.trace {
             flow.set(mark::TRACED);
         }
@@ -412,6 +413,7 @@ fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
 
 /// Stream bytes in order: to the probe, or to the session.
 fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let total = flow.total();
     match &mut flow.cold().stage {
         Stage::Settled => {}
@@ -428,8 +430,16 @@ fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announ
     }
 }
 
+/// Remembers the frame in hand, where it is asked for.
+fn note_frame(flow: &mut Flow, arrival: &Arrival<'_>) {
+    if flow.has(mark::TRACED) {
+        flow.cold().frame = arrival.frame;
+    }
+}
+
 /// A datagram of a flow that is not settled.
 fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let packet = arrival.packet;
     let total = flow.total();
     if arrival.payload.len() < packet.payload_len as usize {
@@ -512,6 +522,7 @@ fn keep_trace<'a>(
         dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
         said: by.map(|(_, found)| (found.class, found.evidence)),
         packets: flow.total().packets,
+        frame: flow.cold().frame,
         ..Trace::default()
     };
     for (from, bytes) in pieces {
@@ -741,6 +752,7 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         protocol: flow.protocol,
         upgraded_from: cold.upgraded_from,
         tunnels: flow.tunnels,
+        vlan: flow.vlan,
         facts: cold.facts,
         flags,
         gaps: unfilled,
@@ -769,6 +781,7 @@ mod tests {
             let packet = Packet {
                 key,
                 from,
+                vlan: 0,
                 tcp_flags: *tcp_flags,
                 tunnels: [Tunnel::default(); 6],
                 seq: *seq,

@@ -151,6 +151,9 @@ pub struct TlsRecord<'a> {
     /// The ClientHello carries an Encrypted Client Hello extension, real or GREASE.
     #[serde(skip_serializing_if = "is_false")]
     pub ech_offered: bool,
+    /// It is real, not GREASE, and the server accepted it: a second ClientHello shows it. Else that cannot be told.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ech_real: bool,
     /// JA3 of the ClientHello.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ja3: Option<&'a str>,
@@ -357,6 +360,7 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         established,
         hello_retry: facts.hello_retry,
         ech_offered: facts.ech_offered,
+        ech_real: facts.ech_real,
         ja3: facts.ja3.as_deref(),
         ja3s: facts.ja3s.as_deref(),
         ja4: facts.ja4.as_deref(),

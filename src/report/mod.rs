@@ -12,6 +12,7 @@ mod cbom;
 pub mod check;
 mod code;
 pub mod compare;
+mod concentration;
 mod csv;
 mod definition;
 mod findings;
