@@ -6,6 +6,7 @@
 mod attacks;
 mod attempts;
 mod check;
+mod cluster;
 mod common;
 mod connections;
 #[cfg(target_os = "linux")]
