@@ -177,7 +177,7 @@ static FIELDS: &[(&str, Field)] = &[
     ("flags", Field::List(|flow| flow.flags.to_vec())),
 ];
 
-fn list<'a, T: AsRef<str>>(texts: Option<&'a [T]>) -> Vec<&'a str> {
+fn list<T: AsRef<str>>(texts: Option<&[T]>) -> Vec<&str> {
     texts.unwrap_or_default().iter().map(AsRef::as_ref).collect()
 }
 
