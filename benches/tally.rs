@@ -39,6 +39,7 @@ fn flow(number: u32) -> FlowSummary {
         protocol,
         upgraded_from: None,
         tunnels: [Tunnel::default(); 6],
+        vlan: 0,
         facts,
         flags: Vec::new(),
         gaps: 0,

@@ -40,7 +40,7 @@ Examples:
 
 impl Flows {
     pub fn run(&self) -> Result<Outcome> {
-        let policies = self.read.policies()?;
+        let policies = self.read.how.policies()?;
         let mut sink = self.sink(&policies)?;
         let (tally, outcome) = self.read.run(policies, Some(&mut |flow| sink.write(flow)))?;
         // Nothing was read: what stood under that name stays.

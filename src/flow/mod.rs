@@ -8,6 +8,7 @@ mod order;
 mod parts;
 mod probe;
 mod record;
+mod roster;
 mod shard;
 mod state;
 mod table;

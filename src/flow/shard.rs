@@ -88,6 +88,7 @@ impl Shard {
     /// A flow that begins with this packet.
     fn fresh(&self, arrival: &Arrival<'_>) -> Flow {
         let mut flow = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+        flow.vlan = arrival.packet.vlan;
         if self.limits.trace {
             flow.set(mark::TRACED);
         }
@@ -751,6 +752,7 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         protocol: flow.protocol,
         upgraded_from: cold.upgraded_from,
         tunnels: flow.tunnels,
+        vlan: flow.vlan,
         facts: cold.facts,
         flags,
         gaps: unfilled,
@@ -779,6 +781,7 @@ mod tests {
             let packet = Packet {
                 key,
                 from,
+                vlan: 0,
                 tcp_flags: *tcp_flags,
                 tunnels: [Tunnel::default(); 6],
                 seq: *seq,

@@ -5,7 +5,7 @@
 //! what was negotiated in a handshake that was not seen to fail.
 //!
 //! Not seen, hence not found: certificates of TLS 1.3, renegotiation itself (only that it is unprotected), and whether an
-//! Encrypted Client Hello is real or GREASE unless a HelloRetryRequest made the client say it twice.
+//! Encrypted Client Hello is real or GREASE unless the server accepted it with a HelloRetryRequest.
 
 use std::sync::LazyLock;
 
@@ -217,15 +217,12 @@ static FINDINGS: &[Finding] = &[
         source: "RFC 6520 section 4; CVE-2014-0160" },
     Finding { id: "sni_in_clear", concern: Note, looks_at: Look::Hello(|tls| tls.server_name.is_some()),
         what: "the name of the server goes in clear", advice: "offer Encrypted Client Hello", source: "RFC 6066 section 3; RFC 8744 section 2" },
-    Finding { id: "ech_offered", concern: Note, looks_at: Look::Hello(|tls| tls.ech_offered && tls.ech_real.is_none()),
+    Finding { id: "ech_offered", concern: Note, looks_at: Look::Hello(|tls| tls.ech_offered && !tls.ech_real),
         what: "the client offers Encrypted Client Hello, for real or as GREASE: from outside that cannot be told",
         advice: "nothing", source: "RFC 9849 section 6.2" },
-    Finding { id: "ech_real", concern: Note, looks_at: Look::Hello(|tls| tls.ech_real == Some(true)),
-        what: "the client offers a real Encrypted Client Hello: asked for another hello, it encrypted the inner one anew",
+    Finding { id: "ech_real", concern: Note, looks_at: Look::Hello(|tls| tls.ech_real),
+        what: "the client offered a real Encrypted Client Hello and the server accepted it: asked for another hello, it encrypted the inner one anew",
         advice: "nothing", source: "RFC 9849 section 6.1.5" },
-    Finding { id: "ech_grease", concern: Note, looks_at: Look::Hello(|tls| tls.ech_real == Some(false)),
-        what: "the client only pretends to offer Encrypted Client Hello (GREASE): asked for another hello, it repeated it to the letter",
-        advice: "publish ECH keys in DNS where the server can do it", source: "RFC 9849 section 6.2.1" },
     Finding { id: "ipsec_key_exchange_weak", concern: Medium, looks_at: Look::Flow(|flow| chose(flow, "isakmp",
             &["modp768", "modp1024", "modp1536", "modp1024s160"], &["des", "3des"])),
         what: "IKE agreed on DES or 3DES, or on a Diffie-Hellman group below 2048 bits", advice: "offer AES and groups 14, 19 or 31 only",
@@ -389,6 +386,7 @@ mod tests {
             protocol,
             upgraded_from: None,
             tunnels: Default::default(),
+            vlan: 0,
             facts: Some(Box::new(facts)),
             flags: Vec::new(),
             gaps: 0,
@@ -463,8 +461,7 @@ mod tests {
             ("heartbeat", |tls| tls.heartbeat = true, &["heartbeat"]),
             ("SNI", |tls| tls.server_name = Some("a".to_owned()), &["sni_in_clear"]),
             ("ECH", |tls| tls.ech_offered = true, &["ech_offered"]),
-            ("real ECH", |tls| (tls.ech_offered, tls.ech_real) = (true, Some(true)), &["ech_real"]),
-            ("ECH as GREASE", |tls| (tls.ech_offered, tls.ech_real) = (true, Some(false)), &["ech_grease"]),
+            ("real ECH", |tls| (tls.ech_offered, tls.ech_real) = (true, true), &["ech_real"]),
             ("media in clear", |tls| tls.srtp_profile = Some(5), &["srtp_null"]),
             ("media encrypted", |tls| tls.srtp_profile = Some(1), &[]),
         ];

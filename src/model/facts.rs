@@ -178,9 +178,9 @@ pub struct TlsFacts {
     pub compression: Option<u8>,
     /// The ClientHello carries an ECH extension, real or GREASE.
     pub ech_offered: bool,
-    /// Whether it is real, where that shows: the ClientHello behind a HelloRetryRequest repeats GREASE to the letter and
-    /// encrypts a real one anew (RFC 9849 sections 6.1.5 and 6.2.1). `None` without such a second hello.
-    pub ech_real: Option<bool>,
+    /// It is real, and the server accepted it: behind a HelloRetryRequest the client encrypted a new inner hello without
+    /// a new key (RFC 9849 section 6.1.5). What is repeated instead is GREASE, or was not accepted: that cannot be told.
+    pub ech_real: bool,
     /// The ClientHello carries TLS_FALLBACK_SCSV (RFC 7507).
     pub fallback_scsv: bool,
     /// The server random ends in a downgrade sentinel (RFC 8446 section 4.1.3).

@@ -201,6 +201,8 @@ pub struct FlowSummary {
     pub upgraded_from: Option<Protocol>,
     /// Encapsulations opened, outermost first.
     pub tunnels: [Tunnel; 6],
+    /// Outermost VLAN of the first frame, 0 when it has none.
+    pub vlan: u16,
     /// What the flow said of itself.
     pub facts: Option<Box<Facts>>,
     /// Words for the record's `flags`: `midstream`, `one_sided`, `evicted`, `gap`, `looks_random` ...

@@ -151,9 +151,9 @@ pub struct TlsRecord<'a> {
     /// The ClientHello carries an Encrypted Client Hello extension, real or GREASE.
     #[serde(skip_serializing_if = "is_false")]
     pub ech_offered: bool,
-    /// Whether it is real, where a second ClientHello shows it; absent where that cannot be told from GREASE.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ech_real: Option<bool>,
+    /// It is real, not GREASE, and the server accepted it: a second ClientHello shows it. Else that cannot be told.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ech_real: bool,
     /// JA3 of the ClientHello.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ja3: Option<&'a str>,

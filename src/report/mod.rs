@@ -12,6 +12,7 @@ mod cbom;
 pub mod check;
 mod code;
 pub mod compare;
+mod concentration;
 mod csv;
 mod definition;
 mod findings;
@@ -48,6 +49,7 @@ pub use flow_zeek::{FlowZeek, ZeekFormat};
 pub use format::{FORMATS, Format, format_named, names};
 pub use layout::*;
 pub use share::ratio;
+pub use time::format as rfc3339;
 pub use time::{Nanoseconds, Seconds};
 
 use std::path::Path;

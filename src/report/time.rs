@@ -61,7 +61,8 @@ fn civil_time(seconds: i64) -> Option<civil::DateTime> {
 }
 
 /// `nanoseconds` since 1970 UTC as RFC 3339, with as many decimals as it needs.
-pub(super) fn format(nanoseconds: i64) -> String {
+#[must_use]
+pub fn format(nanoseconds: i64) -> String {
     // Every i64 of nanoseconds lies between the years 1677 and 2262, well inside what a timestamp holds.
     Timestamp::from_nanosecond(i128::from(nanoseconds)).map(|time| time.to_string()).unwrap_or_default()
 }

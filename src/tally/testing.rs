@@ -33,6 +33,7 @@ pub(crate) fn flow(host: u8, port: u16, protocol: Protocol, class: Class, eviden
         protocol,
         upgraded_from: None,
         tunnels: [Tunnel::default(); 6],
+        vlan: 0,
         facts: None,
         flags: Vec::new(),
         gaps: 0,
@@ -125,5 +126,6 @@ pub(crate) fn office_tally() -> Tally {
         tally.add_flow(&flow, &verdicts);
     }
     tally.name_policies(&policies);
+    tally.end_capture();
     tally
 }

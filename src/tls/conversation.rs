@@ -27,8 +27,6 @@ pub(super) struct Conversation {
     full: bool,
     early_data: bool,
     srtp_offered: bool,
-    /// Digest of the ECH extension in the first ClientHello.
-    ech: Option<u64>,
     /// A ServerHello that cannot be true.
     bogus: bool,
 }
@@ -64,7 +62,6 @@ impl Conversation {
             full: false,
             early_data: false,
             srtp_offered: false,
-            ech: None,
             bogus: false,
         }
     }
@@ -198,7 +195,8 @@ impl Conversation {
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
             self.facts.resumed = !self.full && (self.echoed || abbreviated);
         }
-        self.facts.ech_real = self.facts.ech_real.filter(|_| self.facts.hello_retry);
+        // The sides need not be fed in order: whether there was such a request is known only now.
+        self.facts.ech_real &= self.facts.hello_retry;
         let heard = |side: Progress| side.hello || side.spoke;
         let refuted = self.client.not_tls || self.server.not_tls;
         if state != Handshake::Completed && refuted {
@@ -242,23 +240,15 @@ impl Conversation {
         self.session_id = parts.session_id.to_vec();
         self.early_data = parts.extension(hello::EARLY_DATA).is_some();
         self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
-        self.ech = parts.extension(hello::ENCRYPTED_CLIENT_HELLO).map(hello::share_digest);
     }
 
-    /// Behind a HelloRetryRequest ECH shows what it is: GREASE is repeated, a real one has an empty `enc` and is new.
+    /// Behind a HelloRetryRequest with which the server accepted ECH, the client keeps its key: the new ECH has an empty
+    /// `enc`. GREASE, and ECH that was not accepted, are repeated to the letter.
     fn second_client_hello(&mut self, body: &[u8]) {
-        // Whether there was such a request shows later: the sides need not be fed in order.
-        let first = self.ech.filter(|_| self.facts.ech_real.is_none());
-        let Some((first, parts)) = first.zip(ClientHello::parse(body, self.carrier)) else { return };
-        let Some(content) = parts.extension(hello::ENCRYPTED_CLIENT_HELLO) else { return };
+        let Some(parts) = ClientHello::parse(body, self.carrier) else { return };
         // Type "outer", suite, config_id, then the length of `enc` (RFC 9849 section 5).
-        let enc_is_empty = matches!(content, [0, _, _, _, _, _, 0, 0, ..]);
-        let same = hello::share_digest(content) == first;
-        self.facts.ech_real = match (same, enc_is_empty) {
-            (true, false) => Some(false),
-            (false, true) => Some(true),
-            _ => None,
-        };
+        let ech = parts.extension(hello::ENCRYPTED_CLIENT_HELLO);
+        self.facts.ech_real |= self.facts.ech_offered && matches!(ech, Some([0, _, _, _, _, _, 0, 0, ..]));
     }
 
     fn server_hello(&mut self, body: &[u8]) {

@@ -243,12 +243,12 @@ mod tests {
         let retry = join(&[&handshake(2, &hello_retry()), &change(), &server13(), &data(900)]);
         let plain = join(&[&server13(), &data(900)]);
         for (name, second, server, want) in [
-            ("GREASE", &first, &retry, Some(false)),
-            ("real", &real, &retry, Some(true)),
-            ("neither", &other, &retry, None),
-            ("no retry", &first, &plain, None),
+            ("repeated", &first, &retry, false),
+            ("real", &real, &retry, true),
+            ("another key", &other, &retry, false),
+            ("no retry", &real, &plain, false),
         ] {
-            let client = join(&[&hello(&first), &hello(second), &data(53)]);
+            let client = join(&[&hello(&first), &change(), &hello(second), &data(53)]);
             for order in [[(true, &client), (false, server)], [(false, server), (true, &client)]] {
                 let pieces: Vec<Piece<'_>> = order.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
                 let (_, facts, _) = run(&pieces);

@@ -385,7 +385,8 @@ CONF
     "$python" -c 'import json,sys; print(json.dumps({"ike-scan": [l.strip() for l in sys.stdin if "Handshake" in l]}, indent=1))' <ike.txt >"$out/$name.said.json"
 }
 
-# curl_cffi brings the TLS of Chrome, which pretends to offer Encrypted Client Hello.
+# curl_cffi brings the TLS of Chrome, which pretends to offer Encrypted Client Hello; and curl that offers it to a server
+# that does not know it.
 findings_ech() {
     record findings/ech
     (cd www && S openssl s_server -accept 4731 -cert ../ec.crt -key ../ec.key -WWW -tls1_3 >/dev/null 2>&1)
@@ -446,11 +447,32 @@ findings_mail() { findings_python mail rsa.crt rsa.key; }
 findings_renegotiation() { findings_python renegotiation rsa.crt rsa.key; }
 findings_telnet() { findings_python telnet; }
 
-# Everything that was recorded, one after another, as one pcapng file.
-office() {
-    (cd "$out" && mergecap -F pcapng -w office.pcapng ./*.pcap)
+# xrdp with RDP's own security, and with TLS; the client has a screen in memory only.
+findings_rdp() {
+    record findings/rdp
+    for row in 'own 4751 rdp' 'tls 4752 tls'; do
+        read -r case_ port layer <<<"$row"
+        sed -e "s/^port=.*/port=$port/; s/^security_layer=.*/security_layer=$layer/; s#^certificate=.*#certificate=$work/rsa.crt#; s#^key_file=.*#key_file=$work/rsa.key#; s#^LogFile=.*#LogFile=$work/xrdp.log#" /etc/xrdp/xrdp.ini >xrdp.ini
+        S xrdp --nodaemon --config "$work/xrdp.ini" >/dev/null 2>&1
+        C xvfb-run -a timeout 6 xfreerdp /v:"$server:$port" /sec:"$layer" /cert:ignore /u:clerk /p:office >"rdp-$case_.txt" 2>&1 || true
+        for pid in $(ip netns pids "$server_ns"); do kill "$pid" 2>/dev/null || true; done
+    done
+    stop
+    echo '{"own": {"port": 4751, "connections": [{}]}, "tls": {"port": 4752, "connections": [{}]}}' >"$out/$name.said.json"
 }
 
-scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_mail findings_renegotiation findings_telnet office)
+# shellcheck source=services.sh
+. "$here/services.sh"
+
+# Everything that was recorded, one after another, as one pcapng file.
+office() {
+    local services='redis|memcached|nats|mqtt|postgresql|mariadb|ldap|dovecot|proxies|irc|tftp|ntp|turn|smb' # they came later
+    (cd "$out" && ls ./*.pcap | grep -vE "/($services)\.pcap" | xargs mergecap -F pcapng -w office.pcapng)
+}
+
+scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn
+    findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp
+    findings_mail findings_renegotiation findings_telnet
+    redis memcached mqtt postgresql mariadb ldap irc turn tftp ntp smb nats dovecot proxies office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

@@ -27,3 +27,4 @@ mod recorded;
 mod reports;
 mod timeline;
 mod upgrades;
+mod watch;

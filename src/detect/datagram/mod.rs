@@ -27,6 +27,7 @@ mod sctp;
 pub(super) mod sdp;
 mod shape;
 mod sip;
+mod softether;
 mod stream;
 pub(super) mod stun;
 mod text;
@@ -51,6 +52,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &text::MEMCACHED,
     &text::JSON,
     &text::XML,
+    &softether::SoftEther,
     &peer::DHT,
     &peer::TRACKER,
     &games::QUERY,

@@ -12,7 +12,9 @@ use super::capwap::CAPWAP;
 use super::relay::{Relayed, content};
 use super::rtp::is_media;
 use super::shape::{Check, Reader, is_keepalive};
-use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
+use crate::detect::{
+    DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Openings, Outcome, Session, Step,
+};
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// STUN and TURN.
@@ -27,6 +29,11 @@ impl Dissector for Stun {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0..=0x3f]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -1,4 +1,18 @@
 //! Encrypted protocols other than TLS, DTLS and QUIC: one file and one row each.
+//!
+//! # Not here, and why
+//! | protocol | what is said of it |
+//! |---|---|
+//! | SSTP, SoftEther's VPN, Tailscale's DERP, Tor, Signal, DNS over TLS and HTTPS, NTS key exchange, Modbus, DNP3, MQTT and AMQP over TLS | `tls`: nothing outside tells them apart |
+//! | SMB, DNS and HTTP/3 over QUIC | `quic` |
+//! | L2TP over IPsec | `ike` and `esp`: it lies inside |
+//! | NTP with NTS | `ntp`, plaintext: it is authenticated, and the time can be read (RFC 8915 section 5) |
+//! | AH, ESP-NULL that proves itself | what is inside, and `esp-null`: both are plaintext |
+//! | 802.11 protected frames, MACsec | the link stage: their frames have no flow |
+//! | LDAP and TDS with a security layer, RDP, VNC, STARTTLS of all kinds | [`super::stream`], because they begin in clear |
+//! | RDP over UDP version 2 | `dtls` where its handshake is bare; inside its own framing it stays unknown |
+//! | Bitcoin's transport version 2 (BIP 324), BitTorrent's message stream encryption with RC4, obfuscated MTProto, Shadowsocks, VMess, obfs4 | unknown: made to look like random bytes from the first on |
+//! | tinc's and SoftEther's packets over UDP, TeamViewer, Zoom's media, WhatsApp before Noise | unknown: no published description that proves them |
 
 mod dcerpc;
 mod dnscrypt;

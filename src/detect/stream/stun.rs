@@ -66,6 +66,7 @@ fn channel_len(a: u8, b: u8) -> usize {
 /// Adds up how much of a relay's bytes belong to what it relays, and asks what that is.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Relay {
+    #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     total: u64,
     inside: u64,

@@ -7,6 +7,7 @@
 
 mod baseline;
 pub mod junit;
+mod protocols;
 mod rules;
 pub mod sarif;
 
@@ -66,7 +67,7 @@ pub fn check(report: &Report, rules: &CheckRules, baseline: Option<&Report>) -> 
         checked.extend(no_finding(report, id)?);
     }
     for name in &rules.no_plaintext {
-        checked.push(plaintext(report, name));
+        checked.push(plaintext(report, name)?);
     }
     if let Some(baseline) = baseline {
         let changed = Definition::changes(&baseline.definition, &report.definition);
@@ -169,7 +170,15 @@ fn found_line(id: &str, finding: Option<&super::layout::Finding>) -> Checked {
 }
 
 /// A protocol that must not be seen in clear; `any` stands for all of them.
-fn plaintext(report: &Report, name: &str) -> Checked {
+fn plaintext(report: &Report, name: &str) -> Result<Checked> {
+    let known = protocols::known();
+    if name != "any" && !known.contains(name) && !report.protocols.iter().any(|row| row.name == name) {
+        let what = match protocols::nearest(name, &known).as_slice() {
+            [] => format!("no protocol is called {name:?}"),
+            near => format!("no protocol is called {name:?}; did you mean {}?", near.join(", ")),
+        };
+        return Err(Error::usage("--no-plaintext", what));
+    }
     let rows = report.protocols.iter().filter(|row| row.class == "plaintext" && (name == "any" || row.name == name));
     let mut total = Units::default();
     let mut names = Vec::new();
@@ -181,7 +190,7 @@ fn plaintext(report: &Report, name: &str) -> Checked {
         [] => "not seen in clear".to_owned(),
         names => format!("{} in clear: {}", names.join(", "), amount(&total)),
     };
-    Checked::new("no-plaintext", names.is_empty(), line).about(name)
+    Ok(Checked::new("no-plaintext", names.is_empty(), line).about(name))
 }
 
 fn amount(units: &Units) -> String {
@@ -380,6 +389,8 @@ mod tests {
     fn rules_that_cannot_be_applied_are_mistakes() {
         let cases = [
             (CheckRules { no_finding: vec!["web_in_claer".into()], ..CheckRules::default() }, "web_in_clear"),
+            (CheckRules { no_plaintext: vec!["htpp".into()], ..CheckRules::default() }, "\"htpp\"; did you mean http"),
+            (CheckRules { no_plaintext: vec!["qqqqqqqq".into()], ..CheckRules::default() }, "no protocol is called"),
             (
                 CheckRules { policy: Some("bsi".into()), max_weak: percent("1%"), ..CheckRules::default() },
                 "bcp195 only",
