@@ -151,6 +151,7 @@ static FIELDS: &[(&str, Field)] = &[
     ("tls.established", Field::Flag(|flow| flow.tls.as_ref()?.established)),
     ("tls.hello_retry", Field::Flag(|flow| Some(flow.tls.as_ref()?.hello_retry))),
     ("tls.ech_offered", Field::Flag(|flow| Some(flow.tls.as_ref()?.ech_offered))),
+    ("tls.ech_real", Field::Flag(|flow| Some(flow.tls.as_ref()?.ech_real))),
     ("tls.ja3", Field::Text(|flow| flow.tls.as_ref()?.ja3)),
     ("tls.ja3s", Field::Text(|flow| flow.tls.as_ref()?.ja3s)),
     ("tls.ja4", Field::Text(|flow| flow.tls.as_ref()?.ja4)),
@@ -177,7 +178,7 @@ static FIELDS: &[(&str, Field)] = &[
     ("flags", Field::List(|flow| flow.flags.to_vec())),
 ];
 
-fn list<'a, T: AsRef<str>>(texts: Option<&'a [T]>) -> Vec<&'a str> {
+fn list<T: AsRef<str>>(texts: Option<&[T]>) -> Vec<&str> {
     texts.unwrap_or_default().iter().map(AsRef::as_ref).collect()
 }
 
