@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use crate::capture::{self, Batch, Epoch, Input, Source};
 use crate::error::{Error, Result};
-use crate::flow::{Announcement, Limits, SHARDS, Shard};
+use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
@@ -358,8 +358,12 @@ fn read(
     run.finish(closed)
 }
 
-/// Part of the memory that announcements may take; the first that come stay.
+/// Part of the memory that announcements of each kind may take; the first that come stay.
 const ANNOUNCED_SHARE: u64 = 32;
+
+/// Part of the memory that the watched public values of servers may take: once in the shards together, which hand theirs
+/// over at each epoch, and once in the sums.
+const WATCH_SHARE: u64 = 64;
 
 /// A shard with its sums.
 struct Worker {
@@ -373,7 +377,9 @@ struct Worker {
     kept_bytes: usize,
     /// What its flows announced, as far as it is kept.
     announced: HashSet<Announcement>,
-    /// Most announcements to keep.
+    /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
+    connections: HashSet<Announcement>,
+    /// Most announcements to keep of either kind.
     most_announced: usize,
 }
 
@@ -397,7 +403,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
-        let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+        let tally = || {
+            let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+            tally.limit_watch(options.max_memory / WATCH_SHARE);
+            tally
+        };
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
             tally: tally(),
@@ -406,6 +416,7 @@ impl<'a> Run<'a> {
             flows: Vec::new(),
             kept_bytes: 0,
             announced: HashSet::new(),
+            connections: HashSet::new(),
             most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64)
                 as usize,
         };
@@ -594,8 +605,11 @@ impl<'a> Run<'a> {
 
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
-        let mut announced: Vec<Announcement> =
-            self.workers.iter().flat_map(|worker| worker.announced.iter().copied()).collect();
+        let mut announced: Vec<Announcement> = self
+            .workers
+            .iter()
+            .flat_map(|worker| worker.announced.iter().chain(&worker.connections).copied())
+            .collect();
         let known = associate::Known::new(&mut announced);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().for_each(|worker| {
@@ -655,9 +669,13 @@ impl Worker {
     /// Takes over the flows that the shard has closed.
     fn settle(&mut self, policies: &[Policy], keep: bool) {
         for announcement in self.shard.announced.drain(..) {
-            if self.announced.len() < self.most_announced {
-                self.announced.insert(announcement);
-            } else if !self.announced.contains(&announcement) {
+            let list = match announcement.by {
+                Sign::End(_) => &mut self.announced,
+                Sign::Connection(_) => &mut self.connections,
+            };
+            if list.len() < self.most_announced {
+                list.insert(announcement);
+            } else if !list.contains(&announcement) {
                 self.tally.add_loss(Loss::ForgottenAnnouncements, 1);
             }
         }

@@ -58,7 +58,10 @@ impl Owner {
             ("--interval".to_owned(), format!("{:?}", options.steps).to_lowercase()),
         ]);
         if let Some(plan) = &options.plan {
-            known.insert("--by, --local, --labels".to_owned(), hex(&Sha256::digest(plan.describe()), 8));
+            known.insert(
+                "--by, --local, --labels, --asn, --country".to_owned(),
+                hex(&Sha256::digest(plan.describe()), 8),
+            );
         }
         Self { link, options: known }
     }

@@ -14,6 +14,7 @@ mod pcapng;
 mod reader;
 mod resolution;
 mod snoop;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::io::Read;
 pub use input::{Expanded, Input, expand, open};
 pub use ledger::Epoch;
 use reader::{Capture, Step};
+pub use survey::{Survey, survey};
 
 use crate::error::Result;
 use crate::model::Loss;

@@ -305,6 +305,14 @@ impl Source for Capture {
 }
 
 impl Capture {
+    /// Names of the interfaces described so far, ascending.
+    pub(super) fn interface_names(&self) -> Vec<String> {
+        match &self.container {
+            Container::Pcapng(pcapng) => pcapng.names.iter().cloned().collect(),
+            Container::Pcap(_) | Container::Snoop(_) => Vec::new(),
+        }
+    }
+
     fn without_interface(&self, packets: u64) -> Vec<String> {
         let warning = || format!("{}: {packets} packets name an interface that is not described", self.name);
         (packets > 0).then(warning).into_iter().collect()

@@ -49,15 +49,53 @@ impl Dissector for Fixed {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let rows = ROWS.iter().filter(|row| row.transport == self.0);
-        rows.map(|row| if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) })
-            .fold(Outcome::No, surer)
+        let table = if self.0 == Transport::TCP { &*STREAMS } else { &*DATAGRAMS };
+        let answer = |row: &'static Row| {
+            if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
+        };
+        table.candidates(heads).iter().map(|row| answer(row)).fold(Outcome::No, surer)
+    }
+}
+
+/// The rows of one transport, by what a side may open with: all others say no.
+struct Table {
+    all: Vec<&'static Row>,
+    /// For each first byte of the client, then of the server, the rows whose patterns do not rule it out.
+    by_byte: Vec<Vec<&'static Row>>,
+}
+
+static STREAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::TCP));
+static DATAGRAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::UDP));
+
+impl Table {
+    fn of(transport: Transport) -> Self {
+        let all: Vec<&'static Row> = ROWS.iter().filter(|row| row.transport == transport).collect();
+        let open = |side: usize, byte: u8| {
+            let patterns = |row: &&&'static Row| {
+                let patterns = if side == 0 { &row.client } else { &row.server };
+                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs)
+            };
+            all.iter().filter(patterns).copied().collect()
+        };
+        let by_byte = (0..2).flat_map(|side| (0..=255).map(move |byte| (side, byte)));
+        let by_byte = by_byte.map(|(side, byte)| open(side, byte)).collect();
+        Self { all, by_byte }
+    }
+
+    fn candidates(&self, heads: Heads<'_>) -> &[&'static Row] {
+        let first = match heads.datagrams {
+            [first, ..] => first.bytes.first().map(|byte| (!first.from_client, byte)),
+            [] => heads.client.first().map(|byte| (false, byte)).or(heads.server.first().map(|byte| (true, byte))),
+        };
+        let place = first.map(|(is_server, byte)| usize::from(is_server) * 256 + usize::from(*byte));
+        place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all)
     }
 }
 
 /// Names of all rows with the transports that they run on.
 #[cfg(test)]
-pub(super) fn names() -> std::collections::BTreeMap<&'static str, std::collections::BTreeSet<&'static str>> {
+pub(super) fn names_by_transport() -> std::collections::BTreeMap<&'static str, std::collections::BTreeSet<&'static str>>
+{
     let mut names = std::collections::BTreeMap::<_, std::collections::BTreeSet<_>>::new();
     for row in ROWS.iter() {
         names.entry(row.name).or_default().insert(row.transport.name().unwrap_or("ip"));
@@ -76,6 +114,11 @@ fn surer(a: Outcome, b: Outcome) -> Outcome {
         }
     }
     if rank(b) > rank(a) { b } else { a }
+}
+
+/// Names of all rows.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
 }
 
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {

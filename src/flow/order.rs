@@ -124,6 +124,7 @@ pub(super) struct Pending {
     /// Whether `next` is set.
     pub(super) started: bool,
     /// `(sequence number, bytes)`, ascending.
+    #[serde(with = "crate::model::kept::queue")]
     waiting: VecDeque<(u32, Box<[u8]>)>,
     held: usize,
 }

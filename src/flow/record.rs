@@ -4,7 +4,7 @@ use super::order::{Holes, Pending};
 use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
-use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Protocol, Side, Tunnel};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Opening, Protocol, Side, Tunnel};
 
 /// Capture times after which a silent flow is closed. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,7 @@ pub(super) struct Flow {
     pub(super) class: Class,
     pub(super) evidence: Evidence,
     pub(super) marks: u16,
+    pub(super) vlan: u16,
     pub(super) tunnels: [Tunnel; 6],
     pub(super) packets: [u32; 2],
     pub(super) next_seq: [u32; 2],
@@ -100,6 +101,10 @@ pub(super) struct Cold {
     #[serde(with = "crate::model::kept::word")]
     pub(super) content: Option<crate::model::kept::Text>,
     pub(super) facts: Option<Box<Facts>>,
+    /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
+    pub(super) openings: Option<Box<[Opening; 2]>>,
+    /// The latest frame of a flow that is not settled; kept for flows that are traced.
+    pub(super) frame: u64,
 }
 
 /// How far the understanding of a flow has come.
@@ -125,7 +130,8 @@ impl Cold {
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
-        size_of::<Self>() + stage + facts + order + holes
+        let openings = self.openings.as_ref().map_or(0, |openings| size_of_val(&**openings));
+        size_of::<Self>() + stage + facts + order + holes + openings
     }
 }
 
@@ -137,6 +143,7 @@ impl Flow {
             class: Class::Unknown,
             evidence: Evidence::None,
             marks: mark::LIVE,
+            vlan: 0,
             tunnels: Default::default(),
             packets: [0; 2],
             next_seq: [0; 2],

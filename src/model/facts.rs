@@ -18,11 +18,17 @@ pub struct Facts {
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
     #[serde(with = "crate::model::kept::room")]
     pub announced: Vec<(super::Endpoint, Protocol)>,
+    /// QUIC connection IDs that both sides agreed on, by which other flows can be known to be the same connection.
+    #[serde(with = "crate::model::kept::room")]
+    pub connections: Vec<super::ConnectionId>,
     /// A login whose password can be read was seen, and in which protocol. The password itself is never kept.
     pub password_in_clear: Option<Protocol>,
+    /// What the server offers was overwritten on the way, as devices do that strip STARTTLS, and no offer of encryption
+    /// was left.
+    pub offer_overwritten: bool,
     /// How the flow was recognised; kept only when it was asked for.
     pub trace: Option<Box<Trace>>,
-    /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's.
+    /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's, the SMB dialect.
     pub carrier_version: Option<u32>,
 }
 
@@ -41,7 +47,7 @@ impl Facts {
                 + 128
         });
         let trace = self.trace.as_ref().map_or(0, |_| 256);
-        size_of::<Self>() + trace + tls + self.announced.capacity() * 48
+        size_of::<Self>() + trace + tls + self.announced.capacity() * 48 + self.connections.capacity() * 24
     }
 }
 
@@ -56,6 +62,8 @@ pub struct Trace {
     pub openings: [Vec<u8>; 2],
     /// Packets of the flow when it was recognised.
     pub packets: u64,
+    /// The frame that decided it: its number in the capture, counted from 0.
+    pub frame: u64,
 }
 
 /// What became of an upgrade from plaintext to encryption.
@@ -168,8 +176,11 @@ pub struct TlsFacts {
     pub heartbeat: bool,
     /// Compression method that the server selected; 0 is none.
     pub compression: Option<u8>,
-    /// The ClientHello carries an ECH extension (real or GREASE: that cannot be told from outside).
+    /// The ClientHello carries an ECH extension, real or GREASE.
     pub ech_offered: bool,
+    /// It is real, and the server accepted it: behind a HelloRetryRequest the client encrypted a new inner hello without
+    /// a new key (RFC 9849 section 6.1.5). What is repeated instead is GREASE, or was not accepted: that cannot be told.
+    pub ech_real: bool,
     /// The ClientHello carries TLS_FALLBACK_SCSV (RFC 7507).
     pub fallback_scsv: bool,
     /// The server random ends in a downgrade sentinel (RFC 8446 section 4.1.3).
@@ -203,7 +214,8 @@ pub struct CertificateFacts {
     pub name_matches: Option<bool>,
 }
 
-/// Algorithms agreed on by a protocol that names them in clear: IKE, RDP's own security. Names as in their registries.
+/// Algorithms agreed on by a protocol that names them in clear: IKE, SMB 3, RDP's own security. Names as in their
+/// registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Algorithms {
     /// Key exchange; additional ones joined by `+`.
@@ -212,6 +224,8 @@ pub struct Algorithms {
     pub cipher: Option<String>,
     /// What protects integrity; `None` also when the cipher does.
     pub mac: Option<String>,
+    /// The initiator offered a key exchange with a post-quantum part (IKE).
+    pub post_quantum_offered: bool,
 }
 
 /// SSH algorithms, by the negotiation rule of RFC 4253 section 7.1 over both KEXINITs.

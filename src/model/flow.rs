@@ -201,6 +201,8 @@ pub struct FlowSummary {
     pub upgraded_from: Option<Protocol>,
     /// Encapsulations opened, outermost first.
     pub tunnels: [Tunnel; 6],
+    /// Outermost VLAN of the first frame, 0 when it has none.
+    pub vlan: u16,
     /// What the flow said of itself.
     pub facts: Option<Box<Facts>>,
     /// Words for the record's `flags`: `midstream`, `one_sided`, `evicted`, `gap`, `looks_random` ...
@@ -210,6 +212,8 @@ pub struct FlowSummary {
     pub gaps: u32,
     /// Segments that repeated sequence numbers with other bytes.
     pub conflicts: u32,
+    /// First bytes of each side of an unknown UDP flow that may be the middle of a QUIC connection; low side first.
+    pub openings: Option<Box<[super::Opening; 2]>>,
     /// The flow cut at the ends of intervals; empty when it lies in one interval, that of `first_ns`.
     #[serde(with = "super::kept::room")]
     pub parts: Vec<super::FlowPart>,

@@ -92,6 +92,43 @@ pub(crate) mod words {
     }
 }
 
+/// For `serde(with)`: [`room`] for a queue.
+pub(crate) mod queue {
+    use std::collections::VecDeque;
+
+    use super::{Deserialize, Deserializer, Serialize, Serializer, room};
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        queue: &VecDeque<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (queue.capacity() as u64, queue).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<VecDeque<T>, D::Error> {
+        room::deserialize(deserializer).map(VecDeque::from)
+    }
+}
+
+/// For `serde(with)`: [`room`] for both sides of a flow.
+pub(crate) mod rooms {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, room};
+
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Roomy(#[serde(with = "room")] Vec<u8>);
+
+    pub(crate) fn serialize<S: Serializer>(sides: &[Vec<u8>; 2], serializer: S) -> Result<S::Ok, S::Error> {
+        sides.each_ref().map(|side| (side.capacity() as u64, side)).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[Vec<u8>; 2], D::Error> {
+        Ok(<[Roomy; 2]>::deserialize(deserializer)?.map(|side| side.0))
+    }
+}
+
 /// For `serde(with)`: a list with its room, where the memory bound counts the room.
 pub(crate) mod room {
     use super::{Deserialize, Deserializer, Serialize, Serializer};

@@ -399,6 +399,7 @@ fn portless(fragment: &Fragment, payload_len: u32) -> Decoded {
     Decoded::Packet(super::Packet {
         key: fragment.key,
         from: fragment.from,
+        vlan: fragment.vlan,
         tcp_flags: 0,
         tunnels: fragment.tunnels,
         seq: 0,

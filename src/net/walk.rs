@@ -20,9 +20,14 @@ pub(super) fn frame(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
 pub(super) fn datagram(fragment: &Fragment, data: &[u8], wire_len: u32) -> Decoded {
     let mut walk = Walk::new(Cursor::new(data, wire_len), fragment.tunnels);
     let hosts = Hosts::of(&fragment.key, fragment.from);
-    match walk.upper(hosts, fragment.key.transport().0) {
+    let decoded = match walk.upper(hosts, fragment.key.transport().0) {
         Next::Layer(layer) => walk.run(layer),
         Next::Done(decoded) => decoded,
+    };
+    match decoded {
+        Decoded::Packet(packet) => Decoded::Packet(Packet { vlan: fragment.vlan, ..packet }),
+        Decoded::Fragment(inner) => Decoded::Fragment(Fragment { vlan: fragment.vlan, ..inner }),
+        other => other,
     }
 }
 
@@ -116,6 +121,7 @@ impl<'a> Walk<'a> {
                 Next::Done(Decoded::Fragment(Fragment {
                     key,
                     from,
+                    vlan: 0,
                     id: place.id,
                     offset: place.offset,
                     more: place.more,

@@ -4,6 +4,8 @@
 //! capture can touch is carried: open flows with all that was kept of them, fragments that wait, flows that may still be
 //! announced and the announcements, the watch for repeated keys, the clients of the breakdowns, and where the next epoch ends.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Announcement, FlowSummary, Run, Worker};
@@ -30,19 +32,38 @@ struct Carrier {
     shard: flow::Carried,
     pending: Vec<FlowSummary>,
     announced: Vec<Announcement>,
+    connections: Vec<Announcement>,
 }
 
 impl Worker {
     fn carry(self) -> Carrier {
-        let mut announced: Vec<Announcement> = self.announced.into_iter().collect();
-        announced.sort_unstable_by_key(|a| (a.endpoint, a.protocol.name(), a.said_by));
-        Carrier { shard: self.shard.carry(), pending: self.pending, announced }
+        let sorted = |set: HashSet<Announcement>| {
+            let mut list: Vec<Announcement> = set.into_iter().collect();
+            list.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
+            list
+        };
+        // Every field is named, here and below, so that a new one cannot be left behind unnoticed.
+        let Self {
+            shard,
+            pending,
+            announced,
+            connections,
+            tally: _,
+            plan: _,
+            flows: _,
+            kept_bytes: _,
+            most_announced: _,
+        } = self;
+        let (announced, connections) = (sorted(announced), sorted(connections));
+        Carrier { shard: shard.carry(), pending, announced, connections }
     }
 
     fn resume(&mut self, carrier: Carrier) {
-        self.shard.resume(carrier.shard);
-        self.pending = carrier.pending;
-        self.announced = carrier.announced.into_iter().collect();
+        let Carrier { shard, pending, announced, connections } = carrier;
+        self.shard.resume(shard);
+        self.pending = pending;
+        self.announced = announced.into_iter().collect();
+        self.connections = connections.into_iter().collect();
     }
 }
 
@@ -57,13 +78,11 @@ impl Run<'_> {
         if carried.workers.len() != SHARDS || !rest.is_empty() {
             return Err(damaged(&"its parts do not add up"));
         }
-        self.name = carried.name;
-        self.frames = carried.frames;
-        self.now_ns = carried.now_ns;
-        self.epoch = carried.epoch;
-        self.fragments.resume(carried.fragments);
-        self.tally.resume_capture(carried.watched);
-        for (worker, carrier) in self.workers.iter_mut().zip(carried.workers) {
+        let Carried { name, frames, now_ns, epoch, fragments, watched, workers } = carried;
+        (self.name, self.frames, self.now_ns, self.epoch) = (name, frames, now_ns, epoch);
+        self.fragments.resume(fragments);
+        self.tally.resume_capture(watched);
+        for (worker, carrier) in self.workers.iter_mut().zip(workers) {
             worker.resume(carrier);
         }
         Ok(())
@@ -74,15 +93,29 @@ impl Run<'_> {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn carry(&mut self) -> Result<Vec<u8>, String> {
-        let watched = self.tally.suspend_capture();
+        let Self {
+            name,
+            frames,
+            now_ns,
+            epoch,
+            fragments,
+            tally,
+            workers,
+            options: _,
+            pool: _,
+            keep: _,
+            pieces: _,
+            warnings: _,
+            failed: _,
+        } = self;
         let carried = Carried {
-            name: self.name.clone(),
-            frames: self.frames,
-            now_ns: self.now_ns,
-            epoch: self.epoch,
-            fragments: self.fragments.carry(),
-            watched,
-            workers: std::mem::take(&mut self.workers).into_iter().map(Worker::carry).collect(),
+            name: name.clone(),
+            frames: *frames,
+            now_ns: *now_ns,
+            epoch: *epoch,
+            fragments: fragments.carry(),
+            watched: tally.suspend_capture(),
+            workers: std::mem::take(workers).into_iter().map(Worker::carry).collect(),
         };
         postcard::to_stdvec(&carried).map_err(|error| error.to_string())
     }

@@ -9,6 +9,8 @@
 
 mod breakdown;
 mod capture;
+mod concentration;
+mod geo;
 mod groups;
 mod label;
 mod plan;
@@ -24,8 +26,10 @@ mod tls;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-pub use breakdown::{Breakdowns, Cell, MOST_CLIENTS};
+pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
+pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
+pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
 pub use plan::{By, Labels, Networks, Plan};
@@ -87,6 +91,8 @@ pub struct Tally {
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
     pub groups: Groups,
+    /// What few flows and hosts make up, and clients by their share.
+    pub concentration: Concentration,
     /// Sums by interval of time.
     pub timeline: Timeline,
     /// Sums by what was asked for.
@@ -129,7 +135,8 @@ pub struct CarriedFrames {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Watched {
     watch: shares::Watch,
-    seen: Vec<(By, String, std::collections::BTreeSet<std::net::IpAddr>)>,
+    clients: Vec<breakdown::SeenClients>,
+    hosts: concentration::Hosts,
 }
 
 /// The sums behind the web share. Flows whose handshake was never completed are left out.
@@ -167,6 +174,7 @@ impl Tally {
             self.add_protocol(name, Class::Plaintext, None, 0, readable);
         }
         self.retransmitted_bytes += flow.retransmitted_bytes;
+        self.concentration.add_flow(flow, rest);
         if flow.class == Class::Unknown {
             self.unknown.of_flags(&flow.flags).add_flows(1, rest);
         }
@@ -268,15 +276,24 @@ impl Tally {
     pub fn end_capture(&mut self) {
         let (sums, repeated) = self.watch.close();
         self.server_shares.merge(sums);
+        self.add_loss(Loss::UnwatchedShares, sums.unwatched_flows);
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
         self.breakdowns.end_capture();
+        self.concentration.end_capture();
     }
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(std::mem::take(&mut part.watch));
+        self.watch.merge(part.watch.take_all());
+        self.concentration.take_seen(&mut part.concentration);
+        self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
+    }
+
+    /// Gives the values that are watched so much memory. Unit: bytes.
+    pub fn limit_watch(&mut self, bytes: u64) {
+        self.watch.limit(bytes);
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
@@ -291,13 +308,18 @@ impl Tally {
     /// goes on in another part.
     pub(crate) fn suspend_capture(&mut self) -> Watched {
         self.note_carried();
-        Watched { watch: std::mem::take(&mut self.watch), seen: self.breakdowns.take_seen() }
+        Watched {
+            watch: std::mem::take(&mut self.watch),
+            clients: self.breakdowns.take_seen(),
+            hosts: self.concentration.suspend(),
+        }
     }
 
     /// Goes on with what was watched in the part before.
     pub(crate) fn resume_capture(&mut self, watched: Watched) {
         self.watch = watched.watch;
-        self.breakdowns.put_seen(watched.seen);
+        self.breakdowns.put_seen(watched.clients);
+        self.concentration.resume(watched.hosts);
     }
 
     /// Notes the frames of the captures that are in no sum, less those that other parts had read.
@@ -352,6 +374,7 @@ impl Tally {
             self.add_loss(reason, count);
         }
         self.groups.merge(&other.groups);
+        self.concentration.merge(other.concentration);
         self.timeline.merge(other.timeline);
         self.breakdowns.merge(other.breakdowns);
     }

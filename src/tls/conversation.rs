@@ -150,6 +150,11 @@ impl Conversation {
         self.facts.srtp_profile.is_some() || (self.srtp_offered && (self.is_tls13() || !self.server.hello))
     }
 
+    /// The profile of SRTP that was negotiated leaves the media in clear.
+    pub(super) fn has_null_srtp(&self) -> bool {
+        self.facts.srtp_profile.is_some_and(crate::grade::registry::is_null_srtp)
+    }
+
     /// Whether the negotiated version is TLS 1.3 or DTLS 1.3.
     pub(super) fn is_tls13(&self) -> bool {
         self.facts.version.is_some_and(hello::is_tls13)
@@ -190,6 +195,8 @@ impl Conversation {
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
             self.facts.resumed = !self.full && (self.echoed || abbreviated);
         }
+        // The sides need not be fed in order: whether there was such a request is known only now.
+        self.facts.ech_real &= self.facts.hello_retry;
         let heard = |side: Progress| side.hello || side.spoke;
         let refuted = self.client.not_tls || self.server.not_tls;
         if state != Handshake::Completed && refuted {
@@ -222,6 +229,7 @@ impl Conversation {
 
     fn client_hello(&mut self, body: &[u8]) {
         if self.client.hello {
+            self.second_client_hello(body);
             return;
         }
         let Some(parts) = ClientHello::parse(body, self.carrier) else {
@@ -232,6 +240,15 @@ impl Conversation {
         self.session_id = parts.session_id.to_vec();
         self.early_data = parts.extension(hello::EARLY_DATA).is_some();
         self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
+    }
+
+    /// Behind a HelloRetryRequest with which the server accepted ECH, the client keeps its key: the new ECH has an empty
+    /// `enc`. GREASE, and ECH that was not accepted, are repeated to the letter.
+    fn second_client_hello(&mut self, body: &[u8]) {
+        let Some(parts) = ClientHello::parse(body, self.carrier) else { return };
+        // Type "outer", suite, config_id, then the length of `enc` (RFC 9849 section 5).
+        let ech = parts.extension(hello::ENCRYPTED_CLIENT_HELLO);
+        self.facts.ech_real |= self.facts.ech_offered && matches!(ech, Some([0, _, _, _, _, _, 0, 0, ..]));
     }
 
     fn server_hello(&mut self, body: &[u8]) {

@@ -232,6 +232,32 @@ mod tests {
     }
 
     #[test]
+    fn ech_shows_what_it_is_behind_a_retry() {
+        let hello = |ech: &[u8]| {
+            let extensions = [extension(43, &[2, 3, 4]), extension(0xfe0d, ech)];
+            handshake(1, &super::super::testing::client_hello(0x0303, &[], &[0x1301], &extensions))
+        };
+        let outer =
+            |enc: &[u8], payload: u8| join(&[&[0, 0, 1, 0, 1, 9, 0, enc.len() as u8], enc, &[0, 2, payload, payload]]);
+        let (first, real, other) = (outer(&[7; 32], 1), outer(&[], 2), outer(&[8; 32], 3));
+        let retry = join(&[&handshake(2, &hello_retry()), &change(), &server13(), &data(900)]);
+        let plain = join(&[&server13(), &data(900)]);
+        for (name, second, server, want) in [
+            ("repeated", &first, &retry, false),
+            ("real", &real, &retry, true),
+            ("another key", &other, &retry, false),
+            ("no retry", &real, &plain, false),
+        ] {
+            let client = join(&[&hello(&first), &change(), &hello(second), &data(53)]);
+            for order in [[(true, &client), (false, server)], [(false, server), (true, &client)]] {
+                let pieces: Vec<Piece<'_>> = order.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
+                let (_, facts, _) = run(&pieces);
+                assert_eq!((facts.ech_offered, facts.ech_real), (true, want), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn classes_other_than_encrypted() {
         let end = join(&[&change(), &protected_finished()]);
         let null = server12(&[1], 0x003b);

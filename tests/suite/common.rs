@@ -14,8 +14,9 @@ pub fn options(jobs: usize) -> Options {
 
 pub fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("testdata")
+    let mut paths: Vec<PathBuf> = [folder.clone(), folder.join("findings")]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("testdata"))
         .map(|entry| entry.expect("entry").path())
         .filter(|path| path.extension().is_some_and(|end| end == "pcap" || end == "pcapng"))
         .collect();

@@ -7,11 +7,16 @@ mod attacks;
 mod attempts;
 mod check;
 mod common;
+mod connections;
+#[cfg(target_os = "linux")]
+mod docs;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod findings;
+#[cfg(target_os = "linux")]
+mod gate;
 mod grade;
 mod input;
 mod laws;
@@ -22,3 +27,4 @@ mod recorded;
 mod reports;
 mod timeline;
 mod upgrades;
+mod watch;

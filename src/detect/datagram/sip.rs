@@ -30,6 +30,10 @@ impl Dissector for Announcer {
         Transport::UDP
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         judge(weigh(heads.datagrams, self.check), Found::plaintext(self.protocol))
     }

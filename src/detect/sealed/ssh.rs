@@ -376,7 +376,9 @@ impl SshSession {
         } else {
             Handshake::NotSeen
         };
-        SshFacts { cipher: [name.clone(), name], handshake, ..SshFacts::default() }
+        // The client sends the session key under the server's two RSA keys; nothing else can be agreed on.
+        let kex = name.is_some().then(|| "rsa".to_owned());
+        SshFacts { kex, cipher: [name.clone(), name], handshake, ..SshFacts::default() }
     }
 }
 

@@ -74,6 +74,8 @@ impl Count {
 enum Said {
     Other,
     Offers,
+    /// An offer that something on the way has made unreadable.
+    Overwritten,
     Asks,
     Accepts,
     Refuses,
@@ -169,6 +171,7 @@ impl Negotiation for Lines {
         match said {
             Said::Other => {}
             Said::Offers => talk.offered(),
+            Said::Overwritten => talk.overwritten = true,
             Said::Asks => talk.stage = Stage::Asked,
             Said::Accepts => talk.stage = Stage::Agreed,
             Said::Refuses => {
@@ -246,10 +249,18 @@ fn smtp_client(count: &mut Count, line: &[u8]) -> Said {
 
 fn smtp_server(count: &mut Count, line: &[u8]) -> Said {
     let offers = starts(line, "250") && line.get(4..).is_some_and(|rest| rest.eq_ignore_ascii_case(b"STARTTLS"));
+    let overwritten = starts(line, "250") && line.get(4..).is_some_and(is_overwritten);
     match numeric(count, line, &["220", "554"], b"220") {
         Said::Other if offers => Said::Offers,
+        Said::Other if overwritten => Said::Overwritten,
         said => said,
     }
+}
+
+/// A word as long as STARTTLS, of the letter X but perhaps for the last: devices that strip STARTTLS leave the length of
+/// the line as it was and put this in its place.
+fn is_overwritten(word: &[u8]) -> bool {
+    word.len() == "STARTTLS".len() && word.iter().take("STARTTLS".len() - 1).all(|byte| *byte == b'X')
 }
 
 fn pop3_client(count: &mut Count, line: &[u8]) -> Said {
@@ -295,6 +306,9 @@ fn imap_client(count: &mut Count, line: &[u8]) -> Said {
 fn imap_server(count: &mut Count, line: &[u8]) -> Said {
     if holds(line, "CAPABILITY") && holds(line, "STARTTLS") {
         return Said::Offers;
+    }
+    if holds(line, "CAPABILITY") && line.split(|byte| matches!(byte, b' ' | b']')).any(is_overwritten) {
+        return Said::Overwritten;
     }
     if count.asked.is_some() && word(line) == count.tag {
         let answer = line.get(count.tag.len() + 1..).unwrap_or_default();

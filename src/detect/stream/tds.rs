@@ -161,6 +161,7 @@ fn packet_len(head: &[u8]) -> Option<usize> {
 /// Reads the pre-login until it is clear what follows.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct TdsSession {
+    #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     outcome: Option<UpgradeOutcome>,
 }

@@ -56,6 +56,8 @@ pub(super) struct Talk {
     pub(super) outcome: Option<UpgradeOutcome>,
     /// The client sent a password that can be read.
     pub(super) password: bool,
+    /// Lines of the server's offer were overwritten.
+    pub(super) overwritten: bool,
     /// Endpoints announced for data connections; an unspecified address stands for the announcing side's own.
     #[serde(with = "crate::model::kept::room")]
     pub(super) announced: Vec<(Endpoint, Protocol)>,
@@ -317,6 +319,7 @@ impl Session for Upgrading {
         if self.talk.password {
             facts.password_in_clear = Some(self.protocol);
         }
+        facts.offer_overwritten = self.talk.overwritten && self.talk.outcome.is_none();
         facts.announced.extend(self.talk.announced);
     }
 
