@@ -12,6 +12,7 @@
 
 mod associate;
 mod batch;
+mod budget;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
+
+use budget::Budget;
 
 use crate::capture::{self, Batch, Input, Source};
 use crate::error::{Error, Result};
@@ -33,7 +36,7 @@ use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 pub struct Options {
     /// Threads; `None` is one for each core.
     pub jobs: Option<usize>,
-    /// Bound on the memory for flows of one capture. Unit: bytes.
+    /// Bound on the memory of the process while it reads. Unit: bytes.
     pub max_memory: u64,
     /// Stop at the first input that cannot be read.
     pub strict: bool,
@@ -216,16 +219,14 @@ impl Scan {
 /// Small inputs read before their flows are handed on.
 const GROUP: usize = 256;
 
-/// Part of the memory that the stored bytes of inputs read side by side may amount to: a frame of 60 bytes that is a
-/// flow of its own takes up to 20 times as much while the flow is open.
-const GROUP_SHARE: u64 = 32;
-
 /// Cuts the inputs into groups: runs of small uncompressed ones, others alone, or everything when it is one capture.
+///
+/// A frame of 60 bytes that is a flow of its own takes up to 20 times as much while the flow is open, so small is small.
 fn groups<'a>(inputs: &'a [Input], options: &Options) -> Vec<&'a [Input]> {
     if options.continued {
         return vec![inputs];
     }
-    let bound = options.max_memory / GROUP_SHARE;
+    let bound = Budget::of(options.max_memory).side_by_side;
     let mut groups = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (i, input) in inputs.iter().enumerate() {
@@ -259,7 +260,7 @@ fn read_files(
     keep: bool,
     closed: CloseSink<'_>,
 ) -> Result<Read> {
-    let reading = capture::Options { decoder_bytes: options.max_memory / 4, ..capture::Options::default() };
+    let reading = Budget::of(options.max_memory).reading;
     if let [input] = inputs {
         return read(start(input, reading)?, options, pool, progress, keep, closed);
     }
@@ -315,9 +316,6 @@ fn read(
     run.finish(closed)
 }
 
-/// Part of the memory that announcements may take; the first that come stay.
-const ANNOUNCED_SHARE: u64 = 32;
-
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
@@ -330,7 +328,7 @@ struct Worker {
     kept_bytes: usize,
     /// What its flows announced, as far as it is kept.
     announced: HashSet<Announcement>,
-    /// Most announcements to keep.
+    /// Most announcements to keep; the first that come stay.
     most_announced: usize,
 }
 
@@ -338,6 +336,7 @@ struct Worker {
 struct Run<'a> {
     options: &'a Options,
     pool: &'a ThreadPool,
+    budget: Budget,
     name: String,
     keep: bool,
     workers: Vec<Worker>,
@@ -352,7 +351,12 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
-        let tally = || Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+        let budget = Budget::of(options.max_memory);
+        let tally = || {
+            let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
+            tally.watch_at_most(budget.watched);
+            tally
+        };
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
             tally: tally(),
@@ -361,17 +365,17 @@ impl<'a> Run<'a> {
             flows: Vec::new(),
             kept_bytes: 0,
             announced: HashSet::new(),
-            most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64)
-                as usize,
+            most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
         };
         Self {
             options,
             pool,
+            budget,
             name: String::new(),
             keep,
             workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
             pieces: Vec::new(),
-            fragments: Pool::new((options.max_memory / 16) as usize),
+            fragments: Pool::new(budget.fragments),
             tally: tally(),
             frames: 0,
             now_ns: i64::MIN,
@@ -413,7 +417,7 @@ impl<'a> Run<'a> {
                     || self.work(&current, before, &mut sums),
                 )
             });
-            if current.epoch_ends && self.kept_memory() as u64 > self.options.max_memory / 8 {
+            if current.check_due && self.kept_memory() > self.budget.records {
                 let flows = self.take_flows();
                 closed(&self.name, flows)?;
             }
@@ -489,26 +493,32 @@ impl<'a> Run<'a> {
         if batch.epoch_ends {
             self.end_epoch();
         }
+        if batch.check_due {
+            self.check_memory();
+        }
     }
 
-    /// Time-outs and the memory bound.
+    /// Time-outs.
     fn end_epoch(&mut self) {
         let (now_ns, policies, keep) = (self.now_ns, &self.options.policies, self.keep);
         self.workers.par_iter_mut().for_each(|worker| {
             worker.shard.sweep(now_ns);
             worker.settle(policies, keep);
         });
+    }
+
+    /// The memory bound: what waits is added up, and the oldest flows are closed early.
+    fn check_memory(&mut self) {
+        let (policies, keep) = (&self.options.policies, self.keep);
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.tally);
         }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
-        if pending as u64 > self.options.max_memory / 8 {
+        if pending > self.budget.pending {
             self.resolve();
         }
         let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
-        // Half for open flows; the rest is for what waits: flows that may be announced, records, fragments, and the room
-        // that the index and new flows take until the next epoch.
-        let bound = (self.options.max_memory / 2) as usize;
+        let bound = self.budget.flows;
         if held <= bound {
             return;
         }
@@ -585,7 +595,8 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
+        let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
+        self.pending.capacity() * size_of::<FlowSummary>() + beside
     }
 
     /// Grades a flow and adds it up.

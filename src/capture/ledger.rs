@@ -1,6 +1,6 @@
 //! What every container's reader writes down: frames, epochs, and the losses a container tells of.
 
-use super::Frame;
+use super::{Frame, Options};
 use crate::model::Loss;
 
 /// Frames after which an epoch ends.
@@ -27,12 +27,40 @@ pub(super) struct Ledger {
     /// Time of the latest frame; `None` before the first.
     last_ns: Option<i64>,
     clock_jumps: u64,
-    epoch_frames_left: u32,
-    epoch_bytes_left: u64,
+    epoch: Countdown,
+    check: Countdown,
+    between_checks: Countdown,
+    epoch_ended: bool,
+}
+
+/// Counts frames and captured bytes down to a point that comes again and again.
+#[derive(Clone, Copy, Debug)]
+struct Countdown {
+    frames_left: u32,
+    bytes_left: u64,
+}
+
+impl Countdown {
+    const EPOCH: Self = Self { frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES };
+
+    /// The longest way to go between two looks at the memory bound.
+    fn check(options: Options) -> Self {
+        Self {
+            frames_left: options.check_frames.clamp(1, EPOCH_FRAMES),
+            bytes_left: options.check_bytes.clamp(1, EPOCH_BYTES),
+        }
+    }
+
+    #[inline]
+    fn ends_with(&mut self, captured_len: u32) -> bool {
+        self.frames_left = self.frames_left.saturating_sub(1);
+        self.bytes_left = self.bytes_left.saturating_sub(u64::from(captured_len));
+        self.frames_left == 0 || self.bytes_left == 0
+    }
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(options: Options) -> Self {
         Self {
             frames: Vec::new(),
             skipped_blocks: 0,
@@ -40,12 +68,19 @@ impl Ledger {
             drops: 0,
             last_ns: None,
             clock_jumps: 0,
-            epoch_frames_left: EPOCH_FRAMES,
-            epoch_bytes_left: EPOCH_BYTES,
+            epoch: Countdown::EPOCH,
+            check: Countdown::check(options),
+            between_checks: Countdown::check(options),
+            epoch_ended: false,
         }
     }
 
-    /// Adds a frame; `true` when an epoch ends with it.
+    /// Whether an epoch has ended since this was last asked.
+    pub(super) fn take_epoch_end(&mut self) -> bool {
+        std::mem::take(&mut self.epoch_ended)
+    }
+
+    /// Adds a frame; `true` when the memory bound is to be looked at behind it, as it is when an epoch ends.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> bool {
         if self.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
@@ -53,14 +88,16 @@ impl Ledger {
         }
         self.last_ns = Some(frame.time_ns);
         self.frames.push(frame);
-        self.epoch_frames_left -= 1;
-        self.epoch_bytes_left = self.epoch_bytes_left.saturating_sub(u64::from(frame.captured_len));
-        let ends = self.epoch_frames_left == 0 || self.epoch_bytes_left == 0;
-        if ends {
-            self.epoch_frames_left = EPOCH_FRAMES;
-            self.epoch_bytes_left = EPOCH_BYTES;
+        let epoch_ends = self.epoch.ends_with(frame.captured_len);
+        let due = self.check.ends_with(frame.captured_len) || epoch_ends;
+        if due {
+            self.check = self.between_checks;
         }
-        ends
+        if epoch_ends {
+            self.epoch = Countdown::EPOCH;
+            self.epoch_ended = true;
+        }
+        due
     }
 
     /// Adds a frame that has no time stamp: it is given the time of the frame before it, so that time-outs hold.

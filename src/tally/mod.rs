@@ -257,7 +257,12 @@ impl Tally {
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(std::mem::take(&mut part.watch));
+        self.watch.merge(part.watch.take());
+    }
+
+    /// Watches so many public values of servers at a time, [`MOST_WATCHED`] at most. All tallies of a capture take the same.
+    pub fn watch_at_most(&mut self, values: usize) {
+        self.watch = shares::Watch::new(values.min(MOST_WATCHED));
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.

@@ -5,22 +5,30 @@
 //! ([`Watch::close`]) only sums remain: no digest gets into a report, and repetition across captures is not looked for,
 //! so reports merge exactly.
 //!
-//! Memory: at most [`MOST_WATCHED`] values, those with the smallest digests. A digest is a hash, so that is a fair sample;
-//! and since a value among the smallest of all is among the smallest of every part, parts merge exactly and neither
+//! Memory: at most [`MOST_WATCHED`] values, fewer when there is little memory: those with the smallest digests. A digest
+//! is a hash, so that is a fair sample; and since a value among the smallest of all is among the smallest of every part, parts merge exactly and neither
 //! order nor threads play a role. Connections with values outside the sample are counted as `unwatched`.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Counts, Evidence, TlsFacts, Units};
 
-/// Values that are watched at the same time.
+/// Values that are watched at the same time, at most.
 pub const MOST_WATCHED: usize = 1 << 16;
 
 /// The values of one capture that is being read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watch {
     values: BTreeMap<u64, Seen>,
     flows: u64,
+    /// Values that are watched at the same time.
+    most: usize,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new(MOST_WATCHED)
+    }
 }
 
 /// What was seen of one value.
@@ -58,6 +66,17 @@ impl ServerShares {
 }
 
 impl Watch {
+    /// Watches `most` values at the same time.
+    pub(super) fn new(most: usize) -> Self {
+        Self { values: BTreeMap::new(), flows: 0, most }
+    }
+
+    /// What was watched so far; nothing is left here.
+    pub(super) fn take(&mut self) -> Self {
+        let most = self.most;
+        std::mem::replace(self, Self::new(most))
+    }
+
     /// Adds one flow, if it shows a public value.
     pub(super) fn add(&mut self, tls: &TlsFacts, protocol: &'static str, evidence: Evidence, counts: Counts) {
         let (Some(value), Some(random)) = (tls.server_share_digest, tls.server_random) else { return };
@@ -65,19 +84,19 @@ impl Watch {
         let mut units = Units::default();
         units.add_flows(1, counts);
         let seen = Seen { randoms: (random, random), rows: vec![((protocol, evidence), units)] };
-        self.take(value, seen);
+        self.insert(value, seen);
     }
 
     /// Adds all of `other`.
     pub(super) fn merge(&mut self, other: Self) {
         self.flows += other.flows;
         for (value, seen) in other.values {
-            self.take(value, seen);
+            self.insert(value, seen);
         }
     }
 
-    fn take(&mut self, value: u64, seen: Seen) {
-        let full = self.values.len() >= MOST_WATCHED;
+    fn insert(&mut self, value: u64, seen: Seen) {
+        let full = self.values.len() >= self.most;
         if full && self.values.last_key_value().is_some_and(|(largest, _)| value > *largest) {
             return;
         }
@@ -94,7 +113,7 @@ impl Watch {
 
     /// The capture has ended: the sums, and a row for each protocol and evidence of flows with a repeated value.
     pub(super) fn close(&mut self) -> (ServerShares, BTreeMap<(&'static str, Evidence), Units>) {
-        let watch = std::mem::take(self);
+        let watch = self.take();
         let mut sums = ServerShares { flows: watch.flows, ..ServerShares::default() };
         let mut repeated: BTreeMap<_, Units> = BTreeMap::new();
         let mut watched = 0;
