@@ -72,6 +72,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How captures are read so that reading them keeps to its part of `max_memory`.
+    #[must_use]
+    pub fn reading(&self) -> capture::Options {
+        Budget::of(self.max_memory).reading
+    }
+}
+
 /// What a scan gives.
 #[derive(Debug, Default)]
 pub struct Scan {
@@ -260,7 +268,7 @@ fn read_files(
     keep: bool,
     closed: CloseSink<'_>,
 ) -> Result<Read> {
-    let reading = Budget::of(options.max_memory).reading;
+    let reading = options.reading();
     if let [input] = inputs {
         return read(start(input, reading)?, options, pool, progress, keep, closed);
     }
