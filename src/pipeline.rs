@@ -50,6 +50,9 @@ pub struct Options {
     pub steps: Steps,
     /// What flows are broken down by.
     pub plan: Option<Arc<Plan>>,
+    /// Shards of the flow table in use, up to 64, a power of two. Nothing depends on it: for tests of that.
+    #[doc(hidden)]
+    pub shards: usize,
     /// Set to stop reading: what was read up to then is reported, with [`Loss::Interrupted`] for each input that was not
     /// read to its end.
     pub stop: Arc<AtomicBool>,
@@ -67,6 +70,7 @@ impl Default for Options {
             policies: Arc::new(Policy::builtin("bcp195").into_iter().collect()),
             steps: Steps::Automatic,
             plan: None,
+            shards: SHARDS,
             stop: Arc::default(),
         }
     }
@@ -480,9 +484,10 @@ impl<'a> Run<'a> {
     fn work(&mut self, batch: &Batch, frames_before: u64, sums: &mut batch::Sums) {
         let first_frame = frames_before + batch.first_frame;
         self.frames = first_frame + batch.frames.len() as u64;
-        let used = batch::decode(batch, first_frame, &mut self.pieces);
+        let used = batch::decode(batch, first_frame, self.options.shards, &mut self.pieces);
         let pieces = &mut self.pieces[..used];
-        let late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
+        let mut late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
+        late.iter_mut().for_each(|late| late.keep_to(self.options.shards));
         for piece in pieces.iter_mut() {
             piece.add_to(&mut self.tally, sums);
         }
@@ -567,7 +572,8 @@ impl<'a> Run<'a> {
     }
 
     fn close(&mut self) {
-        let leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
+        let mut leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
+        leftovers.iter_mut().for_each(|late| late.keep_to(self.options.shards));
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);

@@ -18,8 +18,8 @@ pub struct Attack {
 pub const ATTACKS: [Attack; 31] = [
     Attack { name: "one-packet-flows", tells: &["evicted_flows"], make: |size| frames(size, one_packet_flow) },
     Attack { name: "silent-flows", tells: &[], make: |size| frames_every(size, 40_000_000, one_packet_flow) },
-    Attack { name: "syn-flood", tells: &["evicted_flows"], make: |size| frames(size, syn) },
-    Attack { name: "unknown-flows", tells: &["evicted_flows"], make: |size| frames(size, unknown_flow) },
+    Attack { name: "syn-flood", tells: &[], make: |size| frames(size, syn) },
+    Attack { name: "unknown-flows", tells: &["one_sided_flows"], make: |size| frames(size, unknown_flow) },
     Attack { name: "half-hellos", tells: &["evicted_flows"], make: |size| frames(size, half_hello) },
     Attack { name: "large-hellos", tells: &["one_sided_flows"], make: |size| frames(size, large_hello) },
     Attack { name: "whole-hellos", tells: &["one_sided_flows"], make: |size| frames(size / 50, whole_hello) },
