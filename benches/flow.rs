@@ -17,6 +17,7 @@ fn segment(flow: u32, number: u32) -> Packet {
         from,
         tcp_flags: 0x18,
         tunnels: [Tunnel::default(); 6],
+        vlan: 0,
         seq: number.wrapping_mul(100),
         ack: 0,
         payload_start: 0,

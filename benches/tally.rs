@@ -39,10 +39,12 @@ fn flow(number: u32) -> FlowSummary {
         protocol,
         upgraded_from: None,
         tunnels: [Tunnel::default(); 6],
+        vlan: 0,
         facts,
         flags: Vec::new(),
         gaps: 0,
         conflicts: 0,
+        openings: None,
         parts: Vec::new(),
     }
 }

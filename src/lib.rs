@@ -14,6 +14,7 @@
 //! | [`grade`] | facts | strength under a policy, with rules and sources |
 //! | [`tally`] | closed flows, losses | sums that merge |
 //! | [`report`] | sums | ratios, JSON, text |
+//! | [`state`] | what is open between two parts of a capture | a file, and back |
 //! | [`cli`] | arguments | exit status |
 //!
 //! A stage uses the stages before it and [`model`], never later ones. [`pipeline`] alone joins them and alone knows
@@ -33,5 +34,6 @@ pub mod net;
 pub mod pipeline;
 pub mod quic;
 pub mod report;
+pub mod state;
 pub mod tally;
 pub mod tls;

@@ -13,6 +13,7 @@
 mod associate;
 mod batch;
 mod budget;
+mod carry;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,9 +24,9 @@ use rayon::prelude::*;
 
 use budget::Budget;
 
-use crate::capture::{self, Batch, Input, Source};
+use crate::capture::{self, Batch, Epoch, Input, Source};
 use crate::error::{Error, Result};
-use crate::flow::{Announcement, Limits, SHARDS, Shard};
+use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Steps, Transport};
 use crate::net::fragments::Pool;
@@ -163,6 +164,59 @@ pub fn scan(
     Ok(scan)
 }
 
+/// A part of a capture.
+#[derive(Debug)]
+pub struct Part {
+    /// Sums of the flows that this part closed.
+    pub scan: Scan,
+    /// What is open at its end, for the next part; `None` when the capture ends here.
+    pub state: Option<Vec<u8>>,
+}
+
+/// Reads files that are a part of one capture, in time order. `before` is the state at the end of the part before; with
+/// `more`, what is open at the end of this one is handed on instead of closed.
+///
+/// The reports of all parts, merged, are the report of a scan of all files as one capture, wherever it is cut.
+///
+/// # Errors
+/// When a file cannot be read: a part with a hole would make all parts behind it wrong. When `before` is no state, when the
+/// threads cannot be started, when `flows` fails.
+pub fn scan_part(
+    inputs: &[Input],
+    options: &Options,
+    before: Option<&[u8]>,
+    more: bool,
+    progress: &(dyn Fn(u64) + Sync),
+    flows: Option<FlowSink<'_>>,
+) -> Result<Part> {
+    let pool = threads(options)?;
+    let mut out = Out::new(flows);
+    let mut run = Run::new(options, &pool, out.keep);
+    if let Some(before) = before {
+        run.resume(before).map_err(|what| Error::usage("--state-in", what))?;
+    }
+    let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
+    run.read_all(inputs, progress, closed)?;
+    if let Some(error) = run.failed.pop() {
+        return Err(error);
+    }
+    let mut scan = Scan::default();
+    let state = if more && !options.stop.load(Ordering::Relaxed) {
+        let (read, state) = run.suspend(closed)?;
+        scan.take(Ok(read), options)?;
+        Some(state)
+    } else {
+        let mut read = run.finish(closed)?;
+        if before.is_some() {
+            read.tally.note_carried();
+        }
+        scan.take(Ok(read), options)?;
+        None
+    };
+    scan.tally.name_policies(&options.policies);
+    Ok(Part { scan, state })
+}
+
 /// Reads one capture that is open already.
 ///
 /// # Errors
@@ -272,26 +326,15 @@ fn read_files(
     keep: bool,
     closed: CloseSink<'_>,
 ) -> Result<Read> {
-    let reading = options.reading();
-    if let [input] = inputs {
-        return read(start(input, reading)?, options, pool, progress, keep, closed);
-    }
     let mut run = Run::new(options, pool, keep);
-    let mut order = Vec::new();
-    for input in inputs {
-        match first_time(input, reading) {
-            Ok((time, opened)) => order.push((time, input, opened)),
-            Err(error) => run.failed.push(error),
+    run.read_all(inputs, progress, closed)?;
+    match (inputs, run.failed.pop()) {
+        ([_], Some(error)) if run.tally.captures.is_empty() => Err(error),
+        (_, error) => {
+            run.failed.extend(error);
+            run.finish(closed)
         }
     }
-    order.sort_by_key(|(time, ..)| *time);
-    for (_, input, opened) in order {
-        match opened.map_or_else(|| start(input, reading), Ok) {
-            Ok((first, source)) => run.read(first, source, progress, closed)?,
-            Err(error) => run.failed.push(error),
-        }
-    }
-    run.finish(closed)
 }
 
 /// A source, and its first batch.
@@ -340,12 +383,16 @@ struct Worker {
     kept_bytes: usize,
     /// What its flows announced, as far as it is kept.
     announced: HashSet<Announcement>,
-    /// Most announcements to keep; the first that come stay.
+    /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
+    connections: HashSet<Announcement>,
+    /// Most announcements to keep of either kind; the first that come stay.
     most_announced: usize,
 }
 
 /// One capture on its way through the stages.
 struct Run<'a> {
+    /// Where the next file goes on.
+    epoch: Epoch,
     options: &'a Options,
     pool: &'a ThreadPool,
     budget: Budget,
@@ -366,7 +413,7 @@ impl<'a> Run<'a> {
         let budget = Budget::of(options.max_memory);
         let tally = || {
             let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
-            tally.watch_at_most(budget.watched);
+            tally.limit_watch(budget.watch);
             tally
         };
         let worker = || Worker {
@@ -377,9 +424,11 @@ impl<'a> Run<'a> {
             flows: Vec::new(),
             kept_bytes: 0,
             announced: HashSet::new(),
+            connections: HashSet::new(),
             most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
         };
         Self {
+            epoch: Epoch::default(),
             options,
             pool,
             budget,
@@ -394,6 +443,31 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             failed: Vec::new(),
         }
+    }
+
+    /// Reads one file, or several in the order of their first frames. Files that cannot be read are among the failed.
+    fn read_all(&mut self, inputs: &[Input], progress: &(dyn Fn(u64) + Sync), closed: CloseSink<'_>) -> Result<()> {
+        let within = self.budget.reading;
+        let reading = |epoch| capture::Options { epoch, ..within };
+        let mut order = Vec::new();
+        for input in inputs {
+            if inputs.len() == 1 {
+                order.push((None, input, None));
+                break;
+            }
+            match first_time(input, reading(Epoch::default())) {
+                Ok((time, opened)) => order.push((time, input, opened)),
+                Err(error) => self.failed.push(error),
+            }
+        }
+        order.sort_by_key(|(time, ..)| *time);
+        for (_, input, opened) in order {
+            match opened.map_or_else(|| start(input, reading(self.epoch)), Ok) {
+                Ok((first, source)) => self.read(first, source, progress, closed)?,
+                Err(error) => self.failed.push(error),
+            }
+        }
+        Ok(())
     }
 
     /// Reads one file to its end: one batch is read while the one before is worked on.
@@ -444,6 +518,7 @@ impl<'a> Run<'a> {
             }
         }
         progress(source.position().saturating_sub(position));
+        self.epoch = source.epoch();
         let description = source.description();
         for (loss, count) in &description.losses {
             self.tally.add_loss(*loss, *count);
@@ -545,8 +620,11 @@ impl<'a> Run<'a> {
 
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
-        let mut announced: Vec<Announcement> =
-            self.workers.iter().flat_map(|worker| worker.announced.iter().copied()).collect();
+        let mut announced: Vec<Announcement> = self
+            .workers
+            .iter()
+            .flat_map(|worker| worker.announced.iter().chain(&worker.connections).copied())
+            .collect();
         let known = associate::Known::new(&mut announced);
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().for_each(|worker| {
@@ -571,6 +649,20 @@ impl<'a> Run<'a> {
         Ok(Read { name, tally, warnings, failed })
     }
 
+    /// Adds up what is closed; what is open goes into the bytes.
+    fn suspend(mut self, closed: CloseSink<'_>) -> Result<(Read, Vec<u8>)> {
+        let flows = self.take_flows();
+        closed(&self.name, flows)?;
+        for worker in &mut self.workers {
+            let mut tally = std::mem::take(&mut worker.tally);
+            tally.timeline.coarsen(worker.shard.interval_level());
+            self.tally.merge(tally);
+        }
+        let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
+        let Self { name, tally, warnings, failed, .. } = self;
+        Ok((Read { name, tally, warnings, failed }, state))
+    }
+
     fn close(&mut self) {
         let mut leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
         leftovers.iter_mut().for_each(|late| late.keep_to(self.options.shards));
@@ -593,9 +685,13 @@ impl Worker {
     /// Takes over the flows that the shard has closed.
     fn settle(&mut self, policies: &[Policy], keep: bool) {
         for announcement in self.shard.announced.drain(..) {
-            if self.announced.len() < self.most_announced {
-                self.announced.insert(announcement);
-            } else if !self.announced.contains(&announcement) {
+            let list = match announcement.by {
+                Sign::End(_) => &mut self.announced,
+                Sign::Connection(_) => &mut self.connections,
+            };
+            if list.len() < self.most_announced {
+                list.insert(announcement);
+            } else if !list.contains(&announcement) {
                 self.tally.add_loss(Loss::ForgottenAnnouncements, 1);
             }
         }

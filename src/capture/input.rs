@@ -166,6 +166,6 @@ pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::file(path, format!("cannot be read: {error}"))
 }

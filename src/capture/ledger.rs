@@ -10,6 +10,22 @@ pub(super) const EPOCH_BYTES: u64 = 16 << 20;
 /// A step back in time of more than this is a clock jump. Unit: nanoseconds.
 const JUMP_NS: i64 = 1_000_000_000;
 
+/// Where a capture stands within an epoch, to go on there with the next file of the same capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Epoch {
+    /// Time of the latest frame, nanoseconds since 1970 UTC; `None` before the first.
+    last_ns: Option<i64>,
+    frames_left: u32,
+    bytes_left: u64,
+}
+
+impl Default for Epoch {
+    /// Where a capture begins.
+    fn default() -> Self {
+        Self { last_ns: None, frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES }
+    }
+}
+
 /// Collects the frames of a batch and keeps the counts that run through the whole capture.
 ///
 /// Epochs are counted here, from frames alone, so that they fall on the same frames whatever the container, its
@@ -24,55 +40,45 @@ pub(super) struct Ledger {
     pub(super) untimed: u64,
     /// Packets that the capturing interfaces dropped, in sections or files already ended.
     pub(super) drops: u64,
-    /// Time of the latest frame; `None` before the first.
-    last_ns: Option<i64>,
+    epoch: Epoch,
     clock_jumps: u64,
-    epoch: Countdown,
     check: Countdown,
     between_checks: Countdown,
     epoch_ended: bool,
 }
 
-/// Counts frames and captured bytes down to a point that comes again and again.
+/// Frames and captured bytes that are left until the memory bound is to be looked at.
 #[derive(Clone, Copy, Debug)]
 struct Countdown {
     frames_left: u32,
     bytes_left: u64,
 }
 
-impl Countdown {
-    const EPOCH: Self = Self { frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES };
-
-    /// The longest way to go between two looks at the memory bound.
-    fn check(options: Options) -> Self {
-        Self {
+impl Ledger {
+    /// A ledger that goes on at the epoch of the options.
+    pub(super) fn new(options: Options) -> Self {
+        let epoch = options.epoch;
+        let check = Countdown {
             frames_left: options.check_frames.clamp(1, EPOCH_FRAMES),
             bytes_left: options.check_bytes.clamp(1, EPOCH_BYTES),
-        }
-    }
-
-    #[inline]
-    fn ends_with(&mut self, captured_len: u32) -> bool {
-        self.frames_left = self.frames_left.saturating_sub(1);
-        self.bytes_left = self.bytes_left.saturating_sub(u64::from(captured_len));
-        self.frames_left == 0 || self.bytes_left == 0
-    }
-}
-
-impl Ledger {
-    pub(super) fn new(options: Options) -> Self {
+        };
         Self {
             frames: Vec::new(),
             skipped_blocks: 0,
             untimed: 0,
             drops: 0,
-            last_ns: None,
+            // A state file says how many are left; none would be an epoch without an end.
+            epoch: Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch },
             clock_jumps: 0,
-            epoch: Countdown::EPOCH,
-            check: Countdown::check(options),
-            between_checks: Countdown::check(options),
+            check,
+            between_checks: check,
             epoch_ended: false,
         }
+    }
+
+    /// Where the next file of the same capture goes on.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Whether an epoch has ended since this was last asked.
@@ -83,27 +89,33 @@ impl Ledger {
     /// Adds a frame; `true` when the memory bound is to be looked at behind it, as it is when an epoch ends.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> bool {
-        if self.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
+        let epoch = &mut self.epoch;
+        if epoch.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
             self.clock_jumps += 1;
         }
-        self.last_ns = Some(frame.time_ns);
-        self.frames.push(frame);
-        let epoch_ends = self.epoch.ends_with(frame.captured_len);
-        let due = self.check.ends_with(frame.captured_len) || epoch_ends;
+        epoch.last_ns = Some(frame.time_ns);
+        epoch.frames_left -= 1;
+        epoch.bytes_left = epoch.bytes_left.saturating_sub(u64::from(frame.captured_len));
+        let check = &mut self.check;
+        check.frames_left -= 1;
+        check.bytes_left = check.bytes_left.saturating_sub(u64::from(frame.captured_len));
+        let epoch_ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
+        let due = epoch_ends || check.frames_left == 0 || check.bytes_left == 0;
         if due {
-            self.check = self.between_checks;
+            *check = self.between_checks;
         }
         if epoch_ends {
-            self.epoch = Countdown::EPOCH;
+            *epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
             self.epoch_ended = true;
         }
+        self.frames.push(frame);
         due
     }
 
     /// Adds a frame that has no time stamp: it is given the time of the frame before it, so that time-outs hold.
     pub(super) fn push_untimed(&mut self, frame: Frame) -> bool {
         self.untimed += 1;
-        self.push(Frame { time_ns: self.last_ns.unwrap_or(0), ..frame })
+        self.push(Frame { time_ns: self.epoch.last_ns.unwrap_or(0), ..frame })
     }
 
     /// The losses counted so far, `drops` being those of the running section; none that is zero.

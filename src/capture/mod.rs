@@ -14,13 +14,16 @@ mod pcapng;
 mod reader;
 mod resolution;
 mod snoop;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 
 pub use input::{Expanded, Input, expand, open};
+pub use ledger::Epoch;
 use reader::{Capture, Step};
+pub use survey::{Survey, survey};
 
 use crate::error::Result;
 use crate::model::Loss;
@@ -42,6 +45,8 @@ pub struct Options {
     pub check_frames: u32,
     /// Most memory that a decompressor may ask for: a file that needs more ends there. Unit: bytes.
     pub decoder_bytes: u64,
+    /// Where the file goes on, when it is not the first of its capture.
+    pub epoch: Epoch,
 }
 
 impl Default for Options {
@@ -52,6 +57,7 @@ impl Default for Options {
             check_bytes: ledger::EPOCH_BYTES,
             check_frames: ledger::EPOCH_FRAMES,
             decoder_bytes: 128 << 20,
+            epoch: Epoch::default(),
         }
     }
 }
@@ -125,6 +131,11 @@ pub trait Source: Send {
     /// # Errors
     /// When reading fails, or when the file is no capture. A file cut short is no error: it ends there.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool>;
+
+    /// Where the next file of the same capture goes on; complete after `next_batch` returned `false`.
+    fn epoch(&self) -> Epoch {
+        Epoch::default()
+    }
 
     /// Bytes of the input consumed so far, as stored (compressed bytes for a compressed file); for progress.
     fn position(&self) -> u64;

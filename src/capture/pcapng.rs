@@ -19,6 +19,8 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Link types of all interfaces so far, sections before this one included.
     pub(super) link_types: BTreeSet<u16>,
+    /// Names of all interfaces so far that have one.
+    pub(super) names: BTreeSet<String>,
     /// Frames that name an interface the section has not described.
     pub(super) without_interface: u64,
     /// Blocks longer than this are skipped unread, so that no length field decides how much memory is taken.
@@ -76,6 +78,7 @@ impl Pcapng {
             big_endian,
             interfaces: Vec::new(),
             link_types: BTreeSet::new(),
+            names: BTreeSet::new(),
             without_interface: 0,
             max_block: u64::from(frame_bytes.min(MAX_FRAME)) + MAX_OPTIONS,
         }))
@@ -280,6 +283,8 @@ impl Pcapng {
 
     /// Interface Description Block (draft section 4.2).
     fn describe(&mut self, body: &[u8], ledger: &mut Ledger) -> bool {
+        const NAME: u16 = 2;
+        const MOST_NAMES: usize = 64;
         const TIME_RESOLUTION: u16 = 9;
         const TIME_OFFSET: u16 = 14;
         let Some((fixed, options)) = body.split_first_chunk::<8>() else { return false };
@@ -288,8 +293,9 @@ impl Pcapng {
             ledger.skipped_blocks += 1;
             return false;
         }
-        let (mut resolution, mut offset) = (6, 0);
+        let (mut resolution, mut offset, mut name) = (6, 0, None);
         self.options(options, |code, value| match (code, value) {
+            (NAME, value) => name = Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()),
             (TIME_RESOLUTION, [stored]) => resolution = *stored,
             (TIME_OFFSET, value) => {
                 if let Ok(value) = value.try_into() {
@@ -298,6 +304,9 @@ impl Pcapng {
             }
             _ => {}
         });
+        if self.names.len() < MOST_NAMES {
+            self.names.extend(name);
+        }
         let link_type = self.half([*a, *b]);
         self.link_types.insert(link_type);
         self.interfaces.push(Interface {

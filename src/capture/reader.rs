@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decompress::{Ahead, Compression, Reader};
-use super::ledger::Ledger;
+use super::ledger::{Epoch, Ledger};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::snoop::{self, Snoop};
@@ -280,6 +280,10 @@ impl Source for Capture {
         Ok(!batch.frames.is_empty())
     }
 
+    fn epoch(&self) -> Epoch {
+        self.ledger.epoch()
+    }
+
     fn position(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
     }
@@ -308,6 +312,14 @@ impl Source for Capture {
 }
 
 impl Capture {
+    /// Names of the interfaces described so far, ascending.
+    pub(super) fn interface_names(&self) -> Vec<String> {
+        match &self.container {
+            Container::Pcapng(pcapng) => pcapng.names.iter().cloned().collect(),
+            Container::Pcap(_) | Container::Snoop(_) => Vec::new(),
+        }
+    }
+
     fn without_interface(&self, packets: u64) -> Vec<String> {
         let warning = || format!("{}: {packets} packets name an interface that is not described", self.name);
         (packets > 0).then(warning).into_iter().collect()

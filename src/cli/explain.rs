@@ -98,6 +98,9 @@ struct Recognised {
     /// Packets of the flow after which it was recognised.
     #[serde(skip_serializing_if = "Option::is_none")]
     packets: Option<u64>,
+    /// The frame that decided it, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deciding_frame: Option<u64>,
     /// Class and evidence by these bytes alone, where reading on changed them.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_first: Option<String>,
@@ -163,7 +166,11 @@ impl<'a> Explained<'a> {
         match (&how.dissector, &how.written_in) {
             (Some(name), Some(place)) => {
                 let packets = how.packets.unwrap_or_default();
-                writeln!(out, "    recognised by the dissector of {name} ({place}) after {packets} packets")?;
+                let frame = how.deciding_frame.unwrap_or_default();
+                writeln!(
+                    out,
+                    "    recognised by the dissector of {name} ({place}) at frame {frame}, packet {packets} of the flow"
+                )?;
             }
             _ => writeln!(out, "    no dissector knows its first bytes")?,
         }
@@ -232,6 +239,7 @@ impl Recognised {
         let said = trace.and_then(|trace| trace.said).filter(|said| *said != (flow.class, flow.evidence));
         Self {
             packets: dissector.as_ref().and(trace).map(|trace| trace.packets),
+            deciding_frame: dissector.as_ref().and(trace).map(|trace| trace.frame + 1),
             dissector,
             written_in,
             at_first: said.map(|(class, evidence)| format!("{} by {}", class.name(), evidence.name())),

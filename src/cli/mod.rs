@@ -6,12 +6,15 @@
 mod check;
 mod compare;
 mod explain;
+mod flow_sink;
 mod flows;
 mod grade;
 mod interrupt;
 mod manual;
 mod memory;
 mod output;
+mod part;
+mod plan;
 mod policies;
 mod progress;
 mod read;
@@ -19,6 +22,7 @@ mod reports;
 mod scan;
 mod schema;
 mod trend;
+mod watch;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -37,10 +41,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Scan(scan::Scan),
+    Scan(Box<scan::Scan>),
     Flows(flows::Flows),
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(explain::Args),
+    Plan(plan::Plan),
+    Watch(Box<watch::Watch>),
     Merge(reports::Merge),
     Render(reports::Render),
     Check(Box<check::Check>),
@@ -124,6 +130,8 @@ fn execute(command: Command) -> Result<ExitCode> {
     let outcome = match command {
         Command::Scan(command) => command.run(),
         Command::Flows(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Watch(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Check(command) => command.run(),

@@ -134,6 +134,21 @@ impl AtomicFile {
         Ok(Self { out: BufWriter::new(file), path: target, unfinished: Some(unfinished) })
     }
 
+    /// The same for a file that only its owner may read.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn private(path: &Path) -> Result<Self> {
+        let file = Self::create(path)?;
+        #[cfg(unix)]
+        if let Some(unfinished) = &file.unfinished {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(unfinished, fs::Permissions::from_mode(0o600))
+                .map_err(|error| cannot_write(path, &error))?;
+        }
+        Ok(file)
+    }
+
     /// Gives the file its name.
     ///
     /// # Errors

@@ -9,20 +9,40 @@ use clap::Args;
 use super::grade::{load, read_date};
 use super::progress::Progress;
 use super::{Outcome, complain, memory, warn};
-use crate::capture::{self, Input};
+use crate::capture::{self, Expanded, Input};
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict};
 use crate::model::{FlowSummary, Steps};
-use crate::pipeline;
+use crate::pipeline::{self, FlowSink};
 use crate::report::FlowRecord;
 use crate::report::anonymize::Anonymizer;
-use crate::tally::{Labels, Networks, Plan, Tally};
+use crate::tally::{Geo, Labels, Networks, Plan, Tally};
 
 #[derive(Args)]
 pub(super) struct Read {
     /// Captures: files, folders, globs, `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
+    #[command(flatten)]
+    pub how: How,
+    /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
+    #[arg(long = "continue")]
+    continued: bool,
+    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
+    /// file holds 32 secret bytes, or 64 hexadecimal digits
+    #[arg(long, value_name = "KEYFILE")]
+    anonymize: Option<PathBuf>,
+    /// Stop at the first input that cannot be read
+    #[arg(long)]
+    strict: bool,
+    /// Show progress even when stderr is no terminal
+    #[arg(long, conflicts_with = "quiet")]
+    progress: bool,
+}
+
+/// How captures are read, wherever they come from.
+#[derive(Args)]
+pub(super) struct How {
     /// Grade under this policy: a built-in name or a policy file, with @DATE by the rules of that day; may be repeated
     #[arg(long, value_name = "NAME|FILE[@DATE]", default_value = "bcp195")]
     policy: Vec<String>,
@@ -35,35 +55,34 @@ pub(super) struct Read {
     /// Memory to stay below; flows are closed early, and counted, when it is reached
     #[arg(long, value_name = "SIZE", value_parser = memory::parse, default_value = "1G")]
     max_memory: u64,
-    /// Read the captures, in time order, as one rotated capture of one link: flows go on across files
-    #[arg(long = "continue")]
-    continued: bool,
     /// Length of the intervals of the timeline, aligned to UTC: 30s, 15m, 1h, 1d [default: by the length of the capture, 100
     /// intervals at most]. It is doubled when there would be more than 2,000
     #[arg(long, value_name = "TIME", value_parser = interval)]
     interval: Option<u32>,
-    /// Break the totals down by this as well
-    #[arg(long, value_name = "WHAT")]
-    by: Option<ByOption>,
+    /// Break the totals down by this as well; may be repeated
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    by: Vec<ByOption>,
     /// Break the totals down by direction, seen from these networks: 10.0.0.0/8,2001:db8::/32
     #[arg(long, value_name = "NETWORKS", value_parser = Networks::parse)]
     local: Option<Networks>,
     /// Break the totals down by the names in this CSV file; a line is a network or domain, a comma, and a name
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Put other addresses into flow records, which keep common prefixes (Crypto-PAn), and leave server names out; the key
-    /// file holds 32 secret bytes, or 64 hexadecimal digits
-    #[arg(long, value_name = "KEYFILE")]
-    anonymize: Option<PathBuf>,
-    /// Stop at the first input that cannot be read
+    /// Break the totals down by autonomous system of the server, from this MaxMind database (GeoLite2-ASN.mmdb); needs a
+    /// program built with the feature `geo`
+    #[arg(long, value_name = "FILE")]
+    asn: Option<PathBuf>,
+    /// Break the totals down by country of the server, from this MaxMind database (GeoLite2-Country.mmdb); needs a program
+    /// built with the feature `geo`
+    #[arg(long, value_name = "FILE")]
+    country: Option<PathBuf>,
+    /// Break the totals down by the registrable domain of the server names (public suffix and one label): the report then
+    /// holds names
     #[arg(long)]
-    strict: bool,
+    names: bool,
     /// Show neither progress nor warnings
     #[arg(short, long)]
-    quiet: bool,
-    /// Show progress even when stderr is no terminal
-    #[arg(long, conflicts_with = "quiet")]
-    progress: bool,
+    pub quiet: bool,
 }
 
 /// What `--by` takes.
@@ -71,12 +90,14 @@ pub(super) struct Read {
 enum ByOption {
     /// The service registered for the server's port
     Service,
+    /// The outermost VLAN of the first frame
+    Vlan,
 }
 
 /// What is done with each flow record.
 pub(super) type EachFlow<'a> = &'a mut dyn FnMut(&FlowRecord<'_>) -> Result<()>;
 
-impl Read {
+impl How {
     /// The policies asked for, sorted by name.
     ///
     /// # Errors
@@ -99,11 +120,48 @@ impl Read {
 
     /// What to break down by; `None` when nothing was asked for.
     fn plan(&self) -> Result<Option<Arc<Plan>>> {
-        let by_service = self.by == Some(ByOption::Service);
-        let labels = self.labels.as_deref().map(Labels::load).transpose()?;
-        let plan = Plan { by_service, local: self.local.clone(), labels };
-        let asked = plan.by_service || plan.local.is_some() || plan.labels.is_some();
-        Ok(asked.then(|| Arc::new(plan)))
+        let database = |path: &Option<PathBuf>, option| path.as_deref().map(|path| Geo::load(path, option)).transpose();
+        let plan = Plan {
+            by_service: self.by.contains(&ByOption::Service),
+            by_vlan: self.by.contains(&ByOption::Vlan),
+            by_name: self.names,
+            local: self.local.clone(),
+            labels: self.labels.as_deref().map(Labels::load).transpose()?,
+            systems: database(&self.asn, "--asn")?,
+            countries: database(&self.country, "--country")?,
+        };
+        Ok((!plan.is_empty()).then(|| Arc::new(plan)))
+    }
+
+    /// All that decides how captures are read, with the signals that stop it.
+    ///
+    /// # Errors
+    /// When an option cannot be used.
+    pub fn options(&self, policies: Vec<Policy>) -> Result<pipeline::Options> {
+        Ok(pipeline::Options {
+            jobs: self.jobs.map(usize::from),
+            max_memory: self.max_memory,
+            policies: Arc::new(policies),
+            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
+            plan: self.plan()?,
+            stop: super::interrupt::stop(),
+            ..pipeline::Options::default()
+        })
+    }
+}
+
+impl Read {
+    /// The captures that the paths name.
+    pub fn expand(&self) -> Expanded {
+        capture::expand(&self.paths)
+    }
+
+    /// What puts other addresses into records, if that was asked for.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn anonymizer(&self) -> Result<Option<Anonymizer>> {
+        self.anonymize.as_deref().map(Anonymizer::load).transpose()
     }
 
     /// Reads all captures. Inputs that fail, and warnings, are told on stderr; `None` when there is nothing to report.
@@ -111,7 +169,7 @@ impl Read {
     /// # Errors
     /// When an option cannot be used, or when `each_flow` fails.
     pub fn run(&self, policies: Vec<Policy>, each_flow: Option<EachFlow<'_>>) -> Result<(Option<Tally>, Outcome)> {
-        let found = capture::expand(&self.paths);
+        let found = self.expand();
         found.errors.iter().for_each(complain);
         let failed_early = !found.errors.is_empty();
         if found.inputs.is_empty() || (failed_early && self.strict) {
@@ -120,29 +178,20 @@ impl Read {
             }
             return Ok((None, Outcome::SomeFailed));
         }
-        if !self.quiet && !found.skipped.is_empty() {
+        if !self.how.quiet && !found.skipped.is_empty() {
             warn(&skipped(&found.skipped));
         }
-        let policies = Arc::new(policies);
-        let plan = self.plan()?;
-        let anonymizer = self.anonymize.as_deref().map(Anonymizer::load).transpose()?;
-        let options = pipeline::Options {
-            jobs: self.jobs.map(usize::from),
-            max_memory: self.max_memory,
-            strict: self.strict,
-            continued: self.continued,
-            policies: Arc::clone(&policies),
-            steps: self.interval.map_or(Steps::Automatic, Steps::Every),
-            plan,
-            stop: super::interrupt::stop(),
-            ..pipeline::Options::default()
-        };
+        let anonymizer = self.anonymizer()?;
+        let options = self.how.options(policies)?;
+        let options = pipeline::Options { strict: self.strict, continued: self.continued, ..options };
         let total = found.inputs.iter().map(Input::stored_len).sum();
-        let progress = Progress::new(total, self.quiet, self.progress);
-        let scanned = scan(&found.inputs, &options, &progress, anonymizer.as_ref(), each_flow);
+        let progress = Progress::new(total, self.how.quiet, self.progress);
+        let scanned = with_records(&options, anonymizer.as_ref(), each_flow, |records| {
+            pipeline::scan(&found.inputs, &options, &|bytes| progress.advance(bytes), records)
+        });
         progress.finish();
         let pipeline::Scan { tally, failed: errors, warnings } = scanned?;
-        if !self.quiet {
+        if !self.how.quiet {
             warnings.iter().for_each(|warning| warn(warning));
         }
         errors.iter().for_each(complain);
@@ -163,7 +212,7 @@ impl Read {
 }
 
 /// Seconds in `text`: a whole number and a unit, one second to 366 days.
-fn interval(text: &str) -> std::result::Result<u32, String> {
+pub(super) fn interval(text: &str) -> std::result::Result<u32, String> {
     let expected = || format!("`{text}` is no interval; write it as 30s, 15m, 1h or 1d, up to 366d");
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -178,17 +227,17 @@ fn interval(text: &str) -> std::result::Result<u32, String> {
     if (1..=366 * 86_400).contains(&seconds) { Ok(seconds) } else { Err(expected()) }
 }
 
-fn scan(
-    inputs: &[Input],
+/// Reads, with each flow as a record for `each_flow`.
+///
+/// # Errors
+/// Those of `read`.
+pub(super) fn with_records<T>(
     options: &pipeline::Options,
-    progress: &Progress,
     anonymizer: Option<&Anonymizer>,
     each_flow: Option<EachFlow<'_>>,
-) -> Result<pipeline::Scan> {
-    let advance = |bytes| progress.advance(bytes);
-    let Some(each_flow) = each_flow else {
-        return pipeline::scan(inputs, options, &advance, None);
-    };
+    read: impl FnOnce(Option<FlowSink<'_>>) -> Result<T>,
+) -> Result<T> {
+    let Some(each_flow) = each_flow else { return read(None) };
     let mut record = |capture: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
         let mut record = FlowRecord::new(capture, flow, verdicts, &options.policies);
         if let Some(anonymizer) = anonymizer {
@@ -196,7 +245,7 @@ fn scan(
         }
         each_flow(&record)
     };
-    pipeline::scan(inputs, options, &advance, Some(&mut record))
+    read(Some(&mut record))
 }
 
 fn skipped(files: &[PathBuf]) -> String {

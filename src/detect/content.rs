@@ -17,7 +17,7 @@ const LEAST_TEXT: usize = 8;
 pub fn look(bytes: &[u8]) -> Option<&'static str> {
     let bytes = bytes.get(..bytes.len().min(MAX_LOOK)).unwrap_or_default();
     let sums = Sums::of(bytes);
-    if bytes.len() >= LEAST_TEXT && sums.is_text() {
+    if bytes.len() >= LEAST_TEXT && sums.is_text(bytes) {
         Some("looks_text")
     } else if bytes.len() >= LEAST_RANDOM && sums.is_exempt(bytes) == Some(false) && sums.is_even() {
         Some("looks_random")
@@ -56,12 +56,15 @@ impl Sums {
     }
 
     /// Nine of ten bytes are printable or white space, and next to none are control characters.
-    fn is_text(&self) -> bool {
-        let white = self.len - self.printable - self.binary;
-        // What is neither may be UTF-8; that alone is no text.
-        self.printable * 2 >= self.len
-            && (self.printable + white) * 20 >= self.len * 19
-            && self.binary * 100 <= self.len
+    fn is_text(&self, bytes: &[u8]) -> bool {
+        // What is neither printable nor a control character is white space, or a letter beyond ASCII: in UTF-8 as many as
+        // there are, else (older character sets) one byte in ten.
+        let beyond = bytes.iter().filter(|byte| !byte.is_ascii()).count() as u64;
+        let is_utf8 = match std::str::from_utf8(bytes) {
+            Ok(_) => true,
+            Err(error) => error.error_len().is_none(), // cut within a letter
+        };
+        self.printable * 2 >= self.len && self.binary * 100 <= self.len && (is_utf8 || beyond * 10 <= self.len)
     }
 
     /// Whether one of the published rules lets a payload pass as not fully encrypted.
@@ -113,6 +116,8 @@ mod tests {
         let cases: &[(&str, &[u8], Option<&str>)] = &[
             ("text", &line, Some("looks_text")),
             ("text beyond ASCII", "Größe: fünf Äpfel und einige Birnen".as_bytes(), Some("looks_text")),
+            ("text in Latin-1", b"Gr\xf6\xdfe: zwei Kilogramm Mehl und etwas Salz", Some("looks_text")),
+            ("text with letters of no alphabet", b"ab\xc3\xe1\x90cd\xfe\xd2ef\xc0gh", None),
             ("noise", &noise(512, 3), Some("looks_random")),
             ("much noise", &noise(9000, 5), Some("looks_random")),
             ("short noise", &noise(40, 3), None),

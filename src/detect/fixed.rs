@@ -49,9 +49,46 @@ impl Dissector for Fixed {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let rows = ROWS.iter().filter(|row| row.transport == self.0);
-        rows.map(|row| if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) })
-            .fold(Outcome::No, surer)
+        let table = if self.0 == Transport::TCP { &*STREAMS } else { &*DATAGRAMS };
+        let answer = |row: &'static Row| {
+            if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
+        };
+        table.candidates(heads).iter().map(|row| answer(row)).fold(Outcome::No, surer)
+    }
+}
+
+/// The rows of one transport, by what a side may open with: all others say no.
+struct Table {
+    all: Vec<&'static Row>,
+    /// For each first byte of the client, then of the server, the rows whose patterns do not rule it out.
+    by_byte: Vec<Vec<&'static Row>>,
+}
+
+static STREAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::TCP));
+static DATAGRAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::UDP));
+
+impl Table {
+    fn of(transport: Transport) -> Self {
+        let all: Vec<&'static Row> = ROWS.iter().filter(|row| row.transport == transport).collect();
+        let open = |side: usize, byte: u8| {
+            let patterns = |row: &&&'static Row| {
+                let patterns = if side == 0 { &row.client } else { &row.server };
+                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs)
+            };
+            all.iter().filter(patterns).copied().collect()
+        };
+        let by_byte = (0..2).flat_map(|side| (0..=255).map(move |byte| (side, byte)));
+        let by_byte = by_byte.map(|(side, byte)| open(side, byte)).collect();
+        Self { all, by_byte }
+    }
+
+    fn candidates(&self, heads: Heads<'_>) -> &[&'static Row] {
+        let first = match heads.datagrams {
+            [first, ..] => first.bytes.first().map(|byte| (!first.from_client, byte)),
+            [] => heads.client.first().map(|byte| (false, byte)).or(heads.server.first().map(|byte| (true, byte))),
+        };
+        let place = first.map(|(is_server, byte)| usize::from(is_server) * 256 + usize::from(*byte));
+        place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all)
     }
 }
 
@@ -66,6 +103,11 @@ fn surer(a: Outcome, b: Outcome) -> Outcome {
         }
     }
     if rank(b) > rank(a) { b } else { a }
+}
+
+/// Names of all rows.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
 }
 
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
@@ -368,43 +410,107 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_row_recognises_its_own_bytes() {
-        for row in ROWS.iter().filter(|row| row.transport == Transport::TCP) {
-            let bytes = |patterns: &[Pattern]| -> Vec<u8> {
-                let mut bytes: Vec<u8> = patterns.first().map_or(Vec::new(), |pattern| {
-                    let pieces = pattern.pieces.iter();
-                    pieces
-                        .map(|p| match p {
-                            Piece::Bits { value, .. } => *value,
-                            Piece::Letter(l) => *l,
-                            Piece::Digit => b'0',
-                        })
-                        .collect()
-                });
-                if !patterns.is_empty() {
-                    bytes.resize(bytes.len().max(row.min_len).max(row.length.map_or(0, Length::end)), 0);
-                }
-                if let Some(length) = row.length {
-                    let value = u32::try_from(64 - length.add.min(32)).unwrap().to_be_bytes();
-                    let mut field = value[4 - length.size..].to_vec();
-                    if length.little {
-                        field.reverse();
-                    }
-                    if let Some(place) = bytes.get_mut(length.offset..length.end()) {
-                        place.copy_from_slice(&field);
-                    }
-                }
-                bytes
-            };
-            let (client, server) = (bytes(&row.client), bytes(&row.server));
-            let heads = Heads { client: &client, server: &server, from_start: true, ..Heads::default() };
-            let outcome = row.probe_stream(heads);
-            assert!(matches!(outcome, Outcome::Found(_) | Outcome::Likely(_)), "{}: {outcome:?}", row.name);
-            for cut in 0..client.len() {
-                let heads = Heads { client: &client[..cut], ..heads };
-                assert_ne!(row.probe_stream(heads), Outcome::No, "{} cut at {cut}", row.name);
+    /// The shortest bytes that a pattern of `row` fits, any byte being zero, with a length that is right.
+    fn example(row: &Row, pattern: &Pattern) -> Vec<u8> {
+        let mut bytes: Vec<u8> = pattern
+            .pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Bits { value, .. } => *value,
+                Piece::Letter(letter) => *letter,
+                Piece::Digit => b'0',
+            })
+            .collect();
+        let len = bytes.len().max(row.min_len).max(row.length.map_or(0, Length::end));
+        bytes.resize(len, 0);
+        let Some(length) = row.length else { return bytes };
+        // A pattern may pin parts of the length: then the message is as long as they say.
+        let fits = |bytes: &[u8]| pattern.fit(bytes) != Fit::Differs;
+        let with = |len: usize| {
+            let mut bytes = bytes.clone();
+            let value = u32::try_from(len - length.add.min(len)).unwrap().to_be_bytes();
+            let mut field = value[4 - length.size..].to_vec();
+            if length.little {
+                field.reverse();
             }
+            bytes.get_mut(length.offset..length.end()).unwrap().copy_from_slice(&field);
+            bytes.resize(len.max(bytes.len()), 0);
+            bytes
+        };
+        (len.max(length.add)..5000).map(with).find(|bytes| fits(bytes)).expect("a length that fits")
+    }
+
+    /// What `row` says of one message of each side.
+    fn says(row: &'static Row, client: &[u8], server: &[u8]) -> Outcome {
+        if row.transport == Transport::TCP {
+            return row.probe_stream(Heads { client, server, from_start: true, ..Heads::default() });
+        }
+        // A second datagram of each side that differs in length, where the row has none.
+        let datagrams: Vec<_> = [(true, client), (false, server), (true, client), (false, server)]
+            .into_iter()
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .map(|(from_client, bytes)| Datagram { from_client, bytes, wire_len: bytes.len() })
+            .collect();
+        row.probe_datagrams(Heads { datagrams: &datagrams, ..Heads::default() })
+    }
+
+    /// Each pattern of each row is recognised; with any of its fixed bits turned over, that row says no.
+    #[test]
+    fn every_row_knows_its_bytes_and_its_near_misses() {
+        for row in ROWS.iter() {
+            let first =
+                |patterns: &[Pattern]| patterns.first().map(|pattern| example(row, pattern)).unwrap_or_default();
+            let (client, server) = (first(&row.client), first(&row.server));
+            let sides = [(true, &row.client), (false, &row.server)];
+            for (from_client, patterns) in sides {
+                for pattern in patterns {
+                    let own = example(row, pattern);
+                    let say = |bytes: &[u8]| {
+                        if from_client { says(row, bytes, &server) } else { says(row, &client, bytes) }
+                    };
+                    let outcome = say(&own);
+                    assert!(matches!(outcome, Outcome::Found(_) | Outcome::Likely(_)), "{}: {outcome:?}", row.name);
+                    for cut in 0..own.len() {
+                        let head = own.get(..cut).unwrap();
+                        let refused = row.transport == Transport::TCP && say(head) == Outcome::No;
+                        assert!(!refused, "{} cut at {cut}", row.name);
+                    }
+                    for (at, piece) in pattern.pieces.iter().enumerate().filter(|(_, piece)| piece.bits() > 0) {
+                        let mut near = own.clone();
+                        near[at] ^= match piece {
+                            Piece::Bits { mask, .. } => 1 << mask.trailing_zeros(),
+                            Piece::Letter(_) | Piece::Digit => 0x80,
+                        };
+                        // It may be what another pattern of the row means.
+                        if patterns.iter().all(|other| other.fit(&near) == Fit::Differs) {
+                            assert_eq!(say(&near), Outcome::No, "{} with another byte {at}", row.name);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What opens like a row and goes on encrypted, or is another protocol.
+    #[test]
+    fn near_misses_of_meaning() {
+        let zmtp = |mechanism: &[u8]| [&b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x00"[..], mechanism, &[0; 48]].concat();
+        let cases: &[(&str, Vec<u8>, Vec<u8>, Option<&str>)] = &[
+            ("ZeroMQ in clear", zmtp(b"NULL"), zmtp(b"NULL"), Some("zmtp")),
+            ("ZeroMQ under CURVE", zmtp(b"CURVE"), zmtp(b"CURVE"), None),
+            ("TACACS+ in clear", b"\xc0\x01\x01\x01abcd\0\0\0\x10".to_vec(), vec![], Some("tacacs")),
+            ("TACACS+ obfuscated", b"\xc0\x01\x01\x00abcd\0\0\0\x10".to_vec(), vec![], None),
+            ("KNX secured", b"\x06\x10\x09\x50\0\x20".to_vec(), b"\x06\x10\x09\x50\0\x20".to_vec(), None),
+            ("PCEP asks for TLS", b"\x20\x0d\0\x04".to_vec(), b"\x20\x0d\0\x04".to_vec(), None),
+            ("libp2p, which goes on under Noise", b"\x13/multistream/1.0.0\n".to_vec(), vec![], None),
+        ];
+        for (name, client, server, want) in cases {
+            let heads = Heads { client, server, from_start: true, ..Heads::default() };
+            let found = match TCP.probe(heads) {
+                Outcome::Found(found) | Outcome::Likely(found) => Some(found.protocol.name()),
+                Outcome::No | Outcome::NeedMore => None,
+            };
+            assert_eq!(found, *want, "{name}");
         }
     }
 

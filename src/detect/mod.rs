@@ -9,6 +9,10 @@ mod fixed;
 pub mod sealed;
 pub mod stream;
 
+pub(crate) use sealed::varies;
+
+use std::ops::RangeInclusive;
+
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// All dissectors, group by group; within a transport the first that recognises a flow wins, so the surest stand first.
@@ -23,6 +27,13 @@ pub static DISSECTORS: &[&[&dyn Dissector]] = &[
     datagram::DISSECTORS,
     &[&fixed::TCP, &fixed::UDP],
 ];
+
+/// Names of the protocols that dissectors answer with, some of them more than once. Not among them: nearer names that a
+/// few dissectors answer with instead, and what the link layer names.
+pub fn protocols() -> impl Iterator<Item = &'static str> {
+    let named = DISSECTORS.iter().flat_map(|group| group.iter()).map(|dissector| dissector.protocol());
+    named.filter(|protocol| *protocol != Protocol::UNKNOWN).map(|protocol| protocol.name()).chain(fixed::names())
+}
 
 /// One UDP datagram (or one message of another packet transport) of a flow whose protocol is being looked for.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +79,7 @@ pub enum Outcome {
 }
 
 /// A recognised protocol.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Found {
     /// The protocol.
     pub protocol: Protocol,
@@ -100,6 +111,37 @@ impl Found {
     }
 }
 
+/// First bytes that a datagram may have for a dissector to be worth asking about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Openings([u64; 4]);
+
+impl Openings {
+    /// Whatever comes first.
+    pub const ANY: Self = Self([u64::MAX; 4]);
+
+    /// The bytes in any of `ranges`.
+    #[must_use]
+    pub const fn of(ranges: &[RangeInclusive<u8>]) -> Self {
+        let mut bits = [0; 4];
+        let mut range = 0;
+        while range < ranges.len() {
+            let mut byte = *ranges[range].start() as usize;
+            while byte <= *ranges[range].end() as usize {
+                bits[byte / 64] |= 1 << (byte % 64);
+                byte += 1;
+            }
+            range += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether `byte` is one of them.
+    #[must_use]
+    pub const fn contains(self, byte: u8) -> bool {
+        self.0[byte as usize / 64] >> (byte % 64) & 1 == 1
+    }
+}
+
 /// Recognises one protocol. Implementations are stateless; each is one file and one row of `DISSECTORS`.
 ///
 /// Laws, tested over the whole table: a prefix of an accepted input is never [`Outcome::No`] (stream dissectors);
@@ -114,6 +156,24 @@ pub trait Dissector: Sync {
     /// Looks at the heads, presuming that the client is the side that is called so. When the answer is `No` and no SYN
     /// told who the client is, the caller asks again with the sides exchanged.
     fn probe(&self, heads: Heads<'_>) -> Outcome;
+
+    /// Datagrams: what they may open with. When none of them does so, the answer is [`Outcome::No`]; those of fewer than
+    /// five bytes count as fitting. Saying so spares most flows the question; streams need not, for it follows from the
+    /// law of prefixes.
+    fn openings(&self) -> Openings {
+        Openings::ANY
+    }
+
+    /// Whether the answer may depend on which side is the client.
+    fn has_sides(&self) -> bool {
+        true
+    }
+
+    /// Streams: whether one side may say enough for the other, which does not fit, to be forgiven. Then no first byte
+    /// rules it out.
+    fn forgives_a_side(&self) -> bool {
+        false
+    }
 
     /// Where it is written, for people who want to read it.
     fn source(&self) -> String {
@@ -156,6 +216,7 @@ pub enum Step {
 }
 
 /// Reads a recognised flow on: ordered stream bytes (first the heads, then as they arrive), or whole datagrams.
+#[typetag::serde]
 pub trait Session: Send {
     /// The next bytes of one side.
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step;
@@ -172,4 +233,9 @@ pub trait Session: Send {
 
     /// Heap bytes held, roughly; counted against `--max-memory`.
     fn memory(&self) -> usize;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::sealed::tests::noise;
 }

@@ -8,13 +8,16 @@ mod order;
 mod parts;
 mod probe;
 mod record;
+mod roster;
 mod shard;
+mod state;
 mod table;
 
 #[doc(hidden)]
 pub use order::reassemble;
 pub use record::Limits;
-pub use shard::{Announcement, Arrival, Shard};
+pub use shard::{Announcement, Arrival, Shard, Sign};
+pub(crate) use state::Carried;
 
 /// Shards of a capture. Fixed, so that work can be spread without changing any result.
 pub const SHARDS: usize = 64;

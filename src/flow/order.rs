@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 
 /// Parts of the sequence space that later segments have left open, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Holes {
     /// `(start, end)` in sequence numbers.
+    #[serde(with = "crate::model::kept::room")]
     open: Vec<(u32, u32)>,
     /// Holes that were given up, because there were too many at once.
     pub(super) abandoned: u32,
@@ -116,13 +117,14 @@ pub fn reassemble(first: u32, segments: &[(u32, &[u8])]) -> Vec<u8> {
 }
 
 /// Segments that arrived before their turn, for a flow whose bytes are still read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pending {
     /// Next sequence number to be read; meaningful once `started`.
     pub(super) next: u32,
     /// Whether `next` is set.
     pub(super) started: bool,
     /// `(sequence number, bytes)`, ascending.
+    #[serde(with = "crate::model::kept::queue")]
     waiting: VecDeque<(u32, Box<[u8]>)>,
     held: usize,
 }

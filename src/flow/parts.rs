@@ -8,6 +8,7 @@ use crate::model::{Counts, FlowPart, Steps};
 /// The interval that packets arrive in now, and how many there have been in this shard.
 ///
 /// The shard sees some of the frames of the capture, so it never takes a coarser step than the capture as a whole will.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Clock {
     steps: Steps,
     level: u8,
@@ -54,8 +55,9 @@ impl Clock {
 }
 
 /// The parts of a flow in the intervals that it has left.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Parts {
+    #[serde(with = "crate::model::kept::room")]
     list: Vec<FlowPart>,
     /// Sum of the parts.
     counts: Counts,

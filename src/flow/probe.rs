@@ -1,16 +1,17 @@
 //! The first bytes of a flow, and the question put to the dissectors each time there are more of them.
 
-use std::sync::OnceLock;
-
-use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
-use crate::model::{Counts, Side, Transport};
+use super::roster::{Out, Roster};
+use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
+use crate::model::{Counts, Opening, Side, Transport, opening};
 
 /// A flow whose protocol is being looked for.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
+    #[serde(with = "crate::model::kept::rooms")]
     heads: [Vec<u8>; 2],
     /// The pieces in the order in which they came.
+    #[serde(with = "crate::model::kept::room")]
     pieces: Vec<Piece>,
     /// The heads start at the first byte of the connection.
     from_start: bool,
@@ -23,7 +24,7 @@ pub(super) struct Probe {
 }
 
 /// One piece of the heads.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(super) struct Piece {
     pub(super) from: Side,
     pub(super) len: u32,
@@ -101,6 +102,19 @@ impl Probe {
         })
     }
 
+    /// Keeps how each side opens, if the flow may be the middle of a QUIC connection.
+    pub(super) fn keep_openings(&self, transport: Transport, kept: &mut Option<Box<[Opening; 2]>>) {
+        if transport != Transport::UDP {
+            return;
+        }
+        for (piece, bytes) in self.pieces(transport) {
+            let known = kept.as_ref().is_some_and(|kept| kept[piece.from as usize] != Opening::default());
+            if let Some(opening) = opening(bytes).filter(|_| !known) {
+                kept.get_or_insert_default()[piece.from as usize] = opening;
+            }
+        }
+    }
+
     /// Some bytes kept, to look at what unknown content is like.
     pub(super) fn sample(&self) -> &[u8] {
         if self.heads[1].len() > self.heads[0].len() { &self.heads[1] } else { &self.heads[0] }
@@ -134,19 +148,22 @@ impl Probe {
         let sides = if known.is_some() { &order[..1] } else { &order[..] };
         // Of datagrams, a dissector may forgive one that is not its own once it has seen the others.
         let forgive = last && transport != Transport::TCP;
-        let mut out = if forgive { Out::default() } else { std::mem::take(&mut self.out) };
+        let roster = Roster::of(transport);
+        let mut out = self.out;
         let answer = if transport == Transport::TCP {
-            let heads = |client: Side| Heads {
+            let heads = [Side::Low, Side::High].map(|client| Heads {
                 client: &self.heads[client as usize],
                 server: &self.heads[client.other() as usize],
                 datagrams: &[],
                 from_start: self.from_start,
-            };
-            let heads = [heads(Side::Low), heads(Side::High)];
-            match (ask(transport, sides, last, thorough, heads, &mut out), known) {
+            });
+            for (out, heads) in out.iter_mut().zip(heads) {
+                roster.close_to_stream(heads, out);
+            }
+            match (ask(roster, sides, last, thorough, heads, &mut out), known) {
                 // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
                 // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
-                (Answer::Nobody, Some(client)) => ask(transport, &[client.other()], last, true, heads, &mut out),
+                (Answer::Nobody, Some(client)) => ask(roster, &[client.other()], last, true, heads, &mut out),
                 (answer, _) => answer,
             }
         } else {
@@ -159,8 +176,11 @@ impl Probe {
                 }
                 count = place + 1;
             }
+            if forgive || count == 1 {
+                out = [roster.closed_to_datagrams(&lists[0][..count]); 2];
+            }
             let heads = |client: usize| packets(&lists[client][..count]);
-            ask(transport, sides, last, thorough, [heads(0), heads(1)], &mut out)
+            ask(roster, sides, last, thorough, [heads(0), heads(1)], &mut out)
         };
         self.out = out;
         answer
@@ -175,74 +195,29 @@ fn packets<'a>(datagrams: &'a [Datagram<'a>]) -> Heads<'a> {
 
 /// Asks about the first datagram of a flow, before anything is kept of it; the probe in which to keep it if need be.
 pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_len: u32) -> (Answer, Out) {
-    let mut out = Out::default();
     let list = |client: Side| [Datagram { from_client: from == client, bytes, wire_len: wire_len as usize }];
     let (low, high) = (list(Side::Low), list(Side::High));
-    let answer = ask(transport, &[from, from.other()], false, false, [packets(&low), packets(&high)], &mut out);
+    let roster = Roster::of(transport);
+    let mut out = [roster.closed_to_datagrams(&low); 2];
+    let answer = ask(roster, &[from, from.other()], false, false, [packets(&low), packets(&high)], &mut out);
     (answer, out)
 }
 
-/// Dissectors that have said no, as bits by their place in the list of their transport, for each client presumed.
-/// A no is final until the heads begin anew, so they are not asked again before the last time.
-pub(super) type Out = [[u64; Roster::WORDS]; 2];
-
-/// The dissectors of one transport, in the order of [`DISSECTORS`].
-struct Roster(Vec<&'static dyn Dissector>);
-
-impl Roster {
-    const WORDS: usize = 4;
-
-    fn of(transport: Transport) -> &'static Self {
-        static ROSTERS: OnceLock<[Roster; 3]> = OnceLock::new();
-        let rosters = ROSTERS.get_or_init(|| {
-            let pick = |wanted: fn(Transport) -> bool| {
-                Self(DISSECTORS.iter().copied().flatten().copied().filter(|row| wanted(row.transport())).collect())
-            };
-            [
-                pick(|transport| transport == Transport::TCP),
-                pick(|transport| transport == Transport::UDP),
-                pick(|transport| transport != Transport::TCP && transport != Transport::UDP),
-            ]
-        });
-        match transport {
-            Transport::TCP => &rosters[0],
-            Transport::UDP => &rosters[1],
-            _ => &rosters[2],
-        }
-    }
-}
-
-/// Puts the question to each dissector of the transport that has not said no, with each side of `sides` as the client.
+/// Puts the question to each dissector of the roster that has not said no, with each side of `sides` as the client.
 /// The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
 ///
 /// Those after one that is nearly sure are asked only when this is to be `thorough`: nearly always it will be right.
-fn ask(
-    transport: Transport,
-    sides: &[Side],
-    last: bool,
-    thorough: bool,
-    heads: [Heads<'_>; 2],
-    out: &mut Out,
-) -> Answer {
+fn ask(roster: &Roster, sides: &[Side], last: bool, thorough: bool, heads: [Heads<'_>; 2], out: &mut Out) -> Answer {
     let mut wait = false;
     let mut nearly: Option<Answer> = None;
-    for (place, &dissector) in Roster::of(transport).0.iter().enumerate() {
-        if dissector.transport() != transport {
-            continue;
-        }
-        // A dissector beyond the room for bits is asked each time.
+    for (place, dissector) in roster.still_asked(sides, out) {
         let (word, bit) = (place / 64, 1u64 << (place % 64));
         for &client in sides {
-            let gone = out[client as usize].get_mut(word);
-            if gone.as_ref().is_some_and(|gone| **gone & bit != 0) {
+            if out[client as usize][word] & bit != 0 {
                 continue;
             }
             match dissector.probe(heads[client as usize]) {
-                Outcome::No => {
-                    if let Some(gone) = gone {
-                        *gone |= bit;
-                    }
-                }
+                Outcome::No => out[client as usize][word] |= bit,
                 Outcome::NeedMore => wait = true,
                 Outcome::Likely(found) => {
                     wait = true;
@@ -252,6 +227,12 @@ fn ask(
                     }
                 }
                 Outcome::Found(found) => return Answer::Found(dissector, found, client),
+            }
+            if !dissector.has_sides() {
+                // Whoever the client is, the answer is the same.
+                let gone = out[client as usize][word] & bit;
+                out.iter_mut().for_each(|out| out[word] |= gone);
+                break;
             }
         }
     }

@@ -4,7 +4,7 @@ use super::order::{Holes, Pending};
 use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
-use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Protocol, Side, Tunnel};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Opening, Protocol, Side, Tunnel};
 
 /// Capture times after which a silent flow is closed. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,13 @@ impl Default for Limits {
 }
 
 /// One flow. Everything that a packet of a settled flow touches, and nothing else.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Flow {
     pub(super) key: FlowKey,
     pub(super) class: Class,
     pub(super) evidence: Evidence,
     pub(super) marks: u16,
+    pub(super) vlan: u16,
     pub(super) tunnels: [Tunnel; 6],
     pub(super) packets: [u32; 2],
     pub(super) next_seq: [u32; 2],
@@ -85,7 +87,7 @@ pub(super) mod mark {
 }
 
 /// What only some flows need, and most only for a while.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cold {
     pub(super) stage: Stage,
     pub(super) pending: [Pending; 2],
@@ -96,12 +98,17 @@ pub(super) struct Cold {
     /// Totals of the flow with the latest piece that a session read.
     pub(super) read_total: Counts,
     pub(super) upgraded_from: Option<Protocol>,
-    pub(super) content: Option<&'static str>,
+    #[serde(with = "crate::model::kept::word")]
+    pub(super) content: Option<crate::model::kept::Text>,
     pub(super) facts: Option<Box<Facts>>,
+    /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
+    pub(super) openings: Option<Box<[Opening; 2]>>,
+    /// The latest frame of a flow that is not settled; kept for flows that are traced.
+    pub(super) frame: u64,
 }
 
 /// How far the understanding of a flow has come.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) enum Stage {
     /// No more bytes are wanted.
     #[default]
@@ -123,7 +130,8 @@ impl Cold {
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
-        size_of::<Self>() + stage + facts + order + holes
+        let openings = self.openings.as_ref().map_or(0, |openings| size_of_val(&**openings));
+        size_of::<Self>() + stage + facts + order + holes + openings
     }
 }
 
@@ -135,6 +143,7 @@ impl Flow {
             class: Class::Unknown,
             evidence: Evidence::None,
             marks: mark::LIVE,
+            vlan: 0,
             tunnels: Default::default(),
             packets: [0; 2],
             next_seq: [0; 2],

@@ -6,7 +6,9 @@ use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
-use crate::model::{Class, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Trace, Transport};
+use crate::model::{
+    Class, ConnectionId, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Trace, Transport,
+};
 use crate::net::Packet;
 
 /// A packet on its way to its flow.
@@ -28,29 +30,38 @@ pub struct Arrival<'a> {
     pub payload: &'a [u8],
 }
 
-/// What a flow announced about another one: who will be met there, and with what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a flow announced about another one: how that is told from others, and what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Announcement {
-    /// Where the announced flow has one of its ends.
-    pub endpoint: Endpoint,
+    /// How the announced flow is told from others.
+    pub by: Sign,
     /// What it carries.
     pub protocol: Protocol,
     /// Both ends of the flow that said so; one of them is an end of the announced flow as well.
     pub said_by: [Endpoint; 2],
 }
 
+/// What an announced flow is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Sign {
+    /// It has one of its ends here.
+    End(Endpoint),
+    /// Its packets have this QUIC connection ID.
+    Connection(ConnectionId),
+}
+
 /// The flows of one shard.
 pub struct Shard {
-    table: Table,
-    limits: Limits,
+    pub(super) table: Table,
+    pub(super) limits: Limits,
     /// Bytes in boxes beside the table.
-    cold_bytes: usize,
+    pub(super) cold_bytes: usize,
     /// Flows closed since they were last taken out, in the order of closing.
     pub closed: Vec<FlowSummary>,
     /// What closed or settled flows announced.
     pub announced: Vec<Announcement>,
-    next_sweep_ns: i64,
-    clock: Clock,
+    pub(super) next_sweep_ns: i64,
+    pub(super) clock: Clock,
 }
 
 impl Shard {
@@ -77,6 +88,7 @@ impl Shard {
     /// A flow that begins with this packet.
     fn fresh(&self, arrival: &Arrival<'_>) -> Flow {
         let mut flow = Flow::new(arrival.packet.key, arrival.frame, arrival.time_ns);
+        flow.vlan = arrival.packet.vlan;
         if self.limits.trace {
             flow.set(mark::TRACED);
         }
@@ -233,7 +245,7 @@ mod tcp {
     pub const ACK: u8 = 0x10;
 }
 
-fn cold_memory(flow: &Flow) -> usize {
+pub(super) fn cold_memory(flow: &Flow) -> usize {
     flow.cold.as_deref().map_or(0, Cold::memory) + flow.parts.as_deref().map_or(0, Parts::memory)
 }
 
@@ -401,6 +413,7 @@ fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
 
 /// Stream bytes in order: to the probe, or to the session.
 fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let total = flow.total();
     match &mut flow.cold().stage {
         Stage::Settled => {}
@@ -417,8 +430,16 @@ fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announ
     }
 }
 
+/// Remembers the frame in hand, where it is asked for.
+fn note_frame(flow: &mut Flow, arrival: &Arrival<'_>) {
+    if flow.has(mark::TRACED) {
+        flow.cold().frame = arrival.frame;
+    }
+}
+
 /// A datagram of a flow that is not settled.
 fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Announcement>) {
+    note_frame(flow, arrival);
     let packet = arrival.packet;
     let total = flow.total();
     if arrival.payload.len() < packet.payload_len as usize {
@@ -501,6 +522,7 @@ fn keep_trace<'a>(
         dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
         said: by.map(|(_, found)| (found.class, found.evidence)),
         packets: flow.total().packets,
+        frame: flow.cold().frame,
         ..Trace::default()
     };
     for (from, bytes) in pieces {
@@ -514,11 +536,13 @@ fn keep_trace<'a>(
 /// No dissector knows the bytes kept: look at what follows, and settle as unknown when that was done often enough.
 fn nobody_knows(flow: &mut Flow) {
     trace(flow, None, flow.client());
+    let transport = flow.key.transport();
     let cold = flow.cold();
     let Stage::Probing(probe) = &mut cold.stage else { return };
     if cold.content.is_none() {
         cold.content = Some(content::look(probe.sample()).unwrap_or("undetermined"));
     }
+    probe.keep_openings(transport, &mut cold.openings);
     if !probe.restart() {
         cold.stage = Stage::Settled;
         cold.pending.iter_mut().for_each(order::Pending::clear);
@@ -615,8 +639,10 @@ fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
         let mut facts = cold.facts.take().unwrap_or_default();
         session.finish(&mut found, &mut facts);
         let said_by = [Side::Low, Side::High].map(|side| flow.key.endpoint(side));
-        let list = std::mem::take(&mut facts.announced);
-        announced.extend(list.into_iter().map(|(endpoint, protocol)| Announcement { endpoint, protocol, said_by }));
+        let ends = std::mem::take(&mut facts.announced).into_iter().map(|(end, protocol)| (Sign::End(end), protocol));
+        let connections = std::mem::take(&mut facts.connections).into_iter();
+        let connections = connections.map(|id| (Sign::Connection(id), Protocol::QUIC));
+        announced.extend(ends.chain(connections).map(|(by, protocol)| Announcement { by, protocol, said_by }));
         if *facts != Facts::default() {
             cold.facts = Some(facts);
         }
@@ -726,10 +752,12 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         protocol: flow.protocol,
         upgraded_from: cold.upgraded_from,
         tunnels: flow.tunnels,
+        vlan: flow.vlan,
         facts: cold.facts,
         flags,
         gaps: unfilled,
         conflicts: cold.conflicts,
+        openings: cold.openings.filter(|_| flow.class == Class::Unknown),
         parts: parts.unwrap_or_default(),
     }
 }
@@ -753,6 +781,7 @@ mod tests {
             let packet = Packet {
                 key,
                 from,
+                vlan: 0,
                 tcp_flags: *tcp_flags,
                 tunnels: [Tunnel::default(); 6],
                 seq: *seq,

@@ -49,6 +49,8 @@ pub(super) struct Seen<'a> {
     pub flags: [Option<bool>; Flag::COUNT],
     pub ssh: Option<&'a SshFacts>,
     pub other: Option<&'a Algorithms>,
+    pub carrier_version: Option<u32>,
+    pub srtp_profile: Option<u16>,
 }
 
 /// What is only there or not.
@@ -78,6 +80,7 @@ impl<'a> Seen<'a> {
             seen.group = tls.group;
             seen.dh_bits = tls.dh_bits;
             seen.signature = tls.signature;
+            seen.srtp_profile = tls.srtp_profile;
             seen.certificate = tls.certificate.as_ref();
             seen.set(Flag::EncryptThenMac, tls.encrypt_then_mac);
             seen.set(Flag::ExtendedMasterSecret, tls.extended_master_secret);
@@ -90,6 +93,7 @@ impl<'a> Seen<'a> {
             }
         }
         seen.other = facts.and_then(|facts| facts.algorithms.as_ref());
+        seen.carrier_version = facts.and_then(|facts| facts.carrier_version);
         if let Some(ssh) = facts.and_then(|facts| facts.ssh.as_ref()) {
             seen.ssh = Some(ssh);
             seen.set(Flag::SshStrictKex, ssh.strict_kex);
@@ -171,8 +175,12 @@ pub(super) enum Test {
     CertificateRsaBits(Span),
     CertificateSignature(Vec<Pattern>),
     Flag(Flag, bool),
+    /// Protocol and its version.
+    CarrierVersion(Vec<(&'static str, u32)>),
+    SrtpProfile(Vec<u16>),
     OtherKex(Vec<Pattern>),
     OtherCipher(Vec<Pattern>),
+    OtherMac(Vec<Pattern>),
     SshKex(Vec<Pattern>),
     SshHostKey(Vec<Pattern>),
     /// Cipher and MAC of the same direction, either direction. An empty list asks nothing.
@@ -216,9 +224,15 @@ impl Test {
             }
             Self::CertificateSignature(patterns) => seen.certificate.map(|leaf| fits(patterns, &leaf.signature)),
             Self::Flag(flag, wanted) => seen.flags[*flag as usize].map(|value| value == *wanted),
-            Self::OtherKex(_) | Self::OtherCipher(_) if seen.suite.is_some() => Some(false),
+            Self::CarrierVersion(versions) => {
+                let found = (seen.protocol?, seen.carrier_version?);
+                Some(versions.contains(&found))
+            }
+            Self::SrtpProfile(codes) => seen.srtp_profile.map(|code| codes.contains(&code)),
+            Self::OtherKex(_) | Self::OtherCipher(_) | Self::OtherMac(_) if seen.suite.is_some() => Some(false),
             Self::OtherKex(patterns) => seen.other?.kex.as_ref().map(|name| fits(patterns, name)),
             Self::OtherCipher(patterns) => seen.other?.cipher.as_ref().map(|name| fits(patterns, name)),
+            Self::OtherMac(patterns) => seen.other?.mac.as_ref().map(|name| fits(patterns, name)),
             // Where a suite was seen there are no SSH algorithms, which is more than not having seen them.
             Self::SshKex(_) | Self::SshHostKey(_) | Self::SshTransport { .. } if seen.suite.is_some() => Some(false),
             Self::SshKex(patterns) => seen.ssh?.kex.as_ref().map(|name| fits(patterns, name)),

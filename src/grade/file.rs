@@ -128,7 +128,7 @@ type Words = Option<Spanned<Vec<Spanned<String>>>>;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct When {
-    /// Protocols: tls, dtls, quic, ssh, wireguard, isakmp (IKE), rdp (its own security).
+    /// Protocols: tls, dtls, quic, ssh, wireguard, openvpn (its TLS), isakmp (IKE), smb, rdp (its own security).
     #[schemars(with = "Option<Vec<String>>")]
     protocol: Words,
     /// Negotiated versions: ssl2, ssl3, tls1.0 to tls1.3, dtls1.0, dtls1.2, dtls1.3.
@@ -213,12 +213,21 @@ struct When {
     resumed: Option<bool>,
     /// TLS 1.3 with a pre-shared key and no key share (psk_ke).
     psk_only: Option<bool>,
+    /// Versions of carriers: ssh1, ssh2, ike1, ike2, smb3.0, smb3.0.2, smb3.1.1.
+    #[schemars(with = "Option<Vec<String>>")]
+    carrier_version: Words,
+    /// Profile of SRTP that DTLS negotiated, by IANA name.
+    #[schemars(with = "Option<Vec<String>>")]
+    srtp_profile: Words,
     /// Key exchange of IKE: `modp2048`, `ecp256`, `curve25519` ...; `*` may stand at the start or end.
     #[schemars(with = "Option<Vec<String>>")]
     other_kex: Words,
-    /// Cipher of IKE (`aes-cbc-128`, `3des` ...) or of RDP's own security (`rc4-128`, `3des`).
+    /// Cipher of IKE (`aes-cbc-128`, `3des` ...), of SMB 3 (`aes-128-gcm` ...) or of RDP's own security (`rc4-128`, `3des`).
     #[schemars(with = "Option<Vec<String>>")]
     other_cipher: Words,
+    /// Integrity of IKE (`hmac-sha1-96`; version 1: `md5`, `sha1` ...) or signing of SMB 3.1.1.
+    #[schemars(with = "Option<Vec<String>>")]
+    other_mac: Words,
     /// SSH key exchange; `*` may stand at the start or end.
     #[schemars(with = "Option<Vec<String>>")]
     ssh_kex: Words,
@@ -330,7 +339,7 @@ pub(super) fn read(text: &str) -> Checked<Draft> {
 /// Rules in one file. With all that it may inherit they still have numbers of 16 bits.
 const MAX_RULES: usize = 4096;
 
-const PROTOCOLS: &[&str] = &["tls", "dtls", "quic", "ssh", "wireguard", "isakmp", "rdp"];
+const PROTOCOLS: &[&str] = &["tls", "dtls", "quic", "ssh", "wireguard", "openvpn", "isakmp", "smb", "rdp"];
 
 fn silent_level(word: &Spanned<String>) -> Checked<Level> {
     match word.as_ref().as_str() {
@@ -429,8 +438,43 @@ fn tests(when: &When) -> Checked<Vec<Test>> {
         (when.ssh_strict_kex, Flag::SshStrictKex),
     ];
     tests.extend(flags.into_iter().filter_map(|(wanted, flag)| wanted.map(|wanted| Test::Flag(flag, wanted))));
+    carrier_tests(when, &mut tests)?;
     ssh_tests(when, &mut tests)?;
     Ok(tests)
+}
+
+/// Versions of what is not TLS, by protocol: SSH by the version line, IKE by its header, SMB by its dialect.
+const CARRIER_VERSIONS: &[(&str, (&str, u32))] = &[
+    ("ssh1", ("ssh", 1)),
+    ("ssh2", ("ssh", 2)),
+    ("ike1", ("isakmp", 1)),
+    ("ike2", ("isakmp", 2)),
+    ("smb3.0", ("smb", 0x0300)),
+    ("smb3.0.2", ("smb", 0x0302)),
+    ("smb3.1.1", ("smb", 0x0311)),
+];
+
+fn carrier_tests(when: &When, tests: &mut Vec<Test>) -> Checked<()> {
+    if let Some(names) = &when.carrier_version {
+        let known = CARRIER_VERSIONS.iter().map(|row| row.0);
+        let find = |name: &str| CARRIER_VERSIONS.iter().find(|row| row.0 == name).map(|row| row.1);
+        tests.push(Test::CarrierVersion(each(names, "carrier_version", known, find)?));
+    }
+    if let Some(names) = &when.srtp_profile {
+        let known = registry::SRTP_PROFILES.iter().map(|row| row.1);
+        let find = |name: &str| registry::SRTP_PROFILES.iter().find(|row| row.1 == name).map(|row| row.0);
+        tests.push(Test::SrtpProfile(each(names, "srtp_profile", known, find)?));
+    }
+    if let Some(names) = &when.other_kex {
+        tests.push(Test::OtherKex(patterns(names, "other_kex")?));
+    }
+    if let Some(names) = &when.other_cipher {
+        tests.push(Test::OtherCipher(patterns(names, "other_cipher")?));
+    }
+    if let Some(names) = &when.other_mac {
+        tests.push(Test::OtherMac(patterns(names, "other_mac")?));
+    }
+    Ok(())
 }
 
 const VERSIONS: &[(&str, u16)] = &[
@@ -534,12 +578,6 @@ fn authentication_tests(when: &When, tests: &mut Vec<Test>) -> Checked<()> {
 }
 
 fn ssh_tests(when: &When, tests: &mut Vec<Test>) -> Checked<()> {
-    if let Some(names) = &when.other_kex {
-        tests.push(Test::OtherKex(patterns(names, "other_kex")?));
-    }
-    if let Some(names) = &when.other_cipher {
-        tests.push(Test::OtherCipher(patterns(names, "other_cipher")?));
-    }
     if let Some(names) = &when.ssh_kex {
         tests.push(Test::SshKex(patterns(names, "ssh_kex")?));
     }

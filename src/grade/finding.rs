@@ -4,8 +4,8 @@
 //! for once, when a flow is closed. What a client offered counts only where the row says so; everything else is about
 //! what was negotiated in a handshake that was not seen to fail.
 //!
-//! Not seen, hence not found: certificates of TLS 1.3, renegotiation itself (only that it is unprotected), whether an
-//! Encrypted Client Hello is real or GREASE.
+//! Not seen, hence not found: certificates of TLS 1.3, renegotiation itself (only that it is unprotected), and whether an
+//! Encrypted Client Hello is real or GREASE unless the server accepted it with a HelloRetryRequest.
 
 use std::sync::LazyLock;
 
@@ -57,7 +57,7 @@ impl Finding {
     /// Whether it is about the part of a flow before its upgrade to encryption.
     #[must_use]
     pub fn before_upgrade(&self) -> bool {
-        matches!(self.looks_at, Look::Upgrade(_)) || self.id == "password_in_clear"
+        matches!(self.looks_at, Look::Upgrade(_)) || matches!(self.id, "password_in_clear" | "upgrade_stripped")
     }
 }
 
@@ -215,15 +215,25 @@ static FINDINGS: &[Finding] = &[
     Finding { id: "heartbeat", concern: Low, looks_at: Look::Tls(|tls| tls.heartbeat),
         what: "heartbeat was negotiated, which old software answers with its memory (Heartbleed)", advice: "switch heartbeat off",
         source: "RFC 6520 section 4; CVE-2014-0160" },
-    Finding { id: "sni_in_clear", concern: Low, looks_at: Look::Hello(|tls| tls.server_name.is_some()),
+    Finding { id: "sni_in_clear", concern: Note, looks_at: Look::Hello(|tls| tls.server_name.is_some()),
         what: "the name of the server goes in clear", advice: "offer Encrypted Client Hello", source: "RFC 6066 section 3; RFC 8744 section 2" },
-    Finding { id: "ech_offered", concern: Note, looks_at: Look::Hello(|tls| tls.ech_offered),
+    Finding { id: "ech_offered", concern: Note, looks_at: Look::Hello(|tls| tls.ech_offered && !tls.ech_real),
         what: "the client offers Encrypted Client Hello, for real or as GREASE: from outside that cannot be told",
         advice: "nothing", source: "RFC 9849 section 6.2" },
+    Finding { id: "ech_real", concern: Note, looks_at: Look::Hello(|tls| tls.ech_real),
+        what: "the client offered a real Encrypted Client Hello and the server accepted it: asked for another hello, it encrypted the inner one anew",
+        advice: "nothing", source: "RFC 9849 section 6.1.5" },
     Finding { id: "ipsec_key_exchange_weak", concern: Medium, looks_at: Look::Flow(|flow| chose(flow, "isakmp",
-            &["modp768", "modp1024", "modp1536", "modp1024s160"], &["des"])),
-        what: "IKE agreed on DES or on a Diffie-Hellman group below 2048 bits", advice: "offer AES and groups 14, 19 or 31 only",
+            &["modp768", "modp1024", "modp1536", "modp1024s160"], &["des", "3des"])),
+        what: "IKE agreed on DES or 3DES, or on a Diffie-Hellman group below 2048 bits", advice: "offer AES and groups 14, 19 or 31 only",
         source: "RFC 8247 sections 2.1 and 2.4" },
+    Finding { id: "srtp_null", concern: High, looks_at: Look::Tls(|tls| tls.srtp_profile.is_some_and(registry::is_null_srtp)),
+        what: "DTLS agreed on media without encryption (a NULL profile of SRTP): everyone on the path listens in",
+        advice: "take the NULL profiles out of the configuration of both ends", source: "RFC 5764 section 4.1.2; RFC 8827 section 6.5" },
+    Finding { id: "ssh_version_1", concern: High, looks_at: Look::Flow(|flow| flow.protocol.name() == "ssh"
+            && flow.facts.as_ref().is_some_and(|facts| facts.carrier_version == Some(1))),
+        what: "SSH version 1 was used: data can be changed and commands inserted", advice: "use version 2",
+        source: "RFC 4251; CVE-1999-1085, CVE-2001-0572" },
     Finding { id: "rdp_own_security", concern: High, looks_at: Look::Flow(|flow| chose(flow, "rdp", &[], &["rc4-40", "rc4-56", "rc4-128", "3des"])),
         what: "RDP used its own security instead of TLS: the server is not proven, and RC4 or 3DES encrypts",
         advice: "demand Network Level Authentication", source: "MS-RDPBCGR section 5.3" },
@@ -253,6 +263,9 @@ static FINDINGS: &[Finding] = &[
     Finding { id: "upgrade_refused", concern: High, looks_at: Look::Upgrade(UpgradeOutcome::Refused),
         what: "clients asked for encryption and the server refused",
         advice: "switch STARTTLS on at the server; if it is on, look for a device in between that strips it", source: "RFC 9325 section 3.2; RFC 3207 section 6" },
+    Finding { id: "upgrade_stripped", concern: High, looks_at: Look::Flow(|flow| flow.facts.as_ref().is_some_and(|facts| facts.offer_overwritten)),
+        what: "a device in between overwrote what the server offers (XXXXXXXX), and no offer of encryption was left",
+        advice: "find the device and switch its mail inspection off", source: "RFC 3207 section 6; RFC 7672 section 1.3.2" },
     Finding { id: "upgrade_failed", concern: High, looks_at: Look::Upgrade(UpgradeOutcome::Failed),
         what: "encryption was agreed and did not follow",
         advice: "look at the server's certificate and TLS settings, and for a device that interferes", source: "RFC 9325 section 3.2; RFC 3207 section 6" },
@@ -373,10 +386,12 @@ mod tests {
             protocol,
             upgraded_from: None,
             tunnels: Default::default(),
+            vlan: 0,
             facts: Some(Box::new(facts)),
             flags: Vec::new(),
             gaps: 0,
             conflicts: 0,
+            openings: None,
             parts: Vec::new(),
         }
     }
@@ -446,6 +461,9 @@ mod tests {
             ("heartbeat", |tls| tls.heartbeat = true, &["heartbeat"]),
             ("SNI", |tls| tls.server_name = Some("a".to_owned()), &["sni_in_clear"]),
             ("ECH", |tls| tls.ech_offered = true, &["ech_offered"]),
+            ("real ECH", |tls| (tls.ech_offered, tls.ech_real) = (true, true), &["ech_real"]),
+            ("media in clear", |tls| tls.srtp_profile = Some(5), &["srtp_null"]),
+            ("media encrypted", |tls| tls.srtp_profile = Some(1), &[]),
         ];
         for (name, change, want) in cases {
             let mut tls = good();

@@ -259,7 +259,12 @@ impl Policy {
     pub fn grade(&self, protocol: Protocol, facts: Option<&Facts>) -> Verdict {
         let protocol = carrier(protocol, facts);
         let speaks = self.protocols.iter().any(|name| name == protocol);
-        if speaks && is_visible(protocol, facts) { self.judge(&Seen::new(protocol, facts)) } else { Verdict::UNGRADED }
+        if !speaks || !is_visible(protocol, facts) {
+            return Verdict::UNGRADED;
+        }
+        let verdict = self.judge(&Seen::new(protocol, facts));
+        // The data of OpenVPN has its keys from this TLS: it is no stronger, and how strong it is cannot be seen.
+        if protocol == "openvpn" && verdict.level < Level::Weak { Verdict::UNGRADED } else { verdict }
     }
 
     /// The verdict on what was seen, whatever it is.
@@ -338,7 +343,7 @@ fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
     match protocol {
         "wireguard" => true,
         "isakmp" => algorithms.is_some_and(|found| found.kex.is_some() && found.cipher.is_some()),
-        "rdp" => algorithms.is_some_and(|found| found.cipher.is_some()),
+        "rdp" | "smb" => algorithms.is_some_and(|found| found.cipher.is_some()),
         "ssh" => facts.and_then(|facts| facts.ssh.as_ref()).is_some_and(|ssh| {
             ssh.handshake == Handshake::Completed && ssh.kex.is_some() && ssh.cipher.iter().any(Option::is_some)
         }),
@@ -508,6 +513,13 @@ mod tests {
             ("no suite", Protocol::TLS, TlsFacts { cipher: None, ..base() }, Ungraded, &[]),
             ("no version", Protocol::TLS, TlsFacts { version: None, ..base() }, Ungraded, &[]),
             ("OpenVPN", Protocol(&"openvpn"), base(), Ungraded, &[]),
+            (
+                "OpenVPN with weak TLS",
+                Protocol(&"openvpn"),
+                tls(0x0301, 0xc014),
+                Weak,
+                &["tls1.0-tls1.1", "cbc-without-encrypt-then-mac"],
+            ),
         ];
         let policy = Policy::load("bcp195").unwrap();
         for (name, protocol, tls, level, rules) in cases {
@@ -544,7 +556,11 @@ mod tests {
         let policy = Policy::builtin("bcp195").unwrap();
         let facts = |kex: Option<&str>, cipher: &str| {
             let kex = kex.map(str::to_owned);
-            let algorithms = crate::model::Algorithms { kex, cipher: Some(cipher.to_owned()), mac: None };
+            let algorithms = crate::model::Algorithms {
+                kex,
+                cipher: Some(cipher.to_owned()),
+                ..crate::model::Algorithms::default()
+            };
             Facts { algorithms: Some(algorithms), ..Facts::default() }
         };
         let (ike, rdp) = (Protocol(&"isakmp"), Protocol(&"rdp"));

@@ -333,6 +333,32 @@ fn read_group([code, name, family, bits, recommended, _reference]: [&'static str
     Group { code: number(code), name, family, bits: bits.parse().unwrap_or_default(), recommended }
 }
 
+/// Protection profiles of SRTP that DTLS negotiates, by code point.
+///
+/// Source: IANA "DTLS-SRTP Protection Profiles" (RFC 5764 section 4.1.2, RFC 7714, RFC 8269, RFC 8723).
+pub const SRTP_PROFILES: &[(u16, &str)] = &[
+    (0x0001, "SRTP_AES128_CM_HMAC_SHA1_80"),
+    (0x0002, "SRTP_AES128_CM_HMAC_SHA1_32"),
+    (0x0005, "SRTP_NULL_HMAC_SHA1_80"),
+    (0x0006, "SRTP_NULL_HMAC_SHA1_32"),
+    (0x0007, "SRTP_AEAD_AES_128_GCM"),
+    (0x0008, "SRTP_AEAD_AES_256_GCM"),
+    (0x0009, "DOUBLE_AEAD_AES_128_GCM_AEAD_AES_128_GCM"),
+    (0x000a, "DOUBLE_AEAD_AES_256_GCM_AEAD_AES_256_GCM"),
+    (0x000b, "SRTP_ARIA_128_CTR_HMAC_SHA1_80"),
+    (0x000c, "SRTP_ARIA_128_CTR_HMAC_SHA1_32"),
+    (0x000d, "SRTP_ARIA_256_CTR_HMAC_SHA1_80"),
+    (0x000e, "SRTP_ARIA_256_CTR_HMAC_SHA1_32"),
+    (0x000f, "SRTP_AEAD_ARIA_128_GCM"),
+    (0x0010, "SRTP_AEAD_ARIA_256_GCM"),
+];
+
+/// Whether a profile of SRTP leaves the media in clear.
+#[must_use]
+pub fn is_null_srtp(profile: u16) -> bool {
+    matches!(profile, 0x0005 | 0x0006)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {

@@ -155,6 +155,7 @@ pub static LINKS: &[Link] = &[
     Link::new(179, "juniper_ppp", vendor::juniper_ppp),
     Link::new(180, "juniper_frelay", vendor::juniper_frame_relay),
     Link::new(181, "juniper_chdlc", vendor::juniper_c_hdlc),
+    Link::new(186, "usb_freebsd", unsupported),
     Link::new(187, "bluetooth_hci_h4", unsupported),
     Link::new(189, "usb_linux", unsupported),
     Link::new(192, "ppi", wlan::ppi),
@@ -184,6 +185,7 @@ pub static LINKS: &[Link] = &[
     Link::new(252, "wireshark_upper_pdu", unsupported),
     Link::new(253, "netlink", unsupported),
     Link::new(254, "bluetooth_linux_monitor", unsupported),
+    Link::new(255, "bluetooth_bredr_bb", unsupported),
     Link::new(256, "bluetooth_le_ll_with_phdr", unsupported),
     Link::new(258, "pktap", cooked::pktap),
     Link::new(266, "usb_darwin", unsupported),
@@ -195,6 +197,9 @@ pub static LINKS: &[Link] = &[
     Link::new(283, "ieee802_15_4_tap", unsupported),
     Link::new(288, "usb_2_0", unsupported),
     Link::new(290, "zwave_tap", unsupported),
+    Link::new(293, "usb_2_0_low_speed", unsupported),
+    Link::new(294, "usb_2_0_full_speed", unsupported),
+    Link::new(295, "usb_2_0_high_speed", unsupported),
 ];
 
 /// Takes the header of `layer` off the front. The network packet is not read here.

@@ -2,7 +2,9 @@
 //!
 //! Sources: tcpdump.org/linktypes.html and tcpdump's `print-juniper.c` as a description of the format; Endace "Extensible
 //! Record Format".
-//! Not handled: Juniper link types with a cookie of the service card, unless the packet says it has no link header.
+//! Juniper's service cards put cookies of their own before the packet, which differ by card and release. Behind them an IP
+//! packet is looked for that fills the frame exactly; what has none is unsupported.
+//! Not handled: ATM cells and InfiniBand in ERF.
 
 use super::{Cursor, Layer, Read, Step, serial};
 use crate::model::Loss;
@@ -62,9 +64,38 @@ pub(super) fn juniper_ether_type(cursor: &mut Cursor<'_>) -> Read {
     Ok(Step::Next(Layer::EtherType(ether_type)))
 }
 
-/// Link types with a cookie that depends on the card.
+/// Link types with a cookie that depends on the card: an IP packet that fills the frame stands behind it.
 pub(super) fn juniper_other(cursor: &mut Cursor<'_>) -> Read {
-    juniper(cursor)?.ok_or(Loss::UnsupportedLink)
+    const LONGEST_COOKIE: usize = 20;
+    if let Some(step) = juniper(cursor)? {
+        return Ok(step);
+    }
+    for _ in 0..=LONGEST_COOKIE {
+        if fills_with_ip(cursor) {
+            return Ok(Step::Next(Layer::Ip));
+        }
+        if cursor.skip(1).is_err() {
+            break;
+        }
+    }
+    Err(Loss::UnsupportedLink)
+}
+
+/// Whether an IP header stands here whose length is what is left; that of version 4 with a right checksum (RFC 1071),
+/// that of version 6 with TCP, UDP or ICMP next.
+fn fills_with_ip(cursor: &Cursor<'_>) -> bool {
+    match *cursor.left() {
+        [0x45, _, high, low, ..] => {
+            let Ok(header) = cursor.peek::<20>() else { return false };
+            let (words, _) = header.as_chunks::<2>();
+            let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+            usize::from(u16::from_be_bytes([high, low])) == cursor.wire_left() && (sum & 0xffff) + (sum >> 16) == 0xffff
+        }
+        [0x60..=0x6f, _, _, _, high, low, 6 | 17 | 58, ..] => {
+            usize::from(u16::from_be_bytes([high, low])).checked_add(40) == Some(cursor.wire_left())
+        }
+        _ => false,
+    }
 }
 
 /// Endace: time, type, flags, lengths; extension headers; two bytes before Ethernet.
@@ -84,6 +115,15 @@ pub(super) fn erf(cursor: &mut Cursor<'_>) -> Read {
             Ok(Step::Next(Layer::Ethernet))
         }
         1 | 10 | 15 | 19 => serial::ppp_hdlc(cursor),
+        5 | 17 => {
+            cursor.skip(4)?; // the channel of a line of several
+            serial::ppp_hdlc(cursor)
+        }
+        4 | 12 | 18 => {
+            cursor.skip(4)?; // the cell header
+            Ok(Step::Next(Layer::Llc))
+        }
+        27 | 48 => Ok(Step::Control("erf")), // about the capture; padding
         22 | 23 => Ok(Step::Next(Layer::Ip)),
         _ => Err(Loss::UnsupportedLink),
     }
@@ -127,7 +167,26 @@ mod tests {
         for (name, bytes, want) in cases {
             assert_eq!(juniper_ethernet(&mut Cursor::new(bytes, 0)), *want, "{name}");
         }
-        assert_eq!(juniper_other(&mut Cursor::new(b"MGC\x01", 0)), Err(Loss::UnsupportedLink));
+    }
+
+    #[test]
+    fn juniper_cookies() {
+        let v4 = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0x66, 0xe2, 10, 0, 0, 1, 10, 0, 0, 2];
+        let mut v6 = [0; 40];
+        v6[..8].copy_from_slice(&[0x60, 0, 0, 0, 0, 0, 17, 64]);
+        let mut wrong_sum = v4;
+        wrong_sum[8] = 63;
+        let cases: &[(&str, Vec<u8>, Read)] = &[
+            ("cookie of four bytes", [b"MGC\x01\x12\x34\x56\x78", &v4[..]].concat(), Ok(Step::Next(Layer::Ip))),
+            ("cookie of eight bytes", [&b"MGC\x01\x54\0\x45\0\0\0\0\0"[..], &v6].concat(), Ok(Step::Next(Layer::Ip))),
+            ("no cookie", [&b"MGC\x01"[..], &v4].concat(), Ok(Step::Next(Layer::Ip))),
+            ("checksum wrong", [&b"MGC\x01"[..], &wrong_sum].concat(), Err(Loss::UnsupportedLink)),
+            ("a byte behind the packet", [&b"MGC\x01"[..], &v4, &[0]].concat(), Err(Loss::UnsupportedLink)),
+            ("no packet", b"MGC\x01".to_vec(), Err(Loss::UnsupportedLink)),
+        ];
+        for (name, bytes, want) in cases {
+            assert_eq!(juniper_other(&mut Cursor::new(bytes, 0)), *want, "{name}");
+        }
     }
 
     #[test]
@@ -144,7 +203,17 @@ mod tests {
         let mut cursor = Cursor::new(&bytes, 0);
         assert_eq!(erf(&mut cursor), Ok(Step::Next(Layer::Ethernet)));
         assert_eq!(cursor.wire_left(), 0);
-        bytes[8] = 0x15;
-        assert_eq!(erf(&mut Cursor::new(&bytes, 0)), Err(Loss::UnsupportedLink));
+        let of_kind = |kind: u8, rest: &[u8]| [&[0, 0, 0, 0, 0, 0, 0, 0, kind, 0, 0, 0, 0, 0, 0, 0][..], rest].concat();
+        let cases: &[(&str, Vec<u8>, Read)] = &[
+            ("channel of HDLC", of_kind(5, &[1, 2, 3, 4, 0x0f, 0, 8, 0]), Ok(Step::Next(Layer::EtherType(0x0800)))),
+            ("AAL5", of_kind(4, &[0, 0, 0, 0, 0xaa, 0xaa, 3]), Ok(Step::Next(Layer::Llc))),
+            ("AAL5, cut", of_kind(4, &[0, 0]), Err(Loss::MalformedHeader)),
+            ("IPv4", of_kind(22, &[]), Ok(Step::Next(Layer::Ip))),
+            ("about the capture", of_kind(27, &[]), Ok(Step::Control("erf"))),
+            ("InfiniBand", of_kind(0x15, &[]), Err(Loss::UnsupportedLink)),
+        ];
+        for (name, bytes, want) in cases {
+            assert_eq!(erf(&mut Cursor::new(bytes, 0)), *want, "{name}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What one direction of a flow, or any set of packets, amounts to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Frames.
     pub packets: u64,

@@ -5,7 +5,7 @@
 use super::Protocol;
 
 /// Facts of one flow. At most one of `tls` and `ssh` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     /// TLS, DTLS, or the TLS inside QUIC.
     pub tls: Option<TlsFacts>,
@@ -16,12 +16,19 @@ pub struct Facts {
     /// A plaintext protocol that could have switched to TLS, and what came of it.
     pub upgrade: Option<(Protocol, UpgradeOutcome)>,
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
+    #[serde(with = "crate::model::kept::room")]
     pub announced: Vec<(super::Endpoint, Protocol)>,
+    /// QUIC connection IDs that both sides agreed on, by which other flows can be known to be the same connection.
+    #[serde(with = "crate::model::kept::room")]
+    pub connections: Vec<super::ConnectionId>,
     /// A login whose password can be read was seen, and in which protocol. The password itself is never kept.
     pub password_in_clear: Option<Protocol>,
+    /// What the server offers was overwritten on the way, as devices do that strip STARTTLS, and no offer of encryption
+    /// was left.
+    pub offer_overwritten: bool,
     /// How the flow was recognised; kept only when it was asked for.
     pub trace: Option<Box<Trace>>,
-    /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's.
+    /// Version of the carrier where it is not the version of TLS: the QUIC version, the SSH banner's, IKE's, the SMB dialect.
     pub carrier_version: Option<u32>,
 }
 
@@ -40,12 +47,12 @@ impl Facts {
                 + 128
         });
         let trace = self.trace.as_ref().map_or(0, |_| 256);
-        size_of::<Self>() + trace + tls + self.announced.capacity() * 48
+        size_of::<Self>() + trace + tls + self.announced.capacity() * 48 + self.connections.capacity() * 24
     }
 }
 
 /// How a flow was recognised, for people who want to check it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Trace {
     /// The dissector that recognised it and where it is written; `None` when no dissector knew the bytes.
     pub dissector: Option<(Protocol, String)>,
@@ -55,10 +62,12 @@ pub struct Trace {
     pub openings: [Vec<u8>; 2],
     /// Packets of the flow when it was recognised.
     pub packets: u64,
+    /// The frame that decided it: its number in the capture, counted from 0.
+    pub frame: u64,
 }
 
 /// What became of an upgrade from plaintext to encryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum UpgradeOutcome {
     /// The server offered it; the client did not ask.
     Offered,
@@ -84,7 +93,7 @@ impl UpgradeOutcome {
 }
 
 /// How far a handshake was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Handshake {
     /// No handshake message was seen (mid-stream).
     #[default]
@@ -95,12 +104,15 @@ pub enum Handshake {
     Opened,
     /// Both hellos, and protected data or both ChangeCipherSpecs after them.
     Completed,
+    /// Completed, and then no record of application data. Only TLS 1.2 and earlier over a stream show that: TLS 1.3 hides
+    /// the types of its records.
+    Unused,
     /// Ended by an alert, a reset or a close before completion.
     Failed,
 }
 
 /// TLS facts. All numbers are code points of the IANA TLS registries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TlsFacts {
     /// Negotiated version: 0x0002 (SSL 2), 0x0300 to 0x0304, or a DTLS version (0xfeff, 0xfefd, 0xfefc).
     /// TLS 1.3 drafts are reported as 0x0304, with `draft` set. Never taken from a HelloRetryRequest alone.
@@ -108,16 +120,20 @@ pub struct TlsFacts {
     /// Draft number of TLS 1.3 (0x7fxx), when a draft was negotiated.
     pub draft: Option<u8>,
     /// Versions that the client offered: supported_versions if present, else its legacy version. GREASE left out.
+    #[serde(with = "crate::model::kept::room")]
     pub offered_versions: Vec<u16>,
     /// Negotiated cipher suite.
     pub cipher: Option<u16>,
     /// Suites that the client offered, in its order, GREASE left out.
+    #[serde(with = "crate::model::kept::room")]
     pub offered_ciphers: Vec<u16>,
     /// Negotiated named group: ServerHello key_share (1.3), ServerKeyExchange named_curve (1.2 and earlier).
     pub group: Option<u16>,
     /// Groups that the client offered, GREASE left out.
+    #[serde(with = "crate::model::kept::room")]
     pub offered_groups: Vec<u16>,
     /// Groups for which the client sent a key share, GREASE left out.
+    #[serde(with = "crate::model::kept::room")]
     pub key_shares: Vec<u16>,
     /// Size of the finite-field DH prime in ServerKeyExchange. Unit: bits.
     pub dh_bits: Option<u16>,
@@ -126,6 +142,7 @@ pub struct TlsFacts {
     /// Signature scheme of ServerKeyExchange (TLS 1.2).
     pub signature: Option<u16>,
     /// Signature schemes that the client offered.
+    #[serde(with = "crate::model::kept::room")]
     pub offered_signatures: Vec<u16>,
     /// server_name of the ClientHello, as sent (lossy UTF-8).
     pub server_name: Option<String>,
@@ -159,8 +176,11 @@ pub struct TlsFacts {
     pub heartbeat: bool,
     /// Compression method that the server selected; 0 is none.
     pub compression: Option<u8>,
-    /// The ClientHello carries an ECH extension (real or GREASE: that cannot be told from outside).
+    /// The ClientHello carries an ECH extension, real or GREASE.
     pub ech_offered: bool,
+    /// It is real, and the server accepted it: behind a HelloRetryRequest the client encrypted a new inner hello without
+    /// a new key (RFC 9849 section 6.1.5). What is repeated instead is GREASE, or was not accepted: that cannot be told.
+    pub ech_real: bool,
     /// The ClientHello carries TLS_FALLBACK_SCSV (RFC 7507).
     pub fallback_scsv: bool,
     /// The server random ends in a downgrade sentinel (RFC 8446 section 4.1.3).
@@ -178,7 +198,7 @@ pub struct TlsFacts {
 }
 
 /// What is public and not personal in a leaf certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CertificateFacts {
     /// `rsa-2048`, `ec-p256`, `ed25519`, `dsa-1024` ...
     pub key: String,
@@ -194,8 +214,9 @@ pub struct CertificateFacts {
     pub name_matches: Option<bool>,
 }
 
-/// Algorithms agreed on by a protocol that names them in clear: IKE, RDP's own security. Names as in their registries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Algorithms agreed on by a protocol that names them in clear: IKE, SMB 3, RDP's own security. Names as in their
+/// registries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Algorithms {
     /// Key exchange; additional ones joined by `+`.
     pub kex: Option<String>,
@@ -203,10 +224,12 @@ pub struct Algorithms {
     pub cipher: Option<String>,
     /// What protects integrity; `None` also when the cipher does.
     pub mac: Option<String>,
+    /// The initiator offered a key exchange with a post-quantum part (IKE).
+    pub post_quantum_offered: bool,
 }
 
 /// SSH algorithms, by the negotiation rule of RFC 4253 section 7.1 over both KEXINITs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SshFacts {
     /// Key exchange.
     pub kex: Option<String>,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::{Class, Counts, Evidence, Facts, Protocol};
 
 /// The transport of a flow, as the IP protocol number (IANA "Assigned Internet Protocol Numbers").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Transport(pub u8);
 
 impl Transport {
@@ -40,7 +40,7 @@ impl Transport {
 }
 
 /// One of the two ends of a key, in key order. Which of them is the client is known later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Side {
     /// The end that compares lower (address, then port).
     Low = 0,
@@ -60,7 +60,7 @@ impl Side {
 }
 
 /// An address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Endpoint {
     /// Network address; IPv4 as itself, never as a mapped IPv6 address.
     pub ip: IpAddr,
@@ -71,7 +71,7 @@ pub struct Endpoint {
 /// What makes two packets one conversation: both ends in a fixed order, and the transport.
 ///
 /// IPv4 addresses are held as IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2), with `v4` set: 38 bytes in all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct FlowKey {
     addresses: [[u8; 16]; 2],
     ports: [u16; 2],
@@ -167,11 +167,11 @@ fn mix(mut value: u64) -> u64 {
 }
 
 /// A kind of encapsulation that was opened on the way to a flow: an index into `net::TUNNELS`, plus one; 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Tunnel(pub u8);
 
 /// A closed flow: all that grading, sums and records need, and nothing of how it was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FlowSummary {
     /// Both ends and the transport.
     pub key: FlowKey,
@@ -201,15 +201,21 @@ pub struct FlowSummary {
     pub upgraded_from: Option<Protocol>,
     /// Encapsulations opened, outermost first.
     pub tunnels: [Tunnel; 6],
+    /// Outermost VLAN of the first frame, 0 when it has none.
+    pub vlan: u16,
     /// What the flow said of itself.
     pub facts: Option<Box<Facts>>,
     /// Words for the record's `flags`: `midstream`, `one_sided`, `evicted`, `gap`, `looks_random` ...
+    #[serde(with = "super::kept::words")]
     pub flags: Vec<&'static str>,
     /// Holes in the sequence space that were never filled.
     pub gaps: u32,
     /// Segments that repeated sequence numbers with other bytes.
     pub conflicts: u32,
+    /// First bytes of each side of an unknown UDP flow that may be the middle of a QUIC connection; low side first.
+    pub openings: Option<Box<[super::Opening; 2]>>,
     /// The flow cut at the ends of intervals; empty when it lies in one interval, that of `first_ns`.
+    #[serde(with = "super::kept::room")]
     pub parts: Vec<super::FlowPart>,
 }
 

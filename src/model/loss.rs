@@ -1,7 +1,7 @@
 //! Everything that was seen less well than the wire carried it, each with a reason. Nothing is lost in silence.
 
 /// One reason for a loss entry of the report (`quality.losses`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Loss {
     /// Frames whose link type is not read. They are outside every share. Unit: frames.
     UnsupportedLink,
@@ -41,11 +41,13 @@ pub enum Loss {
     Interrupted,
     /// Announcements of other flows (FTP data, media) beyond the number that is kept. Unit: announcements.
     ForgottenAnnouncements,
+    /// Flows whose server's public value was not compared with those of others, for want of memory. Unit: flows.
+    UnwatchedShares,
 }
 
 impl Loss {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::UnsupportedLink,
         Self::MalformedHeader,
         Self::HeaderCutShort,
@@ -65,6 +67,7 @@ impl Loss {
         Self::SkippedBlocks,
         Self::Interrupted,
         Self::ForgottenAnnouncements,
+        Self::UnwatchedShares,
     ];
 
     /// The key in the report; its unit is its last word or in the schema.
@@ -90,6 +93,7 @@ impl Loss {
             Self::SkippedBlocks => "skipped_blocks",
             Self::Interrupted => "interrupted_captures",
             Self::ForgottenAnnouncements => "forgotten_announcements",
+            Self::UnwatchedShares => "unwatched_share_flows",
         }
     }
 }

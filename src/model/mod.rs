@@ -1,12 +1,15 @@
 //! Words that every stage shares: classes, evidence, units, addresses, facts. No stage logic.
 
+mod connection;
 mod counts;
 mod facts;
 mod flow;
+pub(crate) mod kept;
 mod loss;
 mod protocol;
 mod steps;
 
+pub use connection::{ConnectionId, Opening, opening};
 pub use counts::{Counts, Units};
 pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
 pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};

@@ -51,7 +51,7 @@ impl fmt::Debug for Protocol {
 }
 
 /// What an on-path observer can read of a packet. Exactly one for each packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Class {
     /// Content is confidential to an on-path observer.
     Encrypted,
@@ -80,7 +80,7 @@ impl Class {
 }
 
 /// Why a class was given, weakest first, so that a floor is a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Evidence {
     /// No evidence: class `unknown` or `control`.
     None,

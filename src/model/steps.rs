@@ -5,7 +5,7 @@
 //! and the step that is reached depends on the set of frames alone, not on their order or on how they were shared out.
 
 /// The ladder of interval lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Steps {
     /// From one second up to days, as long as it takes to have at most 100 intervals that are not empty.
     #[default]
@@ -58,7 +58,7 @@ impl Steps {
 }
 
 /// The part of a flow that lies in one interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowPart {
     /// A time in the interval, nanoseconds since 1970 UTC.
     pub time_ns: i64,

@@ -26,7 +26,8 @@ pub(super) fn ethernet(frame: &[u8], wire_len: u32) -> Option<Packet> {
         _ => return None,
     };
     if protocol == TCP {
-        return transport::tcp(&hosts, &mut cursor, [Tunnel::default(); 6]).ok();
+        let packet = transport::tcp(&hosts, &mut cursor, [Tunnel::default(); 6]).ok()?;
+        return (!tunnel::may_be_over_tcp(&packet)).then_some(packet);
     }
     let packet = transport::udp(&hosts, &mut cursor, [Tunnel::default(); 6]).ok()?;
     tunnel::over_udp(&cursor).is_none().then_some(packet)

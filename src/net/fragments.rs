@@ -77,7 +77,7 @@ pub struct Pool {
 
 /// What fragments of one datagram have in common (RFC 791 section 2.3, RFC 8200 section 4.5). The first fragment's next
 /// header is decisive in IPv6; all are expected to say the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 struct Key {
     key: FlowKey,
     from: Side,
@@ -86,7 +86,7 @@ struct Key {
 }
 
 /// Frames that fragments came in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Frames {
     count: u64,
     wire_bytes: u64,
@@ -105,7 +105,7 @@ impl Frames {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Waiting {
     age: u64,
     sample: Fragment,
@@ -120,13 +120,42 @@ struct Waiting {
     cost: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Piece {
     wire_len: u32,
     captured: Box<[u8]>,
 }
 
+/// Datagrams that wait, to be carried from one file of a capture to the next.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Carried {
+    next_age: u64,
+    waiting: Vec<(Key, Waiting)>,
+}
+
 impl Pool {
+    /// What waits, oldest first; the pool is empty then.
+    pub(crate) fn carry(&mut self) -> Carried {
+        let ages = std::mem::take(&mut self.ages);
+        let mut waiting = Vec::with_capacity(ages.len());
+        for key in ages.into_values() {
+            waiting.extend(self.waiting.remove(&key).map(|datagram| (key, datagram)));
+        }
+        self.held_bytes = 0;
+        Carried { next_age: self.next_age, waiting }
+    }
+
+    /// Takes up what waited.
+    pub(crate) fn resume(&mut self, carried: Carried) {
+        self.next_age = carried.next_age;
+        for (key, datagram) in carried.waiting {
+            self.held_bytes = self.held_bytes.saturating_add(datagram.cost.saturating_add(DATAGRAM_COST));
+            self.next_age = self.next_age.max(datagram.age.saturating_add(1));
+            self.ages.insert(datagram.age, key);
+            self.waiting.insert(key, datagram);
+        }
+    }
+
     /// A pool that holds about `max_bytes` at most.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
@@ -370,6 +399,7 @@ fn portless(fragment: &Fragment, payload_len: u32) -> Decoded {
     Decoded::Packet(super::Packet {
         key: fragment.key,
         from: fragment.from,
+        vlan: fragment.vlan,
         tcp_flags: 0,
         tunnels: fragment.tunnels,
         seq: 0,

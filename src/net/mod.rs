@@ -41,9 +41,28 @@ pub fn decode(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
     if link_type == ETHERNET
         && let Some(packet) = fast::ethernet(frame, wire_len)
     {
-        return Decoded::Packet(packet);
+        return Decoded::Packet(Packet { vlan: vlan(link_type, frame), ..packet });
     }
-    walk::frame(link_type, frame, wire_len)
+    match walk::frame(link_type, frame, wire_len) {
+        Decoded::Packet(packet) => Decoded::Packet(Packet { vlan: vlan(link_type, frame), ..packet }),
+        Decoded::Fragment(fragment) => Decoded::Fragment(Fragment { vlan: vlan(link_type, frame), ..fragment }),
+        other => other,
+    }
+}
+
+/// The VLAN of the outermost tag of a frame (IEEE 802.1Q section 9.6), 0 when there is none. Of Ethernet, and of Linux cooked
+/// captures, whose last two bytes are an EtherType.
+#[inline]
+fn vlan(link_type: u16, frame: &[u8]) -> u16 {
+    let type_at = match link_type {
+        1 => 12,
+        113 => 14,
+        _ => return 0,
+    };
+    match frame.get(type_at..).and_then(|from| from.first_chunk::<4>()) {
+        Some(&[0x81, 0x00, high, low] | &[0x88, 0xa8, high, low]) => u16::from_be_bytes([high, low]) & 0x0fff,
+        _ => 0,
+    }
 }
 
 /// A frame, taken apart as far as it goes.
@@ -73,6 +92,8 @@ pub struct Packet {
     pub key: FlowKey,
     /// Side of `key` that sent it.
     pub from: Side,
+    /// Outermost VLAN of the frame, 0 when it has none.
+    pub vlan: u16,
     /// TCP header flags (RFC 9293 section 3.1), low byte; 0 for other transports.
     pub tcp_flags: u8,
     /// Encapsulations opened, outermost first; unused places are 0.
@@ -90,12 +111,14 @@ pub struct Packet {
 }
 
 /// One IP fragment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Fragment {
     /// Source and destination in key form, ports 0; transport is the fragment's protocol.
     pub key: FlowKey,
     /// Side of `key` that sent it.
     pub from: Side,
+    /// Outermost VLAN of the frame, 0 when it has none.
+    pub vlan: u16,
     /// Identification (16 bits in IPv4, 32 in IPv6).
     pub id: u32,
     /// Offset of this fragment's data in the datagram. Unit: bytes.

@@ -76,6 +76,37 @@ fn with_len(head: &[u8], rest: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A GTP header of version 0 for user data.
+fn gtp_v0() -> [u8; 20] {
+    [0x1e, 255, 0, 0, 0, 1, 0, 1, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8]
+}
+
+/// An STT header for a frame without offloads.
+const STT_HEADER: [u8; 18] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0];
+
+/// A TCP segment as STT forms it: length and offset in place of the sequence number.
+fn stt(header: &[u8], frame: &[u8]) -> Vec<u8> {
+    let payload = join(header, frame);
+    let mut bytes = Vec::new();
+    PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+        .tcp(40000, 40001, (payload.len() as u32) << 16, 0)
+        .ack(9)
+        .write(&mut bytes, &payload)
+        .unwrap();
+    bytes
+}
+
+/// An Ethernet frame with IPv6 that carries `protocol`.
+fn over_ipv6(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv6([1; 16], [2; 16], 64)
+        .write(&mut bytes, protocol.into(), payload)
+        .unwrap();
+    bytes
+}
+
 /// One frame for each kind of tunnel, with a packet of nine payload bytes to or from port 53 in it.
 fn tunnelled() -> Vec<(&'static str, Vec<u8>)> {
     let four = udp_packet(b"nine byte");
@@ -145,6 +176,14 @@ fn tunnelled() -> Vec<(&'static str, Vec<u8>)> {
                 bytes
             }),
         ),
+        ("gtp-v0", over_udp(&with_len(&gtp_v0(), &four))),
+        ("gue", over_udp(&join(&[0, 4, 0, 0], &four))),
+        ("gue", over_udp(&join(&[1, 41, 0x80, 0, 0, 0, 0, 7], &six))),
+        ("stt", stt(&STT_HEADER, &frame)),
+        ("4in6", over_ipv6(4, &four)),
+        ("6in6", over_ipv6(41, &six)),
+        ("l2tp", over_ip(115, &join(&[0, 0, 0, 1, 9, 9, 9, 9], &four))),
+        ("l2tp", over_udp(&join(&[0, 3, 0, 0, 0, 0, 0, 1, 0xff, 3, 0, 0x21], &four))),
         ("capwap", over_udp(&join(&[0, 0x10, 0x02, 0, 0, 0, 0, 0], &frame))),
         ("capwap", over_udp(&join(&[0, 0x10, 0x03, 0, 0, 0, 0, 0], &swapped))),
         ("tzsp", over_udp(&join(&[1, 0, 0, 1, 10, 1, 0xc0, 0, 1], &frame))),
@@ -163,6 +202,38 @@ fn every_tunnel_opens() {
         let (tunnels, transport, port, payload_len) = seen(&frame);
         assert_eq!((tunnels, port, payload_len), (vec![name], 53, 9), "{name}");
         assert!(matches!(transport, 6 | 17), "{name}");
+    }
+}
+
+/// Each row of the table has a frame above.
+#[test]
+fn no_tunnel_is_left_out() {
+    let opened: Vec<_> = tunnelled().into_iter().map(|(name, _)| name).collect();
+    let missing: Vec<_> = TUNNELS.iter().map(|kind| kind.name).filter(|name| !opened.contains(name)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+/// STT takes the place of TCP: what only resembles it stays a TCP segment.
+#[test]
+fn near_misses_stay_tcp() {
+    let frame = ethernet(0x0800, &udp_packet(b"nine byte"));
+    let with = |at: usize, value: u8| {
+        let mut header = STT_HEADER;
+        header[at] = value;
+        stt(&header, &frame)
+    };
+    let mut later_part = stt(&STT_HEADER, &frame);
+    later_part[14 + 20 + 7] = 1;
+    let cases = [
+        ("version 1", with(0, 1)),
+        ("reserved flag", with(1, 0x80)),
+        ("padding", with(17, 1)),
+        ("not the start of a frame", later_part),
+        ("text", stt(&STT_HEADER, &[b'a'; 60])),
+    ];
+    for (name, bytes) in cases {
+        let (tunnels, transport, port, _) = seen(&bytes);
+        assert_eq!((tunnels, transport, port), (vec![], 6, 40000), "{name}");
     }
 }
 
@@ -185,6 +256,21 @@ fn near_misses_stay_udp() {
         ("geneve version 1", join(&[0x41, 0, 8, 0, 0, 0, 7, 0, 1, 1, 1, 0], &four)),
         ("gtp echo", with_len(&[0x30, 1, 0, 0, 0, 0, 0, 1], &four)),
         ("gtp length wrong", join(&[0x30, 255, 0, 9, 0, 0, 0, 1], &four)),
+        ("gtp version 0, echo", {
+            let mut header = gtp_v0();
+            header[1] = 1;
+            with_len(&header, &four)
+        }),
+        ("gtp version 0, spare bytes set", {
+            let mut header = gtp_v0();
+            header[10] = 0;
+            with_len(&header, &four)
+        }),
+        ("gtp version 0, length wrong", join(&gtp_v0(), &four)),
+        ("gue, control message", join(&[0x20, 4, 0, 0], &four)),
+        ("gue, fields that no flag announces", join(&[1, 4, 0, 0, 0, 0, 0, 7], &four)),
+        ("gue, another version inside", join(&[0, 41, 0, 0], &four)),
+        ("l2tp version 3, length wrong inside", join(&[0, 3, 0, 0, 0, 0, 0, 1], &wrong_length)),
         ("capwap under dtls", join(&[1, 0, 0, 0], &frame)),
         ("capwap fragment", join(&[0, 0x10, 0x02, 0x80, 0, 0, 0, 0], &frame)),
         ("tzsp without end", join(&[1, 0, 0, 1, 10, 255], &frame)),

@@ -90,6 +90,7 @@ pub(super) fn packet(
     Packet {
         key,
         from,
+        vlan: 0,
         tcp_flags: 0,
         tunnels,
         seq: 0,

@@ -20,9 +20,14 @@ pub(super) fn frame(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
 pub(super) fn datagram(fragment: &Fragment, data: &[u8], wire_len: u32) -> Decoded {
     let mut walk = Walk::new(Cursor::new(data, wire_len), fragment.tunnels);
     let hosts = Hosts::of(&fragment.key, fragment.from);
-    match walk.upper(hosts, fragment.key.transport().0) {
+    let decoded = match walk.upper(hosts, fragment.key.transport().0) {
         Next::Layer(layer) => walk.run(layer),
         Next::Done(decoded) => decoded,
+    };
+    match decoded {
+        Decoded::Packet(packet) => Decoded::Packet(Packet { vlan: fragment.vlan, ..packet }),
+        Decoded::Fragment(inner) => Decoded::Fragment(Fragment { vlan: fragment.vlan, ..inner }),
+        other => other,
     }
 }
 
@@ -36,8 +41,8 @@ struct Walk<'a> {
     tunnels: [Tunnel; 6],
     /// What the frame is if the tunnel opened last turns out to be none, or holds nothing readable.
     carrier: Option<Packet>,
-    /// A tunnel over UDP is open.
-    over_udp: bool,
+    /// A tunnel is open that nothing announced.
+    guessed: bool,
 }
 
 /// Where a step leads.
@@ -48,7 +53,7 @@ enum Next {
 
 impl<'a> Walk<'a> {
     fn new(cursor: Cursor<'a>, tunnels: [Tunnel; 6]) -> Self {
-        Self { cursor, tunnels, carrier: None, over_udp: false }
+        Self { cursor, tunnels, carrier: None, guessed: false }
     }
 
     fn run(mut self, mut layer: Layer) -> Decoded {
@@ -82,7 +87,7 @@ impl<'a> Walk<'a> {
             Ok(Step::Control(name)) => Decoded::Control(name, tunnels),
             Ok(Step::Plain(name)) => Decoded::Plain(name, tunnels),
             Ok(Step::Sealed(name)) => match self.carrier {
-                Some(packet) if self.over_udp => Decoded::Packet(packet),
+                Some(packet) if self.guessed => Decoded::Packet(packet),
                 _ => Decoded::Sealed(name, tunnels),
             },
             Ok(Step::Opaque(name)) => self.carrier.map_or(Decoded::Opaque(name, tunnels), Decoded::Packet),
@@ -116,6 +121,7 @@ impl<'a> Walk<'a> {
                 Next::Done(Decoded::Fragment(Fragment {
                     key,
                     from,
+                    vlan: 0,
                     id: place.id,
                     offset: place.offset,
                     more: place.more,
@@ -145,9 +151,22 @@ impl<'a> Walk<'a> {
         }
         match transport::read(&hosts, protocol, &mut self.cursor, self.tunnels) {
             Ok(Decoded::Packet(packet)) if packet.key.transport() == Transport::UDP => self.udp(packet),
+            Ok(Decoded::Packet(packet)) if packet.key.transport() == Transport::TCP => self.tcp(packet),
             Ok(decoded) => Next::Done(decoded),
             Err(loss) => self.follow(Err(loss)),
         }
+    }
+
+    /// A TCP packet, unless it only looks like one. The cursor stands at its payload.
+    fn tcp(&mut self, packet: Packet) -> Next {
+        let mut inner = self.cursor;
+        let Some(step) = tunnel::over_tcp(&packet, &mut inner) else {
+            return Next::Done(Decoded::Packet(packet));
+        };
+        self.carrier = Some(packet);
+        self.guessed = true;
+        self.cursor = inner;
+        self.follow(Ok(step))
     }
 
     /// A UDP packet, unless a tunnel is in it. The cursor stands at its payload.
@@ -156,7 +175,7 @@ impl<'a> Walk<'a> {
             return Next::Done(Decoded::Packet(packet));
         };
         self.carrier = Some(packet);
-        self.over_udp = true;
+        self.guessed = true;
         self.cursor = inner;
         self.follow(Ok(step))
     }

@@ -1,10 +1,15 @@
-//! Flows that are known only because another flow announced them: FTP data, media from SDP.
+//! Flows that are known only because another flow announced them: FTP data, media from SDP, QUIC packets with the
+//! connection ID of a connection whose start was seen elsewhere (RFC 9000 sections 5.1 and 9: after a pause, a new NAT
+//! binding or a move to another address).
+//!
+//! Not handled: connections that changed to IDs of NEW_CONNECTION_ID frames, which are encrypted, and clients without an
+//! ID of their own where only their side was captured.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::flow::Announcement;
-use crate::model::{Class, Endpoint, Evidence, FlowSummary, Protocol, Side};
+use crate::flow::{Announcement, Sign};
+use crate::model::{Class, ConnectionId, Endpoint, Evidence, FlowSummary, Opening, Protocol, Side, Transport};
 
 /// All announcements of a capture.
 pub(super) struct Known {
@@ -12,6 +17,32 @@ pub(super) struct Known {
     /// By the hosts of the flow that said so and the announced port: an address inside FTP is often not the one on the
     /// wire (RFC 2428 sends none, RFC 3022 section 4.3 rewrites it), and the data goes between the same two hosts.
     by_hosts: HashMap<([IpAddr; 2], u16), Protocol>,
+    connections: Connections,
+}
+
+/// The QUIC connections that are known by an ID.
+#[derive(Default)]
+struct Connections {
+    /// An ID, and a host that has part in the connection: one of the two moves at a time.
+    known: HashSet<(ConnectionId, IpAddr)>,
+    /// The lengths of the IDs, as bits: a short header does not say how long its ID is.
+    lengths: u32,
+}
+
+impl Connections {
+    fn add(&mut self, id: ConnectionId, hosts: [IpAddr; 2]) {
+        self.lengths |= 1 << id.len();
+        self.known.extend(hosts.map(|host| (id, host)));
+    }
+
+    /// Whether one of the two openings has the ID of a connection that one of the two hosts has part in.
+    fn knows(&self, openings: &[Opening; 2], hosts: [IpAddr; 2]) -> bool {
+        let lengths = (ConnectionId::SHORTEST..=ConnectionId::LONGEST).filter(|len| self.lengths >> len & 1 == 1);
+        lengths
+            .flat_map(|len| openings.iter().filter_map(move |opening| opening.get(1..=len)))
+            .filter_map(ConnectionId::new)
+            .any(|id| hosts.iter().any(|host| self.known.contains(&(id, *host))))
+    }
 }
 
 /// Protocols that stay open until it is known what was announced about them.
@@ -26,13 +57,22 @@ impl Known {
     /// Orders the announcements; of two that contradict each other about an endpoint, the one that claims less
     /// (plaintext before encrypted) holds.
     pub(super) fn new(announced: &mut Vec<Announcement>) -> Self {
-        announced.sort_unstable_by_key(|a| (a.endpoint, a.protocol.name(), a.said_by));
+        announced.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
         announced.dedup();
         let mut by_endpoint: HashMap<Endpoint, Protocol> = HashMap::with_capacity(announced.len());
         let mut by_hosts = HashMap::new();
+        let mut connections = Connections::default();
         for announcement in announced.iter() {
+            let hosts = announcement.said_by.map(|end| end.ip);
+            let endpoint = match announcement.by {
+                Sign::End(endpoint) => endpoint,
+                Sign::Connection(id) => {
+                    connections.add(id, hosts);
+                    continue;
+                }
+            };
             by_endpoint
-                .entry(announcement.endpoint)
+                .entry(endpoint)
                 .and_modify(|known| {
                     if class(*known) == Class::Encrypted {
                         *known = announcement.protocol;
@@ -40,19 +80,27 @@ impl Known {
                 })
                 .or_insert(announcement.protocol);
             if !is_media(announcement.protocol) {
-                let hosts = announcement.said_by.map(|end| end.ip);
-                by_hosts.entry((hosts, announcement.endpoint.port)).or_insert(announcement.protocol);
+                by_hosts.entry((hosts, endpoint.port)).or_insert(announcement.protocol);
             }
         }
-        Self { by_endpoint, by_hosts }
+        Self { by_endpoint, by_hosts, connections }
     }
 
     /// Gives the flow the protocol that was announced for one of its ends.
     pub(super) fn explain(&self, flow: &mut FlowSummary) {
-        if self.by_endpoint.is_empty() {
-            return;
-        }
         let hosts = [Side::Low, Side::High].map(|side| flow.key.endpoint(side).ip);
+        let Some(protocol) = self.of_ends(flow, hosts).or_else(|| self.of_connection(flow, hosts)) else { return };
+        flow.class = class(protocol);
+        flow.protocol = protocol;
+        flow.evidence = Evidence::Association;
+        flow.flags.retain(|flag| !matches!(*flag, "looks_random" | "looks_text" | "undetermined"));
+    }
+
+    /// What was announced for one of the ends of the flow.
+    fn of_ends(&self, flow: &FlowSummary, hosts: [IpAddr; 2]) -> Option<Protocol> {
+        if self.by_endpoint.is_empty() {
+            return None;
+        }
         let announced = [Side::Low, Side::High].into_iter().find_map(|side| {
             let end = flow.key.endpoint(side);
             if let Some(protocol) = self.by_hosts.get(&(hosts, end.port)) {
@@ -65,15 +113,14 @@ impl Known {
                 .or_else(|| self.by_endpoint.get(&even).filter(|known| is_media(**known)))
                 .copied()
         });
-        let Some(protocol) = announced else { return };
-        let stream = flow.key.transport() == crate::model::Transport::TCP;
-        if is_media(protocol) == stream {
-            return;
-        }
-        flow.class = class(protocol);
-        flow.protocol = protocol;
-        flow.evidence = Evidence::Association;
-        flow.flags.retain(|flag| !matches!(*flag, "looks_random" | "looks_text" | "undetermined"));
+        let stream = flow.key.transport() == Transport::TCP;
+        announced.filter(|protocol| is_media(*protocol) != stream)
+    }
+
+    /// QUIC, when the flow goes on with a connection whose start is known.
+    fn of_connection(&self, flow: &FlowSummary, hosts: [IpAddr; 2]) -> Option<Protocol> {
+        let openings = flow.openings.as_deref().filter(|_| flow.class == Class::Unknown)?;
+        self.connections.knows(openings, hosts).then_some(Protocol::QUIC)
     }
 }
 
@@ -82,5 +129,5 @@ fn is_media(protocol: Protocol) -> bool {
 }
 
 fn class(protocol: Protocol) -> Class {
-    if matches!(protocol.name(), "srtp" | "srtcp") { Class::Encrypted } else { Class::Plaintext }
+    if matches!(protocol.name(), "srtp" | "srtcp" | "quic") { Class::Encrypted } else { Class::Plaintext }
 }

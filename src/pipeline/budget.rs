@@ -19,10 +19,11 @@ pub(super) struct Budget {
     pub(super) records: usize,
     /// Fragments of datagrams. Unit: bytes.
     pub(super) fragments: usize,
-    /// What flows announced about others. Unit: bytes.
+    /// What flows announced about others, of each of two kinds. Unit: bytes.
     pub(super) announcements: usize,
-    /// Public values of servers that are watched.
-    pub(super) watched: usize,
+    /// Public values of servers that are watched: once in the shards together, which hand theirs over at each look at the
+    /// bound, and once in the sums. Unit: bytes.
+    pub(super) watch: u64,
     /// Stored bytes of captures that are read side by side. Unit: bytes.
     pub(super) side_by_side: u64,
 }
@@ -33,14 +34,12 @@ const PROGRAM: u64 = 16 << 20;
 /// Buffers between a decompressor and the reader. Unit: bytes.
 const AHEAD: u64 = 2 << 20;
 
-/// Memory that watching one public value takes. Unit: bytes.
-const WATCHED: usize = 256;
-
 impl Budget {
     /// The parts of `max_memory`.
     pub(super) fn of(max_memory: u64) -> Self {
         let reading = capture::Options {
             batch_bytes: (max_memory >> 6).clamp(1 << 20, 4 << 20) as usize,
+            epoch: capture::Epoch::default(),
             frame_bytes: (max_memory >> 4).clamp(1 << 20, capture::MAX_FRAME.into()) as u32,
             check_bytes: max_memory >> 6,
             check_frames: (max_memory >> 15).min(u32::MAX.into()) as u32,
@@ -57,7 +56,7 @@ impl Budget {
             records: left / 8,
             fragments: left / 16,
             announcements: left / 32,
-            watched: (left / 32 / WATCHED).min(crate::tally::MOST_WATCHED),
+            watch: (left / 32) as u64,
             side_by_side: max_memory >> 7,
         }
     }
@@ -72,14 +71,13 @@ mod tests {
         for mebibytes in [64, 65, 100, 256, 512, 1024, 4096, 1 << 20] {
             let whole = mebibytes << 20;
             let budget = Budget::of(whole);
-            let held = budget.flows + budget.pending + budget.records + budget.fragments + budget.announcements;
+            let held = budget.flows + budget.pending + budget.records + budget.fragments + 2 * budget.announcements;
             let reading = 2 * u64::from(budget.reading.frame_bytes) + budget.reading.decoder_bytes;
-            let sum = PROGRAM + reading + held as u64 + (budget.watched * WATCHED) as u64;
+            let sum = PROGRAM + reading + held as u64 + 2 * budget.watch;
             assert!(sum < whole, "{mebibytes} MiB: {sum}");
             assert!(budget.flows >= 8 << 20, "{mebibytes} MiB leave {} for flows", budget.flows);
         }
         let usual = Budget::of(1 << 30);
         assert_eq!(usual.reading, capture::Options::default());
-        assert_eq!(usual.watched, crate::tally::MOST_WATCHED);
     }
 }

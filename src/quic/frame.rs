@@ -75,7 +75,7 @@ fn skip_google_ack(bytes: &[u8], kind: u8) -> Option<&[u8]> {
 }
 
 /// Handshake bytes of one side, put in order. Holds at most [`MAX_HELD`] bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct CryptoStream {
     ready: Vec<u8>,
     ahead: Vec<(usize, Box<[u8]>)>,

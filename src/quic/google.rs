@@ -59,10 +59,12 @@ impl Dissector for GoogleQuic {
 }
 
 /// Keeps the version of the first packet that has one.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct GoogleSession {
     version: Option<Version>,
 }
 
+#[typetag::serde(name = "quic/google/GoogleSession")]
 impl Session for GoogleSession {
     fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.version = header(bytes).map(|header| header.version);

@@ -17,7 +17,34 @@ use super::version::Secrets;
 pub struct InitialKeys {
     seal: Aes128Gcm,
     mask: Aes128,
+    material: Material,
+}
+
+/// What the ciphers are made from: key, IV and header protection key.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+struct Material {
+    key: [u8; 16],
     iv: [u8; 12],
+    mask: [u8; 16],
+}
+
+impl From<Material> for InitialKeys {
+    fn from(material: Material) -> Self {
+        let Material { key, mask, .. } = material;
+        Self { seal: Aes128Gcm::new(&key.into()), mask: Aes128::new(&mask.into()), material }
+    }
+}
+
+impl serde::Serialize for InitialKeys {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.material.serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for InitialKeys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Material::deserialize(deserializer).map(Self::from)
+    }
 }
 
 /// Who sends.
@@ -48,7 +75,7 @@ impl InitialKeys {
         expand_label(&secret, key_label, &mut key)?;
         expand_label(&secret, iv_label, &mut iv)?;
         expand_label(&secret, mask_label, &mut mask)?;
-        Some(Self { seal: Aes128Gcm::new(&key.into()), mask: Aes128::new(&mask.into()), iv })
+        Some(Self::from(Material { key, iv, mask }))
     }
 
     /// Opens a packet: removes header protection, checks the tag, leaves the frames in `plain`.
@@ -78,7 +105,7 @@ impl InitialKeys {
             number = number << 8 | u32::from(*byte);
         }
         // Initial packets are few: the truncated number is the whole number.
-        let mut nonce = self.iv;
+        let mut nonce = self.material.iv;
         let [.., a, b, c, d] = &mut nonce;
         for (byte, part) in [a, b, c, d].into_iter().zip(number.to_be_bytes()) {
             *byte ^= part;
@@ -100,7 +127,7 @@ impl InitialKeys {
         packet.extend((0x4000 | (frames.len() + 17) as u16 & 0x3fff).to_be_bytes());
         let number_at = packet.len();
         packet.push(number);
-        let mut nonce = self.iv;
+        let mut nonce = self.material.iv;
         let [.., last] = &mut nonce;
         *last ^= number;
         let mut body = frames.to_vec();

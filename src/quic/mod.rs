@@ -5,13 +5,16 @@
 //! [`frame`]; Google's older versions are in [`google`].
 //! Evidence: an Initial packet of the client whose tag is right (verified). Without one, long headers of one version
 //! whose connection IDs agree over several datagrams and both sides (framing).
-//! Not handled: flows of short headers only. Nothing in them is fixed; a flow stage may know them by [`connection_ids`].
+//! Flows of short headers only are known by a connection ID that was learnt elsewhere in the capture, when it has been
+//! read (association); or by packets of one side that keep to one such ID while all else varies ([`short`], framing).
+//! Not handled: the rest of them, above all those whose ends chose short IDs or none. They stay unknown.
 
 pub mod frame;
 mod google;
 pub mod keys;
 pub mod packet;
 mod session;
+mod short;
 pub mod version;
 
 use self::keys::{InitialKeys, Sender};
@@ -40,11 +43,14 @@ impl Dissector for Quic {
             .filter_map(|datagram| Some((datagram.from_client, packets(datagram.bytes).next()?)))
             .collect();
         if !firsts.iter().any(|(_, packet)| is_long(packet)) {
-            // Short headers have no pattern: they are worth waiting for a long header, not more.
-            return if firsts.is_empty() || heads.datagrams.len() >= PATIENCE {
-                Outcome::No
-            } else {
-                Outcome::NeedMore
+            return match heads.datagrams.len() {
+                0 => Outcome::No,
+                1..PATIENCE if !firsts.is_empty() => Outcome::NeedMore,
+                _ if short::keeps_an_id(heads.datagrams) => {
+                    Outcome::Likely(Found::encrypted(Protocol::QUIC, Evidence::Framing))
+                }
+                1..crate::detect::MAX_DATAGRAMS if short::all_short(heads.datagrams) => Outcome::NeedMore,
+                _ => Outcome::No,
             };
         }
         let mut plain = Vec::new();
@@ -66,18 +72,6 @@ impl Dissector for Quic {
 
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
         Some(Box::new(session::QuicSession::default()))
-    }
-}
-
-/// Connection IDs of the first packet of a datagram: destination, then source. `None` unless it has a long header.
-///
-/// Later packets of the connection carry them in short headers, on other ports too after a migration.
-#[must_use]
-pub fn connection_ids(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
-    match packets(datagram).next()? {
-        Packet::Long(long) => Some((long.destination, long.source)),
-        Packet::Negotiation(negotiation) => Some((negotiation.destination, negotiation.source)),
-        Packet::Short(_) => None,
     }
 }
 
@@ -157,7 +151,7 @@ fn is_long(packet: &Packet<'_>) -> bool {
 const MIN_DESTINATION: usize = 8;
 /// Initial packets of one datagram that are tried.
 const MAX_TRIES: usize = 4;
-/// Datagrams after which a flow of short headers is let go.
+/// Datagrams among which a long header is waited for; after them all must be alike.
 const PATIENCE: usize = 4;
 
 #[cfg(test)]
@@ -198,6 +192,11 @@ mod tests {
         sealed(V1, b"original", Sender::Server, [b"client", b"server"], 0, &server_hello())
     }
 
+    /// A 0-RTT packet of the same client (RFC 9000 section 17.2.3).
+    fn early_data() -> Vec<u8> {
+        [&[0xd0, 0, 0, 0, 1, 8][..], b"original", &[6], b"client", &[30], &[0x5e; 30]].concat()
+    }
+
     #[test]
     fn probes() {
         let found = Outcome::Found(Found::encrypted(Protocol::QUIC, Evidence::Verified).from_client());
@@ -214,6 +213,8 @@ mod tests {
         let cases: &[(&str, &[(bool, &[u8])], Outcome)] = &[
             ("client's Initial", &[(true, &client)], found),
             ("behind a lost start", &[(false, &server), (true, &client)], found),
+            ("early data alone", &[(true, &early_data())], Outcome::NeedMore),
+            ("early data that overtook", &[(true, &early_data()), (true, &client)], found),
             ("sides exchanged", &[(false, &client)], Outcome::No),
             ("server's Initial alone", &[(false, &server)], Outcome::NeedMore),
             ("cut short", &[(true, cut)], Outcome::NeedMore),
@@ -225,7 +226,7 @@ mod tests {
             ("RTP", &[(true, &rtp), (false, &rtp), (true, &rtp), (false, &rtp)], Outcome::No),
             ("random bytes", &[(true, &random[..]); 8], Outcome::No),
             ("short headers only", &[(true, &short), (false, &short)], Outcome::NeedMore),
-            ("short headers for long", &[(true, &short[..]); 4], Outcome::No),
+            ("short headers for long", &[(true, &short[..]); 8], Outcome::No),
             ("DNS", &[(true, &[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0])], Outcome::No),
             ("nothing", &[(true, &[])], Outcome::No),
         ];
@@ -268,8 +269,11 @@ mod tests {
         let other = sealed(Version(0x6b33_43cf), b"original", Sender::Server, [b"client", b"server"], 0, &answer);
         let close = sealed(V1, b"original", Sender::Server, [b"client", b"server"], 0, &[0x1c, 1, 0, 0, 0, 0]);
         let short = [&[0x41][..], &[7; 40]].concat();
+        let early = early_data();
         let cases: &[(&str, &[(bool, &[u8])], Handshake, u32)] = &[
             ("client only", &[(true, &client)], Handshake::OneSided, 1),
+            ("early data ahead of the answer", &[(true, &client), (true, &early)], Handshake::OneSided, 1),
+            ("early data that overtook", &[(true, &early), (true, &client), (false, &server)], Handshake::Opened, 1),
             ("both hellos", &[(true, &client), (false, &server)], Handshake::Opened, 1),
             ("data follows", &[(true, &client), (false, &server), (true, &short)], Handshake::Completed, 1),
             ("data without a hello", &[(true, &client), (true, &short)], Handshake::OneSided, 1),

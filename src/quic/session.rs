@@ -6,11 +6,11 @@ use super::keys::{InitialKeys, Sender};
 use super::packet::{Kind, Long, Packet, packets};
 use super::version::{Secrets, Version};
 use crate::detect::{Found, Moment, Session, Step};
-use crate::model::{Evidence, Facts, Handshake, TlsFacts};
+use crate::model::{ConnectionId, Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
@@ -27,15 +27,20 @@ pub(super) struct QuicSession {
     derivations: u8,
     datagrams: u16,
     closed: bool,
+    /// A side wrote the connection ID that the other side chose.
+    agreed: bool,
     tls: TlsFacts,
+    #[serde(with = "crate::model::kept::room")]
     plain: Vec<u8>,
 }
 
 /// One side of a connection.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct End {
     keys: Option<(Version, InitialKeys)>,
     stream: CryptoStream,
+    /// The connection ID that it chose for itself; the other side writes it into every packet it sends.
+    source: Vec<u8>,
     hello: bool,
     handshake: bool,
     short: bool,
@@ -134,16 +139,32 @@ impl QuicSession {
         }
     }
 
+    /// Keeps the connection ID that each side chose last: a Retry has one of its own, which the connection does not keep.
+    fn note_connection_ids(&mut self, from_client: bool, packet: &Long<'_>) {
+        let (end, other) = match from_client {
+            true => (&mut self.client, &self.server),
+            false => (&mut self.server, &self.client),
+        };
+        self.agreed |= !other.source.is_empty() && packet.destination == other.source;
+        if end.source != packet.source && packet.source.len() <= ConnectionId::LONGEST {
+            end.source = packet.source.to_vec();
+        }
+    }
+
     /// Protected data follows the hellos: the client sends 1-RTT packets only once it has verified the server.
     fn completed(&self) -> bool {
         self.server.hello && (self.client.short || self.client.handshake && self.server.short)
     }
 }
 
+#[typetag::serde(name = "quic/session/QuicSession")]
 impl Session for QuicSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.datagrams = self.datagrams.saturating_add(1);
         for packet in packets(bytes).take(MAX_PACKETS) {
+            if let Packet::Long(long) = &packet {
+                self.note_connection_ids(from_client, long);
+            }
             let end = if from_client { &mut self.client } else { &mut self.server };
             match packet {
                 Packet::Long(long) => {
@@ -176,11 +197,17 @@ impl Session for QuicSession {
             (false, false) => Handshake::NotSeen,
             _ => Handshake::OneSided,
         };
+        // Both sides must have been heard, or a tag checked: an ID that anyone made up would claim other flows.
+        if self.opened || self.agreed {
+            let chosen = [self.client.source, self.server.source];
+            facts.connections = chosen.iter().filter_map(|id| ConnectionId::new(id)).collect();
+        }
         facts.tls = Some(self.tls);
     }
 
     fn memory(&self) -> usize {
-        self.plain.capacity() + self.client.stream.memory() + self.server.stream.memory() + 512
+        let ids = self.client.source.len() + self.server.source.len();
+        ids + self.plain.capacity() + self.client.stream.memory() + self.server.stream.memory() + 512
     }
 }
 

@@ -5,7 +5,7 @@
 //! `crypto_utils.cc` (Google's Q050, T050 and T051), registry "QUIC Versions" (IANA).
 
 /// Version number as in a long header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Version(pub u32);
 
 /// What the keys of Initial packets are made from.
@@ -15,6 +15,21 @@ pub struct Secrets {
     pub salt: &'static [u8; 20],
     /// Labels of key, IV and header protection key.
     pub labels: [&'static str; 3],
+}
+
+impl serde::Serialize for Secrets {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.salt, self.labels[0]).serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Secrets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (salt, label) = <([u8; 20], String)>::deserialize(deserializer)?;
+        let mut all = SALTS.iter().flat_map(|salt| [LABELS_V1, LABELS_V2].map(|labels| Self { salt, labels }));
+        let known = all.find(|known| *known.salt == salt && known.labels[0] == label);
+        known.ok_or_else(|| serde::de::Error::custom("secrets of no known version"))
+    }
 }
 
 impl Version {
@@ -94,6 +109,19 @@ static RESERVED: [Secrets; 3] = [with(&SALT_V1), with(&SALT_DRAFT_29), with(&SAL
 const LABELS_V1: [&str; 3] = ["quic key", "quic iv", "quic hp"];
 const LABELS_V2: [&str; 3] = ["quicv2 key", "quicv2 iv", "quicv2 hp"];
 
+/// All salts, to find one again.
+static SALTS: [&[u8; 20]; 9] = [
+    &SALT_V1,
+    &SALT_V2,
+    &SALT_V2_DRAFT,
+    &SALT_DRAFT_29,
+    &SALT_DRAFT_23,
+    &SALT_DRAFT_21,
+    &SALT_Q050,
+    &SALT_T050,
+    &SALT_T051,
+];
+
 const SALT_V1: [u8; 20] = [
     0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f,
     0x0a,
@@ -130,3 +158,50 @@ const SALT_T051: [u8; 20] = [
     0x7a, 0x4e, 0xde, 0xf4, 0xe7, 0xcc, 0xee, 0x5f, 0xa4, 0x50, 0x6c, 0x19, 0x12, 0x4f, 0xc8, 0xcc, 0xda, 0x6e, 0x03,
     0x3d,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        // Version, known, reserved, Google's framing, Google's handshake, types of version 2.
+        let cases: &[(&str, u32, [bool; 5])] = &[
+            ("version 1", 1, [true, false, false, false, false]),
+            ("version 2", 0x6b33_43cf, [true, false, false, false, true]),
+            ("draft of version 2", 0x709a_50c4, [true, false, false, false, true]),
+            ("draft 22", 0xff00_0016, [true, false, false, false, false]),
+            ("draft 20", 0xff00_0014, [false, false, false, false, false]),
+            ("draft 29", 0xff00_001d, [true, false, false, false, false]),
+            ("draft 35", 0xff00_0023, [false, false, false, false, false]),
+            ("mvfst", 0xface_b002, [true, false, false, false, false]),
+            ("Q050", 0x5130_3530, [true, false, true, true, false]),
+            ("T051", 0x5430_3531, [true, false, true, false, false]),
+            ("Q043, read elsewhere", 0x5130_3433, [false, false, false, false, false]),
+            ("reserved", 0x1a2a_3a4a, [true, true, false, false, false]),
+            ("nearly reserved", 0x1a2a_3a4b, [false, false, false, false, false]),
+            ("negotiation", 0, [false, false, false, false, false]),
+        ];
+        for (name, number, want) in cases {
+            let version = Version(*number);
+            let said = [
+                version.is_known(),
+                version.is_reserved(),
+                version.is_google(),
+                version.has_google_crypto(),
+                version.rotates_types(),
+            ];
+            assert_eq!(said, *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_come_back_from_a_state_file() {
+        for number in [1, 0x6b33_43cf, 0x709a_50c4, 0xff00_001d, 0xff00_0017, 0xface_b001, 0x5130_3530, 0x5430_3530] {
+            for secrets in Version(number).secrets() {
+                let written = postcard::to_stdvec(secrets).unwrap();
+                assert_eq!(postcard::from_bytes::<Secrets>(&written).unwrap(), *secrets, "{number:#x}");
+            }
+        }
+    }
+}

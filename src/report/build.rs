@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::definition::{Definition, PolicyVersion};
 use super::layout::*;
 use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
-use super::{SCHEMA_VERSION, code, findings, time, timeline};
+use super::{SCHEMA_VERSION, code, concentration, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
-use crate::tally::{By, ByClass, Graded, Name, PolicyName, Sum, Tally};
+use crate::tally::{By, ByClass, CarriedFrames, Graded, Name, PolicyName, Sum, Tally};
 
 pub(super) fn report(tally: &Tally) -> Report {
     let coverage = coverage(tally);
@@ -74,11 +74,14 @@ fn coverage(tally: &Tally) -> Coverage {
         ratio(https + quic, https + quic + cleartext)
     };
     let by_unit = by_unit(|unit| share(&classes, &tally.groups, unit));
+    let whole = [classes.encrypted, classes.plaintext, classes.unknown].iter().map(|units| units.wire_bytes).sum();
     Coverage {
         unit: "wire_bytes".to_owned(),
         encrypted_share: by_unit.wire_bytes.clone(),
-        by_unit,
         by_evidence: by_evidence(tally, &classes),
+        concentration: concentration::largest(&tally.concentration, whole),
+        clients: concentration::clients(&tally.concentration, by_unit.wire_bytes.value),
+        by_unit,
         web_share: WebShare {
             wire_bytes: web_ratio(|units| units.wire_bytes),
             flows: web_ratio(|units| units.flows),
@@ -313,7 +316,10 @@ fn breakdowns(tally: &Tally) -> Vec<BreakdownRow> {
             .sum::<u64>()
     };
     let place = |by: &str| By::ALL.iter().position(|kind| kind.name() == by);
-    rows.sort_by_key(|row| (place(&row.by), std::cmp::Reverse(bytes(&row.totals))));
+    rows.sort_by(|one, other| {
+        let key = |row: &BreakdownRow| (place(&row.by), std::cmp::Reverse(bytes(&row.totals)));
+        key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
+    });
     rows
 }
 
@@ -342,6 +348,7 @@ fn quality(tally: &Tally) -> Quality {
             })
             .collect(),
         retransmitted_bytes: tally.retransmitted_bytes,
+        carried: (tally.carried != CarriedFrames::default()).then_some(tally.carried),
     }
 }
 

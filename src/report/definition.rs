@@ -36,6 +36,12 @@ pub struct Definition {
     pub interval: String,
     /// How host pairs are put into groups.
     pub groups: String,
+    /// What the largest flows and hosts are.
+    pub concentration: String,
+    /// What stands beside each other for clients.
+    pub clients: String,
+    /// What is broken down by, and how.
+    pub breakdowns: String,
     /// How the intervals of the timeline are chosen and what counts in them.
     pub timeline: String,
     /// How shares are rounded.
@@ -74,8 +80,9 @@ impl Definition {
             classes: table(&CLASSES),
             evidence: table(&EVIDENCE),
             evidence_floor: "association: every recognised flow counts; coverage.by_evidence has every other floor".into(),
-            attempted: "a flow whose handshake was seen to fail, or not to go beyond the hellos, is encrypted and is summed \
-                        apart under coverage.attempted; it is never graded and is no web traffic"
+            attempted: "a flow whose handshake was seen to fail, or not to go beyond the hellos, or to be followed by no \
+                        application data (TLS 1.2 and earlier; TLS 1.3 hides it), is encrypted and is summed apart \
+                        under coverage.attempted; it is never graded and is no web traffic"
                 .into(),
             upgrades: "a flow that switches from clear to encrypted (STARTTLS, HTTP CONNECT and their kin) is split by \
                        packets where it switches: before it plaintext, after it encrypted; it is one flow, an encrypted one"
@@ -96,6 +103,20 @@ impl Definition {
             groups: "64 groups: top 6 bits of mix(mix(f(a)) xor rotl(f(b), 23)), where a <= b are the two addresses as 128 \
                      bits (IPv4 as ::ffff:a.b.c.d), f(x) = high 64 bits of x xor rotl(low 64 bits, 31), and mix is the \
                      64-bit finaliser of MurmurHash3; frames of no flow: top 6 bits of 64-bit FNV-1a over their protocol name"
+                .into(),
+            concentration: "part of the encrypted + plaintext + unknown wire bytes that the ten largest flows make up, and that \
+                            the ten largest senders sent (every byte has one sender); addresses are told apart within one \
+                            capture, so a host in two captures is two; null for hosts when a capture has more than 131072"
+                .into(),
+            clients: "ratio_of_sums is the encrypted share, in which large clients count for more; median is the encrypted share \
+                      by wire bytes of the flows of the client in the middle (of two, the lower), in thousandths rounded \
+                      down; a client in two captures is two"
+                .into(),
+            breakdowns: "flows, each in one row of each kind: service by the server's port, vlan by the outermost tag of the first \
+                         frame, asn and country by the server's address (the client's when only that is listed), server_name by \
+                         the registrable domain in the ClientHello; of more than 65536 rows of a kind those with the smallest \
+                         digests are kept and the others are in other; clients are counted within one capture up to 64, of \
+                         several captures the largest number"
                 .into(),
             timeline: "intervals aligned to 1970 UTC; every packet counts in the interval of its own time, a flow and its TLS version \
                        where it began, a datagram in fragments where its last one came. Not asked for, the length is the \
@@ -138,7 +159,12 @@ const CLASSES: [(&str, &str); 4] = [
         "plaintext",
         "content is readable: a protocol recognised in clear, or encryption in name only (NULL cipher, integrity only)",
     ),
-    ("unknown", "there is payload and no sufficient evidence; neither a port nor high entropy is evidence"),
+    (
+        "unknown",
+        "there is payload and no sufficient evidence; neither a port nor high entropy is evidence. Subdivided by content \
+         under coverage.unknown_content (printable share, runs, bits set and spread of bytes after Wu et al., USENIX Security \
+         2023): for information only, it moves neither class nor bound",
+    ),
     ("control", "no application payload: ARP, ICMP, routing, transport flows without a payload byte"),
 ];
 

@@ -1,15 +1,16 @@
-//! Flow records as CSV: the fields that fit a column, one flow a row, under the names of the JSON record.
+//! Flow records as CSV, one flow a row: the columns of [`super::flow_columns`].
 //!
-//! Lists are joined by spaces; what was not seen is empty. One pair of columns for each policy follows at the end.
+//! Lists are joined by spaces; what was not seen is empty.
 
 use std::io::{self, Write};
 
 use super::FlowRecord;
+use super::flow_columns::{Column, Value, columns};
 
 /// Writes flow records as CSV, the heading first.
 pub struct FlowCsv<W: Write> {
     table: csv::Writer<W>,
-    policies: Vec<String>,
+    columns: Vec<Column>,
 }
 
 impl<W: Write> FlowCsv<W> {
@@ -17,12 +18,11 @@ impl<W: Write> FlowCsv<W> {
     ///
     /// # Errors
     /// When writing fails.
-    pub fn new(out: W, policies: Vec<String>) -> io::Result<Self> {
+    pub fn new(out: W, policies: &[String]) -> io::Result<Self> {
         let mut table = csv::Writer::from_writer(out);
-        let verdicts =
-            policies.iter().flat_map(|name| [format!("strength.{name}.level"), format!("strength.{name}.rules")]);
-        table.write_record(COLUMNS.iter().map(|column| (*column).to_owned()).chain(verdicts))?;
-        Ok(Self { table, policies })
+        let columns = columns(policies);
+        table.write_record(columns.iter().map(|column| column.name.as_bytes()))?;
+        Ok(Self { table, columns })
     }
 
     /// Adds a row.
@@ -30,13 +30,15 @@ impl<W: Write> FlowCsv<W> {
     /// # Errors
     /// When writing fails.
     pub fn write(&mut self, flow: &FlowRecord<'_>) -> io::Result<()> {
-        for field in fields(flow) {
-            self.table.write_field(field)?;
-        }
-        for policy in &self.policies {
-            let verdict = flow.strength.get(policy.as_str());
-            self.table.write_field(verdict.map_or("", |verdict| verdict.level))?;
-            self.table.write_field(verdict.map(|verdict| verdict.rules.join(" ")).unwrap_or_default())?;
+        for column in &self.columns {
+            match column.value(flow) {
+                Value::Text(text) => self.table.write_field(text.unwrap_or_default().as_bytes()),
+                Value::Integer(number) => self.table.write_field(shown(number)),
+                Value::Boolean(flag) => self.table.write_field(shown(flag)),
+                Value::Time(time) => self.table.write_field(time.to_string()),
+                Value::Date(date) => self.table.write_field(shown(date)),
+                Value::List(texts) => self.table.write_field(texts.join(" ")),
+            }?;
         }
         self.table.write_record(None::<&[u8]>)?;
         Ok(())
@@ -51,92 +53,7 @@ impl<W: Write> FlowCsv<W> {
     }
 }
 
-const COLUMNS: [&str; 39] = [
-    "capture",
-    "start",
-    "end",
-    "network.type",
-    "network.transport",
-    "network.protocol",
-    "network.application",
-    "network.upgraded_from",
-    "client.ip",
-    "client.port",
-    "client.packets",
-    "client.bytes",
-    "client.payload_bytes",
-    "server.ip",
-    "server.port",
-    "server.packets",
-    "server.bytes",
-    "server.payload_bytes",
-    "class",
-    "evidence",
-    "plaintext_bytes",
-    "retransmitted_bytes",
-    "tunnel",
-    "tls.version",
-    "tls.cipher",
-    "tls.cipher_code",
-    "tls.curve",
-    "tls.server_name",
-    "tls.next_protocol",
-    "tls.resumed",
-    "tls.established",
-    "tls.ja3",
-    "tls.ja3s",
-    "tls.ja4",
-    "tls.certificate.key",
-    "tls.certificate.signature",
-    "upgrade.protocol",
-    "upgrade.outcome",
-    "flags",
-];
-
-fn fields(flow: &FlowRecord<'_>) -> [String; COLUMNS.len()] {
-    let tls = flow.tls.as_ref();
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let flag = |value: Option<bool>| value.map(|flag| flag.to_string()).unwrap_or_default();
-    let certificate = tls.and_then(|tls| tls.certificate.as_ref());
-    [
-        flow.capture.to_owned(),
-        flow.start.clone(),
-        flow.end.clone(),
-        flow.network.kind.to_owned(),
-        flow.network.transport.to_string(),
-        flow.network.protocol.to_owned(),
-        text(flow.network.application),
-        text(flow.network.upgraded_from),
-        flow.client.ip.to_string(),
-        flow.client.port.to_string(),
-        flow.client.packets.to_string(),
-        flow.client.bytes.to_string(),
-        flow.client.payload_bytes.to_string(),
-        flow.server.ip.to_string(),
-        flow.server.port.to_string(),
-        flow.server.packets.to_string(),
-        flow.server.bytes.to_string(),
-        flow.server.payload_bytes.to_string(),
-        flow.class.to_owned(),
-        flow.evidence.to_owned(),
-        flow.plaintext_bytes.to_string(),
-        flow.retransmitted_bytes.to_string(),
-        flow.tunnel.join(" "),
-        text(tls.and_then(|tls| tls.version.as_deref())),
-        text(tls.and_then(|tls| tls.cipher.as_deref())),
-        text(tls.and_then(|tls| tls.cipher_code.as_deref())),
-        text(tls.and_then(|tls| tls.curve.as_deref())),
-        text(tls.and_then(|tls| tls.server_name)),
-        text(tls.and_then(|tls| tls.next_protocol)),
-        flag(tls.and_then(|tls| tls.resumed)),
-        flag(tls.and_then(|tls| tls.established)),
-        text(tls.and_then(|tls| tls.ja3)),
-        text(tls.and_then(|tls| tls.ja3s)),
-        text(tls.and_then(|tls| tls.ja4)),
-        text(certificate.map(|certificate| certificate.key)),
-        text(certificate.map(|certificate| certificate.signature)),
-        text(flow.upgrade.as_ref().map(|upgrade| upgrade.protocol)),
-        text(flow.upgrade.as_ref().map(|upgrade| upgrade.outcome)),
-        flow.flags.join(" "),
-    ]
+/// What was not seen is empty.
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }

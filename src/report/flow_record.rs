@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{code, time};
+use super::code;
+use super::time::{Nanoseconds, Seconds};
 use crate::grade::{Policy, Verdict};
 use crate::model::{CertificateFacts, Class, Counts, Endpoint, FlowSummary, SshFacts, TlsFacts};
 use crate::net::TUNNELS;
@@ -22,9 +23,11 @@ pub struct FlowRecord<'a> {
     /// The capture it was seen in.
     pub capture: &'a str,
     /// Time of the first frame, RFC 3339 in UTC.
-    pub start: String,
+    #[schemars(with = "String")]
+    pub start: Nanoseconds,
     /// Time of the last frame.
-    pub end: String,
+    #[schemars(with = "String")]
+    pub end: Nanoseconds,
     /// What the flow is.
     pub network: Network<'a>,
     /// Who sent the first SYN; else who sent a client handshake; else the side with the higher port.
@@ -148,6 +151,9 @@ pub struct TlsRecord<'a> {
     /// The ClientHello carries an Encrypted Client Hello extension, real or GREASE.
     #[serde(skip_serializing_if = "is_false")]
     pub ech_offered: bool,
+    /// It is real, not GREASE, and the server accepted it: a second ClientHello shows it. Else that cannot be told.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ech_real: bool,
     /// JA3 of the ClientHello.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ja3: Option<&'a str>,
@@ -171,10 +177,12 @@ pub struct CertificateRecord<'a> {
     pub signature: &'a str,
     /// Start of validity, RFC 3339 in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Seconds>,
     /// End of validity.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_after: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub not_after: Option<Seconds>,
     /// Issuer and subject are the same.
     pub self_signed: bool,
     /// Whether it was issued for the server_name; absent when no server_name was sent.
@@ -270,8 +278,8 @@ impl<'a> FlowRecord<'a> {
         let is_quic = matches!(flow.protocol.name(), "quic" | "gquic");
         Self {
             capture,
-            start: time::format(flow.first_ns),
-            end: time::format(flow.last_ns),
+            start: Nanoseconds(flow.first_ns),
+            end: Nanoseconds(flow.last_ns),
             network: Network {
                 kind: if flow.key.is_ipv4() { "ipv4" } else { "ipv6" },
                 transport: transport(flow),
@@ -352,6 +360,7 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         established,
         hello_retry: facts.hello_retry,
         ech_offered: facts.ech_offered,
+        ech_real: facts.ech_real,
         ja3: facts.ja3.as_deref(),
         ja3s: facts.ja3s.as_deref(),
         ja4: facts.ja4.as_deref(),
@@ -360,12 +369,11 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
 }
 
 fn certificate(facts: &CertificateFacts) -> CertificateRecord<'_> {
-    let time = |seconds: i64| seconds.checked_mul(1_000_000_000).map(time::format);
     CertificateRecord {
         key: &facts.key,
         signature: &facts.signature,
-        not_before: time(facts.not_before),
-        not_after: time(facts.not_after),
+        not_before: Seconds::new(facts.not_before),
+        not_after: Seconds::new(facts.not_after),
         self_signed: facts.self_signed,
         name_matches: facts.name_matches,
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use crate::model::Units;
-use crate::tally::{PostQuantum, ServerShares, Sum, YesNo};
+use crate::tally::{CarriedFrames, PostQuantum, ServerShares, Sum, YesNo};
 
 /// A report of `tlscov`: how much of some captures is encrypted, how well, and how far that could be wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Totals by interval of time.
     pub timeline: Timeline,
-    /// Totals by service, direction or label; absent when not asked for.
+    /// Totals by service, direction, label, VLAN, autonomous system, country or server name; absent when not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakdowns: Vec<BreakdownRow>,
     /// What was seen less well than the wire carried it.
@@ -104,6 +104,10 @@ pub struct Coverage {
     pub by_unit: ByUnit<Share>,
     /// The encrypted share at every evidence floor, strongest evidence first, and the totals found at exactly that evidence.
     pub by_evidence: Vec<EvidenceRow>,
+    /// How much of the traffic the largest flows and senders make up.
+    pub concentration: Concentration,
+    /// The share of all traffic beside that of the client in the middle.
+    pub clients: Clients,
     /// HTTPS and QUIC web traffic against HTTP in clear; not the encrypted share.
     pub web_share: WebShare,
     /// Totals by class.
@@ -120,6 +124,55 @@ pub struct Coverage {
     pub unknown_content: UnknownContent,
     /// Frames inside tunnels in clear, by kind; they are part of the totals by class.
     pub tunnels: Vec<TunnelRow>,
+}
+
+/// How much of the traffic the largest flows and senders make up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Concentration {
+    /// The ten largest flows.
+    pub flows: Largest,
+    /// The ten hosts that sent most. A host in two captures is two.
+    pub hosts: Largest,
+}
+
+/// The largest flows or senders, without their names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Largest {
+    /// Their part of encrypted + plaintext + unknown wire bytes; `null` when it cannot be told.
+    pub share: Option<f64>,
+    /// Why `share` is `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Wire bytes of each, largest first, ten at most.
+    pub wire_bytes: Vec<u64>,
+}
+
+/// The share of all traffic, where large clients count for more, beside that of the client in the middle.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Clients {
+    /// Encrypted wire bytes of all over all: the encrypted share once more.
+    pub ratio_of_sums: Option<f64>,
+    /// The encrypted share of the client in the middle (the lower of two), in thousandths rounded down; `null` when it
+    /// cannot be told.
+    pub median: Option<f64>,
+    /// Why `median` is `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Clients with traffic that no share leaves out. A client in two captures is two.
+    pub clients: u64,
+    /// Clients by their encrypted share.
+    pub by_share: Vec<ClientsRow>,
+    /// Captures with too many hosts to tell apart: none of their hosts and clients is in these figures.
+    pub uncounted_captures: u64,
+}
+
+/// Clients of one encrypted share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientsRow {
+    /// Their encrypted share by wire bytes in thousandths, rounded down.
+    pub thousandths: u16,
+    /// How many they are.
+    pub clients: u64,
 }
 
 /// Encrypted traffic that cannot be graded, for one reason.
@@ -479,6 +532,10 @@ pub struct Quality {
     pub undecoded: BTreeMap<String, Frames>,
     /// TCP payload bytes that repeat sequence numbers already seen; in no `payload_bytes`. Unit: bytes.
     pub retransmitted_bytes: u64,
+    /// A part of a capture: frames that are in no sum here because their flows go on in the next part, less those that
+    /// came over from the part before. Absent when there are none, as in the merged report of all parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedFrames>,
 }
 
 /// Sums of one jackknife group.
@@ -585,7 +642,7 @@ fn no_frames(frames: &Frames) -> bool {
 /// Totals of flows that have something in common.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakdownRow {
-    /// `service` (registered for the server's port), `direction` or `label`.
+    /// `service` (registered for the server's port), `direction`, `label`, `vlan`, `asn`, `country` or `server_name`.
     pub by: String,
     /// What they have in common.
     pub name: String,

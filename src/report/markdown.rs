@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use super::Report;
 use super::layout::*;
 use super::number::{bytes, count, counted, percent};
+use super::{ratio, timeline};
 use crate::model::Units;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut text = headline(report);
-    for part in [units, strength, tls, clear, findings, losses, how_counted] {
+    for part in [units, spread, over_time, breakdowns, strength, tls, clear, findings, losses, how_counted] {
         text += &part(report);
     }
     out.write_all(text.as_bytes())
@@ -61,6 +62,74 @@ fn units(report: &Report) -> String {
             percent(web.wire_bytes),
             percent(web.flows)
         )
+}
+
+fn spread(report: &Report) -> String {
+    let Coverage { concentration, clients, .. } = &report.coverage;
+    let told = |share: Option<f64>, reason: &Option<String>| match reason {
+        Some(reason) if share.is_none() => format!("- ({})", escape(reason)),
+        _ => percent(share),
+    };
+    let rows = [
+        ("Of the bytes, in the ten largest flows", told(concentration.flows.share, &concentration.flows.reason)),
+        ("Of the bytes, sent by the ten largest senders", told(concentration.hosts.share, &concentration.hosts.reason)),
+        ("Encrypted share of all bytes", percent(clients.ratio_of_sums)),
+        ("Encrypted share of the client in the middle", told(clients.median, &clients.reason)),
+        ("Clients", count(clients.clients)),
+    ];
+    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+    section("Spread over flows, hosts and clients", &["Figure", "Value"], rows.into())
+}
+
+/// Coverage, weak share and TLS 1.3 in each interval; a gap is a row of its own.
+fn over_time(report: &Report) -> String {
+    const MOST: u64 = 48;
+    let Some(stretches) = timeline::stretches(&report.timeline, MOST) else { return String::new() };
+    let mut rows = Vec::new();
+    let mut next = 0;
+    for stretch in &stretches.list {
+        if stretch.place > next {
+            let gap = format!("{} without traffic", counted(stretch.place - next, "interval"));
+            rows.push([vec![gap], vec!["-".to_owned(); 6]].concat());
+        }
+        next = stretch.place + 1;
+        let shares = stretch.classes.map(|amount| percent(ratio(amount, stretch.whole())));
+        let weak = ratio(stretch.levels[2] + stretch.levels[3], stretch.levels.iter().sum());
+        let newest = [0x0304, 0xfefc].iter().filter_map(|code| stretch.versions.get(code)).sum();
+        let newest = ratio(newest, stretch.versions.values().sum());
+        let rest = [bytes(stretch.whole()), percent(weak), percent(newest)];
+        rows.push([timeline::clock(stretch.start_ns)].into_iter().chain(shares).chain(rest).collect());
+    }
+    let title = format!("Over time, in intervals of {} (UTC)", timeline::length(stretches.seconds));
+    section(&title, &["Start", "Encrypted", "Unknown", "Plaintext", "Amount", "Weak share", "TLS 1.3"], rows)
+}
+
+fn breakdowns(report: &Report) -> String {
+    const MOST: usize = 60;
+    let parts = super::text::BREAKDOWNS.iter().map(|(by, title)| {
+        let rows: Vec<_> = report.breakdowns.iter().filter(|row| row.by == *by).collect();
+        let cells = rows.iter().take(MOST).map(|row| {
+            let Bounds { value, lower, upper } = row.encrypted_share;
+            let totals = &row.totals;
+            let whole: u64 =
+                [totals.encrypted, totals.unknown, totals.plaintext].iter().map(|units| units.wire_bytes).sum();
+            let clients = if row.clients >= 64 { "64 or more".to_owned() } else { count(row.clients) };
+            vec![
+                escape(&row.name),
+                percent(value),
+                format!("{} to {}", percent(lower), percent(upper)),
+                count(whole),
+                clients,
+            ]
+        });
+        let head = ["Name", "Encrypted share", "Bounds", "Wire bytes", "Clients"];
+        let text = section(&format!("Encrypted share {title}"), &head, cells.collect());
+        match rows.len().saturating_sub(MOST) {
+            0 => text,
+            rest => text + &format!("\nAnd {}.\n", counted(rest as u64, "more row")),
+        }
+    });
+    parts.collect()
 }
 
 fn strength(report: &Report) -> String {

@@ -12,11 +12,16 @@ mod cbom;
 pub mod check;
 mod code;
 pub mod compare;
+mod concentration;
 mod csv;
 mod definition;
 mod findings;
+mod flow_columns;
 mod flow_csv;
+#[cfg(feature = "parquet")]
+mod flow_parquet;
 mod flow_record;
+mod flow_zeek;
 mod format;
 mod html;
 mod json;
@@ -37,10 +42,15 @@ pub mod trend;
 
 pub use definition::{Definition, PolicyVersion};
 pub use flow_csv::FlowCsv;
+#[cfg(feature = "parquet")]
+pub use flow_parquet::FlowParquet;
 pub use flow_record::FlowRecord;
+pub use flow_zeek::{FlowZeek, ZeekFormat};
 pub use format::{FORMATS, Format, format_named, names};
 pub use layout::*;
 pub use share::ratio;
+pub use time::format as rfc3339;
+pub use time::{Nanoseconds, Seconds};
 
 use std::path::Path;
 

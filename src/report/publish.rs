@@ -10,17 +10,15 @@ use serde_json::Value;
 use super::layout::*;
 use super::share::bounds;
 use crate::model::Units;
-use crate::tally::ServerShares;
-
-/// Name of the row that takes small cells in.
-const OTHER: &str = "other";
+use crate::tally::{By, OTHER, ServerShares};
 
 /// `report` with the cells of breakdowns that fewer than `clients` clients are behind folded into `other`.
 #[must_use]
 pub fn fold(mut report: Report, clients: u64) -> Report {
     fold_breakdowns(&mut report, clients);
     report.definition.publication = Some(format!(
-        "breakdown rows of fewer than {clients} clients are folded into {OTHER}; such a report does not merge"
+        "breakdown rows of fewer than {clients} clients, and as many more as it takes to hide which one that was, are folded \
+         into {OTHER}; such a report does not merge"
     ));
     report
 }
@@ -81,13 +79,23 @@ pub fn publish(mut report: Report, least: u64) -> Result<Report, serde_json::Err
         [row.offered, row.refused, row.used, row.failed].iter().all(|units| units.flows == 0 || units.flows >= least)
     });
     report.timeline.intervals.retain(|row| flows(&[row.encrypted, row.plaintext, row.unknown, row.control]) >= least);
+    let coverage = &mut report.coverage;
+    coverage.concentration.flows.wire_bytes.clear();
+    coverage.concentration.hosts.wire_bytes.clear();
+    coverage.clients.by_share.clear();
+    if coverage.clients.clients < least {
+        coverage.clients.median = None;
+        coverage.clients.reason = Some(format!("fewer than {least} clients"));
+    }
+    coverage.clients.clients = three_digits(coverage.clients.clients);
     report.groups.clear();
     let mut value = serde_json::to_value(&report)?;
     round(&mut value, "");
     let mut published: Report = serde_json::from_value(value)?;
     published.definition.publication = Some(format!(
-        "breakdown rows of fewer than {least} clients and other rows of fewer than {least} flows are folded into {OTHER}; reasons, \
-         findings, upgrades, post-quantum rows, public values, what is hidden, and intervals of fewer than {least} flows are left out; counts are rounded to 3 significant digits \
+        "breakdown rows of fewer than {least} clients (and as many more as it takes to hide which one that was) and other rows of \
+         fewer than {least} flows are folded into {OTHER}; the median over fewer than {least} clients, the clients by share, the sizes of \
+         the largest flows and hosts, reasons, findings, upgrades, post-quantum rows, public values, what is hidden, and intervals of fewer than {least} flows are left out; counts are rounded to 3 significant digits \
          and shares to 3 decimals; captures have no names, and of their times only the day; groups are left out, and the \
          report does not merge"
     ));
@@ -99,27 +107,34 @@ fn flows(units: &[Units]) -> u64 {
 }
 
 fn fold_breakdowns(report: &mut Report, least: u64) {
-    let mut folded: BTreeMap<String, BreakdownRow> = BTreeMap::new();
-    report.breakdowns.retain(|row| {
-        let keep = row.clients >= least && row.name != OTHER;
-        if !keep {
-            let other = folded.entry(row.by.clone()).or_insert_with(|| BreakdownRow {
-                by: row.by.clone(),
-                name: OTHER.to_owned(),
-                ..BreakdownRow::default()
-            });
-            // Clients of several rows may be the same ones.
-            other.clients = other.clients.max(row.clients);
-            add_classes(&mut other.totals, &row.totals);
+    for by in By::ALL.map(By::name) {
+        let (mut rows, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut report.breakdowns).into_iter().partition(|row| row.by == by);
+        report.breakdowns = rest;
+        let mut small: Vec<_> = rows.extract_if(.., |row| row.clients < least || row.name == OTHER).collect();
+        // One row alone under another name hides nothing: the next smallest goes with it.
+        if let [one] = small.as_slice()
+            && one.name != OTHER
+            && let Some(place) = (0..rows.len()).min_by_key(|place| (rows[*place].clients, std::cmp::Reverse(*place)))
+        {
+            small.push(rows.remove(place));
         }
-        keep
-    });
-    for mut other in folded.into_values() {
-        other.encrypted_share = bounds(&other.totals, |units| units.wire_bytes);
-        let place =
-            report.breakdowns.iter().rposition(|row| row.by == other.by).map_or(report.breakdowns.len(), |at| at + 1);
-        report.breakdowns.insert(place, other);
+        if !small.is_empty() {
+            rows.push(folded(by, &small));
+        }
+        report.breakdowns.extend(rows);
     }
+}
+
+/// Rows as one. Their clients may be the same ones, so it has as many as the row with most.
+fn folded(by: &str, small: &[BreakdownRow]) -> BreakdownRow {
+    let mut other = BreakdownRow { by: by.to_owned(), name: OTHER.to_owned(), ..BreakdownRow::default() };
+    for row in small {
+        other.clients = other.clients.max(row.clients);
+        add_classes(&mut other.totals, &row.totals);
+    }
+    other.encrypted_share = bounds(&other.totals, |units| units.wire_bytes);
+    other
 }
 
 fn add_classes(totals: &mut ClassTotals, more: &ClassTotals) {
@@ -238,6 +253,34 @@ mod tests {
     }
 
     #[test]
+    fn a_single_small_cell_does_not_stand_alone() {
+        let row = |name: &str, clients| BreakdownRow {
+            by: "direction".to_owned(),
+            name: name.to_owned(),
+            clients,
+            ..BreakdownRow::default()
+        };
+        let cases: &[(&str, &[(&str, u64)], &[(&str, u64)])] = &[
+            ("none small", &[("inbound", 30), ("outbound", 20)], &[("inbound", 30), ("outbound", 20)]),
+            (
+                "one small takes the next with it",
+                &[("inbound", 30), ("outbound", 20), ("external", 2)],
+                &[("inbound", 30), ("other", 20)],
+            ),
+            ("two small", &[("inbound", 30), ("outbound", 2), ("external", 1)], &[("inbound", 30), ("other", 2)]),
+            ("nothing to go with it", &[("inbound", 2)], &[("other", 2)]),
+            ("others already", &[("inbound", 30), ("other", 2)], &[("inbound", 30), ("other", 2)]),
+        ];
+        for (name, rows, want) in cases {
+            let mut report = report();
+            report.breakdowns = rows.iter().map(|(name, clients)| row(name, *clients)).collect();
+            fold_breakdowns(&mut report, 10);
+            let got: Vec<_> = report.breakdowns.iter().map(|row| (row.name.as_str(), row.clients)).collect();
+            assert_eq!(got, *want, "{name}");
+        }
+    }
+
+    #[test]
     fn a_published_report_says_so_and_can_be_read() {
         let published = publish(report(), 3).unwrap();
         assert!(published.definition.publication.as_ref().unwrap().contains("fewer than 3"));
@@ -247,6 +290,10 @@ mod tests {
         }
         assert_eq!(published.captures[0].first.as_deref(), Some("2018-08-01T00:00:00Z"));
         assert_eq!(published.coverage.encrypted_share.value, Some(0.531));
+        assert_eq!((published.coverage.clients.median, published.coverage.clients.by_share.len()), (Some(0.84), 0));
+        assert_eq!(publish(report(), 12).unwrap().coverage.clients.median, None, "eleven clients");
+        assert!(published.coverage.concentration.flows.wire_bytes.is_empty());
+        assert_eq!(published.coverage.concentration.flows.share, Some(0.909));
         assert_eq!(
             published
                 .protocols

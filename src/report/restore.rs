@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::layout::*;
-use super::{SCHEMA_VERSION, time, timeline};
+use super::{SCHEMA_VERSION, concentration, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
@@ -81,6 +81,7 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
         attempted: coverage.attempted,
         upgraded_flows: coverage.upgraded_flows,
         retransmitted_bytes: report.quality.retransmitted_bytes,
+        carried: report.quality.carried.unwrap_or_default(),
         unknown: ByContent {
             looks_random: coverage.unknown_content.looks_random,
             looks_text: coverage.unknown_content.looks_text,
@@ -93,6 +94,7 @@ pub(super) fn tally(report: &Report) -> Restored<Tally> {
         },
         tls: tls(&report.tls)?,
         server_shares: report.tls.server_shares,
+        concentration: concentration::sums(&coverage.concentration, &coverage.clients),
         ..Tally::default()
     };
     for capture in &report.captures {

@@ -231,7 +231,7 @@ fn a_flow_record_says_what_was_seen_and_no_more() {
 
 #[test]
 fn flow_csv_has_a_field_for_every_column() {
-    let mut table = FlowCsv::new(Vec::new(), vec!["bcp195".to_owned()]).unwrap();
+    let mut table = FlowCsv::new(Vec::new(), &["bcp195".to_owned()]).unwrap();
     for flow in office() {
         table.write(&FlowRecord::new("a,b.pcap", &flow, &[], &[])).unwrap();
     }

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::layout::*;
 use super::number::{bytes, count, counted, percent};
+use super::timeline;
 use crate::grade::finding::protects_in_name_only;
 use crate::model::{Loss, Units};
 
@@ -20,7 +21,7 @@ const BAD: Style = AnsiColor::Red.on_default();
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
-    for part in [headline, units, strength, tls, clear, findings, losses] {
+    for part in [headline, units, spread, over_time, breakdowns, strength, tls, clear, findings, losses] {
         let lines = part(report);
         if !lines.is_empty() {
             text += &lines;
@@ -136,6 +137,14 @@ fn units(report: &Report) -> String {
         };
         text += &format!("  {name:<14}{encrypted:>12}{plaintext:>12}{unknown:>12}{control:>12}{bounds:>16}\n");
     }
+    let content = &coverage.unknown_content;
+    let whole = classes.unknown.wire_bytes;
+    if whole > 0 {
+        let [random, words] =
+            [content.looks_random, content.looks_text].map(|units| percent(super::ratio(units.wire_bytes, whole)));
+        text +=
+            &wrap(&format!("Of the unknown bytes {random} look random and {words} like text: information only."), 2);
+    }
     let web = &coverage.web_share;
     if web.wire_bytes.is_some() {
         text += &format!(
@@ -156,6 +165,116 @@ fn units(report: &Report) -> String {
         );
     }
     text
+}
+
+/// How the traffic is spread over flows, hosts and clients.
+fn spread(report: &Report) -> String {
+    let Coverage { concentration, clients, .. } = &report.coverage;
+    let mut text = String::new();
+    if let Some(flows) = concentration.flows.share {
+        let senders = concentration.hosts.share;
+        let senders = senders.map(|share| format!(", the ten largest senders sent {}", percent(Some(share))));
+        let words = format!(
+            "The ten largest flows make up {} of the bytes{}.",
+            percent(Some(flows)),
+            senders.unwrap_or_default()
+        );
+        text += &wrap(&words, 2);
+    }
+    if let Some(median) = clients.median {
+        text += &wrap(
+            &format!(
+                "Of the client in the middle of {} {} is encrypted; of all bytes {}.",
+                count(clients.clients),
+                percent(Some(median)),
+                percent(clients.ratio_of_sums)
+            ),
+            2,
+        );
+    } else if let Some(reason) = clients.reason.as_ref().filter(|_| clients.uncounted_captures > 0) {
+        text += &wrap(&format!("No figure about hosts and clients: {}.", clean(reason)), 2);
+    }
+    text
+}
+
+/// Coverage in each interval; gaps are lines of their own.
+fn over_time(report: &Report) -> String {
+    const CELLS: usize = 36;
+    let Some(stretches) = timeline::stretches(&report.timeline, MOST_STRETCHES).filter(|found| found.list.len() > 1)
+    else {
+        return String::new();
+    };
+    let mut text = heading("Over time", &format!("a line for {}, UTC", timeline::length(stretches.seconds)));
+    let mut next = 0;
+    for stretch in &stretches.list {
+        if stretch.place > next {
+            let gap = counted(stretch.place - next, "line");
+            text += &format!("  {DIM}({gap} without traffic){DIM:#}\n");
+        }
+        next = stretch.place + 1;
+        let [encrypted, unknown, plaintext] = cells(&stretch.classes, CELLS);
+        text += &format!(
+            "  {:<21}{GOOD}{}{GOOD:#}{UNSURE}{}{UNSURE:#}{BAD}{}{BAD:#}{:>8}{:>11}\n",
+            timeline::clock(stretch.start_ns),
+            "█".repeat(encrypted),
+            "▒".repeat(unknown),
+            "░".repeat(plaintext),
+            percent(super::ratio(stretch.classes[0], stretch.whole())),
+            bytes(stretch.whole()),
+        );
+    }
+    text
+}
+
+/// Lines of the timeline.
+const MOST_STRETCHES: u64 = 24;
+
+/// Kinds of breakdown and their titles.
+pub(super) const BREAKDOWNS: [(&str, &str); 7] = [
+    ("service", "by service (server port)"),
+    ("direction", "by direction"),
+    ("label", "by label"),
+    ("vlan", "by VLAN"),
+    ("asn", "by autonomous system"),
+    ("country", "by country"),
+    ("server_name", "by server name"),
+];
+
+/// Totals by what was asked for.
+fn breakdowns(report: &Report) -> String {
+    let mut text = String::new();
+    for (by, title) in BREAKDOWNS {
+        let rows: Vec<_> = report.breakdowns.iter().filter(|row| row.by == by).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += &heading(&format!("Encrypted share {title}"), "bounds, wire bytes, clients");
+        for row in rows.iter().take(MOST_ROWS) {
+            let Bounds { lower, upper, .. } = row.encrypted_share;
+            let share = match lower == upper {
+                true => percent(lower),
+                false => format!("{}..{}", percent(lower).trim_end_matches('%'), percent(upper)),
+            };
+            let totals = &row.totals;
+            let whole: u64 =
+                [totals.encrypted, totals.unknown, totals.plaintext].iter().map(|units| units.wire_bytes).sum();
+            let clients = if row.clients >= 64 { "64+".to_owned() } else { count(row.clients) };
+            text += &format!("  {:<38}{share:>16}{:>13}{clients:>9}\n", cut(&clean(&row.name), 37), bytes(whole));
+        }
+        text += &more(rows.len(), "row");
+    }
+    text
+}
+
+/// The first letters of a text that is too long for its column.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
 }
 
 /// Levels under each policy, and why.
@@ -381,6 +500,10 @@ pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
         Loss::ForgottenAnnouncements => {
             ("announcements of other flows that were not kept", "Allow more memory with --max-memory.")
         }
+        Loss::UnwatchedShares => (
+            "flows whose server's public value was not compared with others",
+            "Allow more memory with --max-memory; repeated values may be more than counted.",
+        ),
     }
 }
 

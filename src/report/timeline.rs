@@ -1,4 +1,4 @@
-//! The timeline: from sums by interval to rows, and back.
+//! The timeline: from sums by interval to rows, and back; and in fewer, longer stretches for people.
 
 use std::collections::BTreeMap;
 
@@ -62,6 +62,85 @@ fn strength(levels: &[[Sum; 4]], policies: &[PolicyName]) -> Vec<IntervalStrengt
 fn version(code: u16, flows: u64) -> IntervalVersion {
     let name = if code == 0 { "other".to_owned() } else { code::long_version(code).into_owned() };
     IntervalVersion { name, code: format!("0x{code:04x}"), flows }
+}
+
+/// A timeline in stretches of equal length, few enough to look at.
+pub(super) struct Stretches {
+    /// Length of each. Unit: seconds.
+    pub seconds: u64,
+    /// Those with traffic that some share counts, in order of time.
+    pub list: Vec<Stretch>,
+}
+
+/// Neighbouring intervals added up.
+#[derive(Default)]
+pub(super) struct Stretch {
+    /// Where it stands, counted from the first.
+    pub place: u64,
+    /// Start of its first interval with traffic, nanoseconds since 1970 UTC.
+    pub start_ns: i64,
+    /// Encrypted, unknown, plaintext. Unit: wire bytes.
+    pub classes: [u64; 3],
+    /// Strong, acceptable, weak, broken under the first policy. Unit: wire bytes.
+    pub levels: [u64; 4],
+    /// Flows by code point of the negotiated TLS version.
+    pub versions: BTreeMap<u16, u64>,
+}
+
+impl Stretch {
+    /// What the shares are of. Unit: wire bytes.
+    pub fn whole(&self) -> u64 {
+        self.classes.iter().fold(0, |sum, amount| sum.saturating_add(*amount))
+    }
+
+    fn add(&mut self, row: &IntervalRow) {
+        let add = |sum: &mut u64, amount: u64| *sum = sum.saturating_add(amount);
+        let classes = [row.encrypted, row.unknown, row.plaintext];
+        self.classes.iter_mut().zip(classes).for_each(|(sum, units)| add(sum, units.wire_bytes));
+        if let Some(graded) = row.strength.first() {
+            let levels = [graded.strong, graded.acceptable, graded.weak, graded.broken];
+            self.levels.iter_mut().zip(levels).for_each(|(sum, level)| add(sum, level.wire_bytes));
+        }
+        for version in &row.versions {
+            add(self.versions.entry(super::restore::code(&version.code).unwrap_or(0)).or_default(), version.flows);
+        }
+    }
+}
+
+/// `timeline` in `most` stretches at most, from the first traffic to the last; `None` when there is none, or no one length.
+pub(super) fn stretches(timeline: &Timeline, most: u64) -> Option<Stretches> {
+    let interval_seconds = timeline.interval_seconds.filter(|seconds| *seconds > 0)?;
+    let interval_ns = i64::try_from(interval_seconds).ok()?.checked_mul(SECOND_NS)?.unsigned_abs();
+    let counted =
+        |row: &&IntervalRow| [row.encrypted, row.unknown, row.plaintext].iter().any(|units| units.wire_bytes > 0);
+    let starts = timeline.intervals.iter().filter(counted).map(|row| Some((time::parse(&row.start).ok()?, row)));
+    let mut rows: Vec<(i64, &IntervalRow)> = starts.collect::<Option<_>>()?;
+    rows.sort_by_key(|(start, _)| *start);
+    let (first, last) = (rows.first()?.0, rows.last()?.0);
+    let step = (last.abs_diff(first) / interval_ns + 1).div_ceil(most.max(1));
+    let mut list: Vec<Stretch> = Vec::new();
+    for (start_ns, row) in rows {
+        let place = start_ns.abs_diff(first) / interval_ns / step;
+        if list.last().is_none_or(|stretch| stretch.place != place) {
+            list.push(Stretch { place, start_ns, ..Stretch::default() });
+        }
+        if let Some(stretch) = list.last_mut() {
+            stretch.add(row);
+        }
+    }
+    Some(Stretches { seconds: interval_seconds.saturating_mul(step), list })
+}
+
+/// `2018-08-01 14:00:00`.
+pub(super) fn clock(nanoseconds: i64) -> String {
+    time::format(nanoseconds).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// Seconds in the largest unit that divides them.
+pub(super) fn length(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let (size, unit) = units.into_iter().find(|(size, _)| seconds.is_multiple_of(*size)).unwrap_or((1, "second"));
+    super::number::counted(seconds / size, unit)
 }
 
 /// The sums of `timeline`; `policies` in the order of its rows.

@@ -113,8 +113,16 @@ pub fn text(points: &[Point]) -> String {
     text
 }
 
+/// The series as a page of its own; `definition` is that of its reports.
+///
+/// # Errors
+/// When writing fails.
+pub fn html(points: &[Point], definition: &Definition, out: &mut dyn io::Write) -> io::Result<()> {
+    super::html::write_trend(points, definition, out)
+}
+
 /// What happened from one share to the next, in words.
-fn step(before: &Share, after: &Share) -> String {
+pub(super) fn step(before: &Share, after: &Share) -> String {
     let (Some(old), Some(new)) = (before.value, after.value) else {
         return "no share to compare, definition unchanged".to_owned();
     };
@@ -245,6 +253,33 @@ mod tests {
                 "\nfirst.json,1970-01-11T00:00:00Z,1970-01-11T00:00:00.000000001Z,1,1000,0.701,0.701,0.701,,,"
             )
         );
+    }
+
+    #[test]
+    fn the_page_says_what_the_series_says() {
+        let evil = "<script>alert(1)</script>.json".to_owned();
+        let reports = [(evil, report(10, 701, 299, 0)), ("b.json".to_owned(), report(20, 723, 177, 100))];
+        let points = series(&reports).unwrap();
+        let mut out = Vec::new();
+        html(&points, &reports[0].1.definition, &mut out).unwrap();
+        let page = String::from_utf8(out).unwrap();
+        for words in [
+            "<b>72.3%</b> of the traffic is encrypted in the last report",
+            "Over the whole series: up from 70.1% to 72.3%, definition unchanged.",
+            "1970-01-11 · &lt;script&gt;",
+            "72.3% to 82.3%",
+            "encrypted &#x2f; (encrypted + plaintext + unknown)",
+        ] {
+            assert!(page.contains(words), "{words}\n{page}");
+        }
+        assert!(!["<script", "http://", "https://", " src=", "<link"].iter().any(|loading| page.contains(loading)));
+        let many: Vec<Point> = points.iter().cycle().take(1000).cloned().collect();
+        let mut out = Vec::new();
+        html(&many, &reports[0].1.definition, &mut out).unwrap();
+        assert!(out.len() < 300_000 && String::from_utf8(out).unwrap().contains("The latest 120 of 1000 reports"));
+        let mut out = Vec::new();
+        html(&points[..1], &reports[0].1.definition, &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("One report is no series yet."));
     }
 
     #[test]

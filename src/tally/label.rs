@@ -17,7 +17,8 @@ pub enum Web {
 
 /// Whether the handshake of `flow` was completed; `None` when that cannot be told.
 ///
-/// `Some(false)`: it was seen to end early, or nothing but the hellos was seen although nothing of the flow is missing,
+/// `Some(false)`: it was seen to end early, or nothing but the hellos, or no application data behind the handshake, was seen
+/// although nothing of the flow is missing,
 /// or a client handshake was answered by packets without any payload. When a direction, a segment or the start of the flow
 /// is missing, an unfinished handshake proves nothing, so the answer is `None`.
 #[must_use]
@@ -30,6 +31,7 @@ pub fn established(flow: &FlowSummary) -> Option<bool> {
     };
     let whole = !flow.flags.iter().any(|flag| INCOMPLETE.contains(flag));
     match handshake {
+        Handshake::Unused => Some(!whole),
         Handshake::Completed => Some(true),
         Handshake::Failed => Some(false),
         Handshake::Opened if whole => Some(false),

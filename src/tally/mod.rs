@@ -9,6 +9,8 @@
 
 mod breakdown;
 mod capture;
+mod concentration;
+mod geo;
 mod groups;
 mod label;
 mod plan;
@@ -24,8 +26,10 @@ mod tls;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-pub use breakdown::{Breakdowns, Cell, MOST_CLIENTS};
+pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
+pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
+pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
 pub use plan::{By, Labels, Networks, Plan};
@@ -81,10 +85,14 @@ pub struct Tally {
     pub post_quantum: BTreeMap<Name, PostQuantum>,
     /// Frames inside each kind of tunnel in clear; a frame in two kinds counts under both.
     pub tunnels: BTreeMap<Name, Units>,
+    /// Frames that are in no sum because their flows go on in another part of the capture.
+    pub carried: CarriedFrames,
     /// What was seen less well than the wire carried it.
     pub losses: BTreeMap<Loss, u64>,
     /// Sums of each group of host pairs, for error bars.
     pub groups: Groups,
+    /// What few flows and hosts make up, and clients by their share.
+    pub concentration: Concentration,
     /// Sums by interval of time.
     pub timeline: Timeline,
     /// Sums by what was asked for.
@@ -111,6 +119,24 @@ pub struct FindingKey {
     pub protocol: Name,
     /// The evidence of the flow.
     pub evidence: Evidence,
+}
+
+/// Frames that are in no sum of a part of a capture, because their flows are still open at its end; less those that are
+/// in its sums although parts before it read them. Over all parts of a capture it is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct CarriedFrames {
+    /// Frames; below zero when more were taken over than are handed on.
+    pub packets: i64,
+    /// Their original lengths. Unit: bytes.
+    pub wire_bytes: i64,
+}
+
+/// What a capture that is being read has not turned into sums yet.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Watched {
+    watch: shares::Watch,
+    clients: Vec<breakdown::SeenClients>,
+    hosts: concentration::Hosts,
 }
 
 /// The sums behind the web share. Flows whose handshake was never completed are left out.
@@ -148,6 +174,7 @@ impl Tally {
             self.add_protocol(name, Class::Plaintext, None, 0, readable);
         }
         self.retransmitted_bytes += flow.retransmitted_bytes;
+        self.concentration.add_flow(flow, rest);
         if flow.class == Class::Unknown {
             self.unknown.of_flags(&flow.flags).add_flows(1, rest);
         }
@@ -249,20 +276,24 @@ impl Tally {
     pub fn end_capture(&mut self) {
         let (sums, repeated) = self.watch.close();
         self.server_shares.merge(sums);
+        self.add_loss(Loss::UnwatchedShares, sums.unwatched_flows);
         for ((protocol, evidence), units) in repeated {
             self.add_finding(finding::REPEATED_SHARE, protocol, evidence).merge(&units);
         }
         self.breakdowns.end_capture();
+        self.concentration.end_capture();
     }
 
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
-        self.watch.merge(part.watch.take());
+        self.watch.merge(part.watch.take_all());
+        self.concentration.take_seen(&mut part.concentration);
+        self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
     }
 
-    /// Watches so many public values of servers at a time, [`MOST_WATCHED`] at most. All tallies of a capture take the same.
-    pub fn watch_at_most(&mut self, values: usize) {
-        self.watch = shares::Watch::new(values.min(MOST_WATCHED));
+    /// Gives the values that are watched so much memory. Unit: bytes.
+    pub fn limit_watch(&mut self, bytes: u64) {
+        self.watch.limit(bytes);
     }
 
     /// Gives the verdicts added so far the names of their policies; `policies` in the order of the verdicts.
@@ -271,6 +302,40 @@ impl Tally {
     pub fn name_policies(&mut self, policies: &[Policy]) {
         self.strength.name_policies(policies);
         self.timeline.name_policies(policies);
+    }
+
+    /// Takes out what turns into sums only when the capture ends, and notes the frames that are in no sum yet: the capture
+    /// goes on in another part.
+    pub(crate) fn suspend_capture(&mut self) -> Watched {
+        self.note_carried();
+        Watched {
+            watch: std::mem::take(&mut self.watch),
+            clients: self.breakdowns.take_seen(),
+            hosts: self.concentration.suspend(),
+        }
+    }
+
+    /// Goes on with what was watched in the part before.
+    pub(crate) fn resume_capture(&mut self, watched: Watched) {
+        self.watch = watched.watch;
+        self.breakdowns.put_seen(watched.clients);
+        self.concentration.resume(watched.hosts);
+    }
+
+    /// Notes the frames of the captures that are in no sum, less those that other parts had read.
+    pub(crate) fn note_carried(&mut self) {
+        let mut left = CarriedFrames::default();
+        let mut add = |packets: u64, wire_bytes: u64, sign: i64| {
+            left.packets += sign * packets as i64;
+            left.wire_bytes += sign * wire_bytes as i64;
+        };
+        self.captures.iter().for_each(|entry| add(entry.packets, entry.wire_bytes, 1));
+        self.undecoded.values().for_each(|counts| add(counts.packets, counts.wire_bytes, -1));
+        for class in Class::ALL {
+            let units = self.class(class);
+            add(units.packets, units.wire_bytes, -1);
+        }
+        self.carried = left;
     }
 
     /// Adds all of `other`. An empty tally changes nothing; order does not matter.
@@ -303,10 +368,13 @@ impl Tally {
             self.post_quantum.entry(protocol).or_default().merge(sums);
         }
         merge_units(&mut self.tunnels, other.tunnels);
+        self.carried.packets += other.carried.packets;
+        self.carried.wire_bytes += other.carried.wire_bytes;
         for (reason, count) in other.losses {
             self.add_loss(reason, count);
         }
         self.groups.merge(&other.groups);
+        self.concentration.merge(other.concentration);
         self.timeline.merge(other.timeline);
         self.breakdowns.merge(other.breakdowns);
     }
@@ -464,10 +532,12 @@ mod tests {
 
     #[test]
     fn established() {
-        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened};
+        use crate::model::Handshake::{Completed, Failed, NotSeen, OneSided, Opened, Unused};
         let cases: &[(&str, _, &[&'static str], u64, Option<bool>)] = &[
             ("completed", Completed, &[], 500, Some(true)),
             ("completed with a gap", Completed, &["gap"], 500, Some(true)),
+            ("completed without data", Unused, &[], 500, Some(false)),
+            ("completed, then a gap", Unused, &["gap"], 500, Some(true)),
             ("alert", Failed, &[], 500, Some(false)),
             ("hellos and no more", Opened, &[], 500, Some(false)),
             ("hellos, then a gap", Opened, &["gap"], 500, None),

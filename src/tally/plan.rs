@@ -1,9 +1,11 @@
 //! By what traffic is broken down, and the names that the user gives to networks and domains.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::geo::Geo;
 use super::label::server_port;
 use crate::error::{Error, Result};
 use crate::model::{FlowSummary, Transport};
@@ -13,14 +15,22 @@ use crate::model::{FlowSummary, Transport};
 pub struct Plan {
     /// By the server's port, as the service that is registered for it.
     pub by_service: bool,
+    /// By the VLAN of the first frame.
+    pub by_vlan: bool,
+    /// By the registrable domain of the server name in the ClientHello.
+    pub by_name: bool,
     /// By direction, seen from these networks.
     pub local: Option<Networks>,
     /// By the names that the user gave.
     pub labels: Option<Labels>,
+    /// By the autonomous system of the server, from this database.
+    pub systems: Option<Geo>,
+    /// By the country of the server, from this database.
+    pub countries: Option<Geo>,
 }
 
 /// One kind of breakdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum By {
     /// Server port. It says where traffic went, and nothing about its class.
     Service,
@@ -28,11 +38,20 @@ pub enum By {
     Direction,
     /// The user's names.
     Label,
+    /// The outermost VLAN of the first frame.
+    Vlan,
+    /// The autonomous system of the server; of the client when the database knows only that.
+    System,
+    /// The country of the server; of the client when the database knows only that.
+    Country,
+    /// Public suffix and one label of the server name.
+    ServerName,
 }
 
 impl By {
     /// All kinds, in the order of the report.
-    pub const ALL: [Self; 3] = [Self::Service, Self::Direction, Self::Label];
+    pub const ALL: [Self; 7] =
+        [Self::Service, Self::Direction, Self::Label, Self::Vlan, Self::System, Self::Country, Self::ServerName];
 
     /// The word used in reports.
     #[must_use]
@@ -41,16 +60,54 @@ impl By {
             Self::Service => "service",
             Self::Direction => "direction",
             Self::Label => "label",
+            Self::Vlan => "vlan",
+            Self::System => "asn",
+            Self::Country => "country",
+            Self::ServerName => "server_name",
         }
     }
 }
 
+/// What neither address of a flow is listed as in a database.
+const UNLISTED: &str = "not listed";
+
 impl Plan {
+    /// All that it says, in one text that is equal for equal plans.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let networks = |networks: &Networks| {
+            let mut rows: Vec<_> = networks.numbers.iter().collect();
+            rows.sort_unstable();
+            format!("{rows:?}")
+        };
+        let labels = self.labels.as_ref().map(|labels| {
+            let mut suffixes: Vec<_> = labels.suffixes.iter().collect();
+            suffixes.sort_unstable();
+            format!("{:?} {} {suffixes:?}", labels.names, networks(&labels.networks))
+        });
+        let Self { by_service, by_vlan, by_name, local, systems, countries, .. } = self;
+        let local = local.as_ref().map(networks);
+        format!("{by_service} {by_vlan} {by_name} {local:?} {labels:?} {systems:?} {countries:?}")
+    }
+
+    /// Whether there is nothing to break down by.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { by_service, by_vlan, by_name, local, labels, systems, countries } = self;
+        !by_service
+            && !by_vlan
+            && !by_name
+            && local.is_none()
+            && labels.is_none()
+            && systems.is_none()
+            && countries.is_none()
+    }
+
     /// Where `flow` belongs in each breakdown.
-    pub(super) fn places<'a>(&'a self, flow: &FlowSummary) -> impl Iterator<Item = (By, &'a str)> {
+    pub(super) fn places<'a>(&'a self, flow: &FlowSummary) -> impl Iterator<Item = (By, Cow<'a, str>)> {
         let client = flow.key.endpoint(flow.client).ip;
         let server = flow.key.endpoint(flow.client.other()).ip;
-        let service = self.by_service.then(|| (By::Service, service(flow.key.transport(), server_port(flow))));
+        let service = self.by_service.then(|| service(flow.key.transport(), server_port(flow)).into());
         let direction = self.local.as_ref().map(|local| {
             let word = match (local.contains(client), local.contains(server)) {
                 (true, true) => "internal",
@@ -58,11 +115,42 @@ impl Plan {
                 (false, true) => "inbound",
                 (false, false) => "external",
             };
-            (By::Direction, word)
+            word.into()
         });
-        let label = self.labels.as_ref().map(|labels| (By::Label, labels.of(flow, client, server)));
-        [service, direction, label].into_iter().flatten()
+        let label = self.labels.as_ref().map(|labels| labels.of(flow, client, server).into());
+        let vlan = self.by_vlan.then(|| match flow.vlan {
+            0 => "untagged".into(),
+            vlan => vlan.to_string().into(),
+        });
+        let listed = |database: &Geo, look: fn(&Geo, IpAddr) -> Option<String>| {
+            let found = look(database, server).or_else(|| look(database, client));
+            found.map_or(Cow::Borrowed(UNLISTED), Cow::Owned)
+        };
+        let system = self.systems.as_ref().map(|database| listed(database, Geo::system));
+        let country = self.countries.as_ref().map(|database| listed(database, Geo::country));
+        let name = self.by_name.then(|| domain(server_name(flow)).map_or(Cow::Borrowed("no name"), Cow::Owned));
+        let words = [service, direction, label, vlan, system, country, name];
+        By::ALL.into_iter().zip(words).filter_map(|(by, word)| Some((by, word?)))
     }
+}
+
+/// The server name that the client asked for.
+fn server_name(flow: &FlowSummary) -> Option<&str> {
+    flow.facts.as_ref()?.tls.as_ref()?.server_name.as_deref()
+}
+
+/// The registrable domain of a server name: its public suffix and the label before; `None` when the name is no domain name
+/// (RFC 1035 section 2.3.1, underscores allowed), or nothing but a public suffix.
+///
+/// Source: the Public Suffix List, <https://publicsuffix.org/list/>. A suffix that is not on the list is one label.
+fn domain(name: Option<&str>) -> Option<String> {
+    let name = name?.trim_end_matches('.').to_ascii_lowercase();
+    let letters = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
+    };
+    let is_name = name.len() <= 253 && name.split('.').all(letters) && name.parse::<IpAddr>().is_err();
+    psl::domain_str(&name).filter(|_| is_name).map(str::to_owned)
 }
 
 /// Networks, each with a number; the longest prefix decides.
@@ -179,8 +267,7 @@ impl Labels {
     }
 
     fn of(&self, flow: &FlowSummary, client: IpAddr, server: IpAddr) -> &str {
-        let name = flow.facts.as_ref().and_then(|facts| facts.tls.as_ref()).and_then(|tls| tls.server_name.as_deref());
-        let number = name
+        let number = server_name(flow)
             .and_then(|name| self.suffix(name))
             .or_else(|| self.networks.number(client))
             .or_else(|| self.networks.number(server));
@@ -335,9 +422,39 @@ mod tests {
             ("external", None, local("fe80::/10"), &web, "external"),
         ];
         for (name, labels, local, flow, want) in cases {
-            let plan = Plan { by_service: false, local, labels };
+            let plan = Plan { local, labels, ..Plan::default() };
             assert_eq!(plan.places(flow).map(|(_, word)| word).collect::<Vec<_>>(), [want], "{name}");
         }
+    }
+
+    #[test]
+    fn names_end_at_the_registrable_domain() {
+        let cases = [
+            ("www.Example.ORG", Some("example.org")),
+            ("example.org.", Some("example.org")),
+            ("a.b.example.co.uk", Some("example.co.uk")),
+            ("someone.github.io", Some("someone.github.io")),
+            ("co.uk", None),
+            ("localhost", None),
+            ("host.lan", Some("host.lan")),
+            ("192.0.2.1", None),
+            ("2001:db8::1", None),
+            ("<b>.example.org", None),
+            ("a..example.org", None),
+            ("", None),
+        ];
+        for (name, want) in cases {
+            assert_eq!(domain(Some(name)).as_deref(), want, "{name}");
+        }
+        assert_eq!(domain(Some(&format!("{}.org", "a".repeat(64)))), None);
+        assert_eq!(domain(None), None);
+        let plan = Plan { by_name: true, by_vlan: true, ..Plan::default() };
+        let mut web = with_tls(flow(1, 443, Protocol::TLS, Class::Encrypted, Evidence::Handshake), tls13());
+        web.vlan = 12;
+        let places = |flow| plan.places(flow).map(|(_, word)| word.into_owned()).collect::<Vec<_>>();
+        assert_eq!(places(&web), ["12", "example.org"]);
+        assert_eq!(places(&flow(2, 443, Protocol::TLS, Class::Encrypted, Evidence::Framing)), ["untagged", "no name"]);
+        assert!(!plan.is_empty() && Plan::default().is_empty());
     }
 
     #[test]

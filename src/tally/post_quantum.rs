@@ -1,6 +1,6 @@
 //! How far key exchange withstands a quantum computer, by protocol: TLS, DTLS, QUIC, SSH and IKE.
 //!
-//! A flow counts once: by what was negotiated, else by what was offered. What IKE only offers is not read.
+//! A flow counts once: by what was negotiated, else by what was offered.
 
 use super::Sum;
 use crate::grade::registry;
@@ -59,8 +59,12 @@ pub(super) fn kind(facts: &Facts, completed: Option<bool>) -> Option<Kind> {
     if let Some(tls) = &facts.tls {
         return Some(if failed { Kind::Unknown } else { tls_kind(tls) });
     }
-    if let Some(kex) = facts.algorithms.as_ref().and_then(|algorithms| algorithms.kex.as_ref()) {
-        return Some(if kex.contains("ml-kem") { Kind::Negotiated } else { Kind::Classical });
+    if let Some((found, kex)) = facts.algorithms.as_ref().and_then(|found| Some((found, found.kex.as_ref()?))) {
+        return Some(match kex.contains("ml-kem") {
+            true => Kind::Negotiated,
+            false if found.post_quantum_offered => Kind::OfferedOnly,
+            false => Kind::Classical,
+        });
     }
     let ssh = facts.ssh.as_ref()?;
     Some(match &ssh.kex {
@@ -90,7 +94,7 @@ fn is_post_quantum(group: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SshFacts;
+    use crate::model::{Algorithms, SshFacts};
 
     #[test]
     fn each_flow_counts_once() {
@@ -111,6 +115,10 @@ mod tests {
             let ssh = SshFacts { kex: Some(kex.to_owned()), post_quantum_offered, handshake, ..SshFacts::default() };
             Facts { ssh: Some(ssh), ..Facts::default() }
         };
+        let ike = |kex: &str, post_quantum_offered| {
+            let found = Algorithms { kex: Some(kex.to_owned()), post_quantum_offered, ..Algorithms::default() };
+            Facts { algorithms: Some(found), ..Facts::default() }
+        };
         type Case<'a> = (&'a str, Facts, Option<bool>, Option<Kind>);
         let cases: &[Case<'_>] = &[
             ("hybrid", tls(Some(4588), &[4588, 29], false), Some(true), Some(Kind::Negotiated)),
@@ -123,6 +131,9 @@ mod tests {
             ("ssh NTRU", ssh("sntrup761x25519-sha512@openssh.com", true), Some(true), Some(Kind::Negotiated)),
             ("ssh offered", ssh("curve25519-sha256", true), Some(true), Some(Kind::OfferedOnly)),
             ("ssh classical", ssh("curve25519-sha256", false), Some(true), Some(Kind::Classical)),
+            ("ike hybrid", ike("curve25519+ml-kem-768", true), None, Some(Kind::Negotiated)),
+            ("ike offered", ike("curve25519", true), None, Some(Kind::OfferedOnly)),
+            ("ike classical", ike("modp2048", false), None, Some(Kind::Classical)),
             ("neither", Facts::default(), None, None),
         ];
         for (name, facts, completed, want) in cases {

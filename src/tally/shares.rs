@@ -5,34 +5,44 @@
 //! ([`Watch::close`]) only sums remain: no digest gets into a report, and repetition across captures is not looked for,
 //! so reports merge exactly.
 //!
-//! Memory: at most [`MOST_WATCHED`] values, fewer when there is little memory: those with the smallest digests. A digest
-//! is a hash, so that is a fair sample; and since a value among the smallest of all is among the smallest of every part, parts merge exactly and neither
+//! Memory: at most [`MOST_WATCHED`] values, or as many as a part of `--max-memory` holds ([`Watch::limit`]), those with
+//! the smallest digests. A digest is a hash, so that is a fair sample;
+//! and since a value among the smallest of all is among the smallest of every part, parts merge exactly and neither
 //! order nor threads play a role. Connections with values outside the sample are counted as `unwatched`.
 
 use std::collections::BTreeMap;
 
+use crate::model::kept::Word;
 use crate::model::{Counts, Evidence, TlsFacts, Units};
 
-/// Values that are watched at the same time, at most.
+/// Values that are watched at the same time.
 pub const MOST_WATCHED: usize = 1 << 16;
 
 /// The values of one capture that is being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Watch {
     values: BTreeMap<u64, Seen>,
     flows: u64,
-    /// Values that are watched at the same time.
-    most: usize,
+    most: Most,
 }
 
-impl Default for Watch {
+/// Values to be watched at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Most(usize);
+
+impl Default for Most {
     fn default() -> Self {
-        Self::new(MOST_WATCHED)
+        Self(MOST_WATCHED)
     }
 }
 
+/// Memory of one value that is watched, with its place in the tree. Unit: bytes.
+const VALUE_BYTES: u64 = 256;
+/// So many values are watched however little memory there is.
+const LEAST_WATCHED: u64 = 256;
+
 /// What was seen of one value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Seen {
     /// Smallest and largest of the randoms beside which it stood.
     randoms: (u64, u64),
@@ -40,7 +50,7 @@ struct Seen {
     rows: Vec<Row>,
 }
 
-type Row = ((&'static str, Evidence), Units);
+type Row = ((Word, Evidence), Units);
 
 /// Sums over all captures that were closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -66,15 +76,16 @@ impl ServerShares {
 }
 
 impl Watch {
-    /// Watches `most` values at the same time.
-    pub(super) fn new(most: usize) -> Self {
-        Self { values: BTreeMap::new(), flows: 0, most }
+    /// Watches no more values than fit into `bytes`. All parts of a capture must be given the same.
+    pub(super) fn limit(&mut self, bytes: u64) {
+        let most = (bytes / VALUE_BYTES).max(LEAST_WATCHED);
+        self.most = Most(usize::try_from(most).map_or(MOST_WATCHED, |most| most.min(MOST_WATCHED)));
     }
 
-    /// What was watched so far; nothing is left here.
-    pub(super) fn take(&mut self) -> Self {
+    /// What is watched so far; from here on nothing is.
+    pub(super) fn take_all(&mut self) -> Self {
         let most = self.most;
-        std::mem::replace(self, Self::new(most))
+        std::mem::replace(self, Self { most, ..Self::default() })
     }
 
     /// Adds one flow, if it shows a public value.
@@ -83,20 +94,24 @@ impl Watch {
         self.flows += 1;
         let mut units = Units::default();
         units.add_flows(1, counts);
-        let seen = Seen { randoms: (random, random), rows: vec![((protocol, evidence), units)] };
-        self.insert(value, seen);
+        let seen = Seen { randoms: (random, random), rows: vec![((Word(protocol), evidence), units)] };
+        self.take(value, seen);
     }
 
     /// Adds all of `other`.
     pub(super) fn merge(&mut self, other: Self) {
         self.flows += other.flows;
+        self.most = Most(self.most.0.min(other.most.0));
+        while self.values.len() > self.most.0 {
+            self.values.pop_last();
+        }
         for (value, seen) in other.values {
-            self.insert(value, seen);
+            self.take(value, seen);
         }
     }
 
-    fn insert(&mut self, value: u64, seen: Seen) {
-        let full = self.values.len() >= self.most;
+    fn take(&mut self, value: u64, seen: Seen) {
+        let full = self.values.len() >= self.most.0;
         if full && self.values.last_key_value().is_some_and(|(largest, _)| value > *largest) {
             return;
         }
@@ -113,7 +128,7 @@ impl Watch {
 
     /// The capture has ended: the sums, and a row for each protocol and evidence of flows with a repeated value.
     pub(super) fn close(&mut self) -> (ServerShares, BTreeMap<(&'static str, Evidence), Units>) {
-        let watch = self.take();
+        let watch = self.take_all();
         let mut sums = ServerShares { flows: watch.flows, ..ServerShares::default() };
         let mut repeated: BTreeMap<_, Units> = BTreeMap::new();
         let mut watched = 0;
@@ -123,8 +138,8 @@ impl Watch {
             if seen.randoms.0 != seen.randoms.1 {
                 sums.repeated_values += 1;
                 sums.repeated_flows += flows;
-                for (key, units) in seen.rows {
-                    repeated.entry(key).or_default().merge(&units);
+                for ((Word(protocol), evidence), units) in seen.rows {
+                    repeated.entry((protocol, evidence)).or_default().merge(&units);
                 }
             }
         }
@@ -183,6 +198,27 @@ mod tests {
         }
         let (sums, _) = watch(&[]).close();
         assert_eq!(sums, ServerShares::default());
+    }
+
+    /// With less memory fewer values are watched, and what is not is counted.
+    #[test]
+    fn memory_bounds_what_is_watched() {
+        let flows: Vec<(u64, u64)> = (0..1000).flat_map(|value| [(value, value), (value, value + 1)]).collect();
+        for (bytes, watched) in [(0, 256), (300 * VALUE_BYTES, 300), (u64::MAX, 1000)] {
+            let mut parts = [Watch::default(), Watch::default()];
+            for (place, (value, random)) in flows.iter().enumerate() {
+                let part = &mut parts[place % 2];
+                part.limit(bytes);
+                let tls =
+                    TlsFacts { server_share_digest: Some(*value), server_random: Some(*random), ..TlsFacts::default() };
+                part.add(&tls, "tls", Evidence::Handshake, COUNTS);
+            }
+            let [mut whole, other] = parts;
+            whole.merge(other);
+            let (sums, _) = whole.close();
+            assert_eq!((sums.flows, sums.repeated_values), (2000, watched), "{bytes} bytes");
+            assert_eq!(sums.unwatched_flows, 2000 - 2 * watched, "{bytes} bytes");
+        }
     }
 
     /// More values than are watched, in several parts: however they are cut and joined, the sums are the same.

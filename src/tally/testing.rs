@@ -33,10 +33,12 @@ pub(crate) fn flow(host: u8, port: u16, protocol: Protocol, class: Class, eviden
         protocol,
         upgraded_from: None,
         tunnels: [Tunnel::default(); 6],
+        vlan: 0,
         facts: None,
         flags: Vec::new(),
         gaps: 0,
         conflicts: 0,
+        openings: None,
         parts: Vec::new(),
     }
 }
@@ -124,5 +126,6 @@ pub(crate) fn office_tally() -> Tally {
         tally.add_flow(&flow, &verdicts);
     }
     tally.name_policies(&policies);
+    tally.end_capture();
     tally
 }

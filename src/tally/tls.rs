@@ -216,6 +216,7 @@ fn handshake_name(handshake: Handshake) -> &'static str {
         Handshake::OneSided => "one_sided",
         Handshake::Opened => "opened",
         Handshake::Completed => "completed",
+        Handshake::Unused => "unused",
         Handshake::Failed => "failed",
     }
 }

@@ -14,12 +14,13 @@ use crate::detect::Found;
 use crate::model::{Class, Evidence, Facts, Handshake, TlsFacts};
 
 /// What was learnt of a handshake.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Conversation {
     carrier: Carrier,
     facts: TlsFacts,
     client: Progress,
     server: Progress,
+    #[serde(with = "crate::model::kept::room")]
     session_id: Vec<u8>,
     echoed: bool,
     /// The server sent its certificate or ServerHelloDone: this is a full handshake.
@@ -31,7 +32,7 @@ pub(super) struct Conversation {
 }
 
 /// What one side was seen to do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Progress {
     hello: bool,
     /// Something that only an endpoint of this protocol sends.
@@ -149,6 +150,11 @@ impl Conversation {
         self.facts.srtp_profile.is_some() || (self.srtp_offered && (self.is_tls13() || !self.server.hello))
     }
 
+    /// The profile of SRTP that was negotiated leaves the media in clear.
+    pub(super) fn has_null_srtp(&self) -> bool {
+        self.facts.srtp_profile.is_some_and(crate::grade::registry::is_null_srtp)
+    }
+
     /// Whether the negotiated version is TLS 1.3 or DTLS 1.3.
     pub(super) fn is_tls13(&self) -> bool {
         self.facts.version.is_some_and(hello::is_tls13)
@@ -172,22 +178,25 @@ impl Conversation {
         }
     }
 
-    /// Whether the handshake is complete and all that the server says in clear was read.
+    /// Whether the handshake is complete, all that the server says in clear was read, and data follows.
     pub(super) fn is_settled(&self) -> bool {
         let server = self.server;
         let server_read = self.is_tls13() || server.change_cipher_spec || server.protected > 0 || server.ended;
-        self.state() == Handshake::Completed && server_read
+        self.state() == Handshake::Completed && server_read && !self.is_unused()
     }
 
     /// Writes the facts, and corrects class and evidence.
     pub(super) fn finish(mut self, found: &mut Found, facts: &mut Facts) {
         let state = self.state();
-        self.facts.handshake = state;
+        self.facts.handshake =
+            if state == Handshake::Completed && self.is_unused() { Handshake::Unused } else { state };
         if self.server.hello && !self.is_tls13() {
             // RFC 5246 section 7.3, RFC 5077 section 3.4: an abbreviated handshake has no ServerHelloDone.
             let abbreviated = self.server.change_cipher_spec && !self.server.ended;
             self.facts.resumed = !self.full && (self.echoed || abbreviated);
         }
+        // The sides need not be fed in order: whether there was such a request is known only now.
+        self.facts.ech_real &= self.facts.hello_retry;
         let heard = |side: Progress| side.hello || side.spoke;
         let refuted = self.client.not_tls || self.server.not_tls;
         if state != Handshake::Completed && refuted {
@@ -220,6 +229,7 @@ impl Conversation {
 
     fn client_hello(&mut self, body: &[u8]) {
         if self.client.hello {
+            self.second_client_hello(body);
             return;
         }
         let Some(parts) = ClientHello::parse(body, self.carrier) else {
@@ -230,6 +240,15 @@ impl Conversation {
         self.session_id = parts.session_id.to_vec();
         self.early_data = parts.extension(hello::EARLY_DATA).is_some();
         self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
+    }
+
+    /// Behind a HelloRetryRequest with which the server accepted ECH, the client keeps its key: the new ECH has an empty
+    /// `enc`. GREASE, and ECH that was not accepted, are repeated to the letter.
+    fn second_client_hello(&mut self, body: &[u8]) {
+        let Some(parts) = ClientHello::parse(body, self.carrier) else { return };
+        // Type "outer", suite, config_id, then the length of `enc` (RFC 9849 section 5).
+        let ech = parts.extension(hello::ENCRYPTED_CLIENT_HELLO);
+        self.facts.ech_real |= self.facts.ech_offered && matches!(ech, Some([0, _, _, _, _, _, 0, 0, ..]));
     }
 
     fn server_hello(&mut self, body: &[u8]) {
@@ -256,6 +275,13 @@ impl Conversation {
         } else {
             (client.change_cipher_spec && server.change_cipher_spec) || client.data > 0 || server.data > 0
         }
+    }
+
+    /// Whether records of application data would show, and there was none so far.
+    fn is_unused(&self) -> bool {
+        let shows =
+            matches!(self.carrier, Carrier::Tls) && !self.is_tls13() && self.facts.version != Some(ssl2::VERSION);
+        shows && self.client.data == 0 && self.server.data == 0 && !self.has_ended()
     }
 
     /// Whether the negotiated suite protects nothing.

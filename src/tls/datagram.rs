@@ -111,12 +111,12 @@ pub(super) fn fragments(content: &[u8]) -> impl Iterator<Item = Fragment<'_>> {
 }
 
 /// Joins the handshake messages of one side.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Joiner {
     pending: Vec<Pending>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Pending {
     kind: u8,
     len: usize,

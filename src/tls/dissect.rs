@@ -24,6 +24,10 @@ impl Dissector for Tls {
         Transport::TCP
     }
 
+    fn forgives_a_side(&self) -> bool {
+        true // A hello that is answered with something else is still a hello.
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         match by_hello(heads) {
             Outcome::No if heads.from_start => unproven(by_hello(exchanged(heads))),

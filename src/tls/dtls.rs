@@ -170,6 +170,7 @@ impl Seen {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct DtlsSession {
     conversation: Conversation,
     joiners: [Joiner; 2],
@@ -180,6 +181,7 @@ struct DtlsSession {
     bytes: usize,
 }
 
+#[typetag::serde(name = "tls/dtls/DtlsSession")]
 impl Session for DtlsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         self.bytes = self.bytes.saturating_add(bytes.len());
@@ -189,8 +191,10 @@ impl Session for DtlsSession {
         }
         match bytes.first() {
             Some(20..=63) => self.read(from_client, bytes, moment.wire_len),
-            // RTP without SRTP is in clear, whatever runs beside it.
-            Some(128..=191) if !self.conversation.may_have_srtp() => return Step::Readable,
+            // RTP without SRTP, or with a NULL profile of it, is in clear, whatever runs beside it.
+            Some(128..=191) if !self.conversation.may_have_srtp() || self.conversation.has_null_srtp() => {
+                return Step::Readable;
+            }
             _ => {}
         }
         let media = self.shared || self.conversation.may_have_srtp();

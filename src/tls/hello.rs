@@ -13,7 +13,7 @@ use super::{fingerprint, suite};
 use crate::model::TlsFacts;
 
 /// What carries the handshake messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Carrier {
     /// A byte stream (RFC 8446).
     Tls,
@@ -331,7 +331,7 @@ const PRE_SHARED_KEY: u16 = 41;
 pub(super) const EARLY_DATA: u16 = 42;
 pub(super) const SUPPORTED_VERSIONS: u16 = 43;
 const KEY_SHARE: u16 = 51;
-const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+pub(super) const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
 /// SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).

@@ -47,7 +47,7 @@ pub(super) enum Event<'a> {
 }
 
 /// One side of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Stream {
     header: [u8; HEADER_LEN],
     header_have: usize,
@@ -67,7 +67,7 @@ pub(super) struct Stream {
 }
 
 /// What may stand where a record begins.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum First {
     /// The first record of the side: SSL 2 is possible.
     #[default]
@@ -79,7 +79,7 @@ enum First {
 }
 
 /// What is being read.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Kind {
     /// The header of the next record.
     #[default]
@@ -90,6 +90,8 @@ enum Kind {
     Handshake,
     /// A readable alert.
     Alert,
+    /// A handshake record behind a ChangeCipherSpec, that may be in clear yet.
+    Perhaps,
     /// An SSL 2 hello of this type.
     Ssl2(u8),
 }
@@ -164,7 +166,12 @@ impl Stream {
             ALERT if !self.protected && len == 2 => Kind::Alert,
             _ => {
                 sink(Event::Protected { kind, len });
-                Kind::Skipped
+                // In TLS 1.3 a client that was asked for another hello sends it in clear behind a ChangeCipherSpec for
+                // the sake of old devices (RFC 8446 appendix D.4).
+                match kind == HANDSHAKE && SECOND_HELLO.contains(&len) && self.message.body.is_empty() {
+                    true => Kind::Perhaps,
+                    false => Kind::Skipped,
+                }
             }
         };
         if len == 0 {
@@ -193,6 +200,17 @@ impl Stream {
                     sink(Event::Alert { level, description });
                 }
             }
+            Kind::Perhaps => {
+                self.message.body.extend_from_slice(now);
+                if self.left == 0 {
+                    let message = std::mem::take(&mut self.message).body;
+                    if let [CLIENT_HELLO, 0, high, low, body @ ..] = &*message
+                        && body.len() == usize::from(u16::from_be_bytes([*high, *low]))
+                    {
+                        sink(Event::Handshake { kind: CLIENT_HELLO, body });
+                    }
+                }
+            }
             Kind::Ssl2(kind) => {
                 self.message.body.extend_from_slice(now);
                 if self.left == 0 {
@@ -205,12 +223,13 @@ impl Stream {
 }
 
 /// A handshake message that comes in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Message {
     header: [u8; 4],
     header_have: usize,
     /// Bytes of the body that are still to come.
     left: usize,
+    #[serde(with = "crate::model::kept::room")]
     body: Vec<u8>,
 }
 
@@ -279,6 +298,8 @@ pub(super) const MAX_RECORD: usize = (1 << 14) + 2048;
 /// Type, version and three lengths.
 const SSL2_HELLO_MIN: usize = 9;
 
+/// Lengths of a record that may hold the second ClientHello.
+const SECOND_HELLO: std::ops::RangeInclusive<usize> = 60..=4096;
 pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
 pub(super) const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;

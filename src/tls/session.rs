@@ -28,6 +28,7 @@ pub(super) fn without_handshake() -> Box<dyn Session> {
     Box::new(NoHandshake)
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct TlsSession {
     conversation: Conversation,
     sides: [Stream; 2],
@@ -43,6 +44,7 @@ impl TlsSession {
     }
 }
 
+#[typetag::serde(name = "tls/session/TlsSession")]
 impl Session for TlsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let from_client = from_client != self.reversed;
@@ -80,8 +82,10 @@ impl Session for TlsSession {
     }
 }
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct NoHandshake;
 
+#[typetag::serde(name = "tls/session/NoHandshake")]
 impl Session for NoHandshake {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn how_far_the_handshake_got() {
-        use Handshake::{Completed, Failed, OneSided, Opened};
+        use Handshake::{Completed, Failed, OneSided, Opened, Unused};
         let (c12, s12) = (client12(), join(&[&server12(&[1], 0xc02f), &server_rest()]));
         let (c13, s13) = (client13(), server13());
         let keys = join(&[&handshake(16, &[1, 2]), &change(), &protected_finished()]);
@@ -163,10 +167,11 @@ mod tests {
         let c13_alert = join(&[&change(), &data(19)]);
         let both = Evidence::Handshake;
         let cases: &[(&str, &[Piece<'_>], Handshake, Evidence)] = &[
-            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Completed, both),
+            ("1.2", &[(true, &c12), (false, &s12), (true, &keys), (false, &end), (true, &data(40))], Completed, both),
+            ("1.2 without data", &[(true, &c12), (false, &s12), (true, &keys), (false, &end)], Unused, both),
             (
                 "1.2, one side after the other",
-                &[(true, &c12), (true, &keys), (false, &s12), (false, &end)],
+                &[(true, &c12), (true, &keys), (false, &s12), (false, &end), (false, &data(40))],
                 Completed,
                 both,
             ),
@@ -210,7 +215,7 @@ mod tests {
             ("full", join(&[&full, &end]), false),
             ("ID given back, and yet full", join(&[&server12(&[5; 32], 0xc02f), &server_rest(), &end]), false),
         ] {
-            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end)]);
+            let (_, facts, _) = run(&[(true, &client12()), (false, &server), (true, &end), (true, &data(40))]);
             assert_eq!((facts.resumed, facts.handshake), (resumed, Handshake::Completed), "{name}");
         }
     }
@@ -224,6 +229,32 @@ mod tests {
         assert_eq!((facts.version, facts.cipher, facts.group), (Some(0x0304), Some(0x1301), Some(29)));
         let (_, facts, _) = run(&[(true, &client13()), (false, &handshake(2, &hello_retry()))]);
         assert_eq!((facts.version, facts.handshake), (None, Handshake::Opened), "a retry alone decides nothing");
+    }
+
+    #[test]
+    fn ech_shows_what_it_is_behind_a_retry() {
+        let hello = |ech: &[u8]| {
+            let extensions = [extension(43, &[2, 3, 4]), extension(0xfe0d, ech)];
+            handshake(1, &super::super::testing::client_hello(0x0303, &[], &[0x1301], &extensions))
+        };
+        let outer =
+            |enc: &[u8], payload: u8| join(&[&[0, 0, 1, 0, 1, 9, 0, enc.len() as u8], enc, &[0, 2, payload, payload]]);
+        let (first, real, other) = (outer(&[7; 32], 1), outer(&[], 2), outer(&[8; 32], 3));
+        let retry = join(&[&handshake(2, &hello_retry()), &change(), &server13(), &data(900)]);
+        let plain = join(&[&server13(), &data(900)]);
+        for (name, second, server, want) in [
+            ("repeated", &first, &retry, false),
+            ("real", &real, &retry, true),
+            ("another key", &other, &retry, false),
+            ("no retry", &real, &plain, false),
+        ] {
+            let client = join(&[&hello(&first), &change(), &hello(second), &data(53)]);
+            for order in [[(true, &client), (false, server)], [(false, server), (true, &client)]] {
+                let pieces: Vec<Piece<'_>> = order.iter().map(|(side, bytes)| (*side, &bytes[..])).collect();
+                let (_, facts, _) = run(&pieces);
+                assert_eq!((facts.ech_offered, facts.ech_real), (true, want), "{name}");
+            }
+        }
     }
 
     #[test]

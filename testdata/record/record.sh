@@ -61,7 +61,7 @@ said() { "$python" "$here/said.py" "$@" >"$out/$name.said.json"; }
 cd "$work"
 openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.crt -days 3650 -subj /CN=office.example -addext 'subjectAltName=DNS:office.example' 2>/dev/null
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ec.key -out ec.crt -days 3650 -subj /CN=office.example -addext 'subjectAltName=DNS:office.example' 2>/dev/null
-mkdir -p www && head -c 60000 /dev/urandom | base64 >www/page.html
+mkdir -p www findings "$out/findings" && head -c 60000 /dev/urandom | base64 >www/page.html && head -c 600 www/page.html >www/short.html
 
 # tls NAME SERVER_OPTIONS -- CLIENT_OPTIONS: openssl on both ends, one page over HTTP inside.
 tls() {
@@ -277,11 +277,202 @@ vpn() {
     said none
 }
 
-# Everything that was recorded, one after another, as one pcapng file.
-office() {
-    (cd "$out" && mergecap -F pcapng -w office.pcapng ./*.pcap)
+# What weakens encryption, one capture a kind of program: into findings/, each with near misses beside it.
+# Cases of openssl on both ends: CASE PORT SERVER_OPTIONS -- CLIENT_OPTIONS; prints its line of the .said.json.
+openssl_case() {
+    local case_=$1 port=$2; shift 2
+    local server_options=()
+    while [ "$1" != -- ]; do server_options+=("$1"); shift; done
+    shift
+    (cd www && S openssl s_server -accept "$port" -cert ../rsa.crt -key ../rsa.key -WWW "${server_options[@]}" >/dev/null 2>&1)
+    (printf 'GET /short.html HTTP/1.0\r\n\r\n'; sleep 0.6) | C openssl s_client -connect "$server:$port" -ign_eof "$@" >case.txt 2>&1 || true
+    printf '"%s": {"port": %s, "connections": [{"suite": "%s", "key": "%s", "signature": "%s"}]},\n' "$case_" "$port" \
+        "$(sed -n 's/.*Cipher is //p' case.txt | head -1)" "$(sed -n 's/Server Temp Key: //p' case.txt)" \
+        "$(sed -n 's/Peer signing digest: //p' case.txt)" >>cases.txt
 }
 
-scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn office)
+findings_openssl() {
+    : >cases.txt
+    record findings/openssl
+    local low=(-tls1_2 -cipher "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+    openssl_case signed_sha1 4711 "${low[@]}" -- "${low[@]}" -sigalgs RSA+SHA1
+    openssl_case signed_sha256 4712 "${low[@]}" -- "${low[@]}" -sigalgs RSA+SHA256
+    openssl_case curve_192 4713 "${low[@]}" -named_curve P-192 -- "${low[@]}" -curves P-192
+    openssl_case curve_256 4714 "${low[@]}" -- "${low[@]}" -curves P-256
+    stop
+    { echo '{'; sed '$s/,$//' cases.txt; echo '}'; } >"$out/$name.said.json"
+}
+
+findings_java() {
+    mkdir -p stores
+    openssl req -x509 -newkey rsa:1024 -nodes -keyout rsa512.key -out rsa512.crt -days 3650 -subj /CN=office.example 2>/dev/null
+    for key in rsa512 rsa ec; do
+        openssl pkcs12 -export -in $key.crt -inkey $key.key -name $key -passout pass:office -out stores/$key.p12
+    done
+    cp "$here/Suites.java" . && javac -d . Suites.java
+    record findings/java
+    WARM=6 S java -cp . Suites server "$server" stores
+    C java -cp . Suites client "$server" stores >java.json
+    stop
+    cp java.json "$out/$name.said.json"
+}
+
+# python NAME: a scenario of findings.py.
+findings_python() {
+    local scenario=$1; shift
+    record "findings/$scenario"
+    WARM=3 S "$python" "$here/findings.py" server "$server" "$scenario" "$@"
+    C "$python" "$here/findings.py" client "$server" "$scenario" >findings.json
+    stop
+    cp findings.json "$out/$name.said.json"
+}
+
+findings_ssh() {
+    record findings/ssh
+    WARM=4 S "$python" "$here/findings.py" server "$server" ssh
+    echo '{' >ssh.json
+    for row in 'chacha 2301' 'cbc_etm 2302' 'ctr 2303'; do
+        read -r case_ port <<<"$row"
+        C ssh -v -p "$port" -c 'chacha20-poly1305@openssh.com,aes128-ctr,aes128-cbc' -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+            clerk@"$server" read >/dev/null 2>ssh.txt </dev/null || true
+        printf '"%s": {"port": %s, "connections": [{"client": "%s", "server": "%s"}]},\n' "$case_" "$port" \
+            "$(sed -n 's/.*kex: client->server cipher: //p' ssh.txt)" "$(sed -n 's/.*kex: server->client cipher: //p' ssh.txt)" >>ssh.json
+    done
+    stop
+    { sed '$s/,$//' ssh.json; echo '}'; } >"$out/$name.said.json"
+}
+
+findings_srtp() {
+    record findings/srtp
+    echo '{' >srtp.json
+    for row in 'null 4721 SRTP_NULL_HMAC_SHA1_80' 'aes 4722 SRTP_AES128_CM_HMAC_SHA1_80'; do
+        read -r case_ port profile <<<"$row"
+        S gnutls-serv --udp --port "$port" --x509certfile ec.crt --x509keyfile ec.key --srtp-profiles "$profile" --quiet >/dev/null 2>&1
+        (echo hello; sleep 1) | C gnutls-cli --udp --no-ca-verification --srtp-profiles "$profile" -p "$port" "$server" >srtp.txt 2>&1 || true
+        printf '"%s": {"port": %s, "connections": [{"profile": "%s"}]},\n' "$case_" "$port" "$(sed -n 's/.*SRTP profile: //p' srtp.txt | head -1)" >>srtp.json
+    done
+    stop
+    { sed '$s/,$//' srtp.json; echo '}'; } >"$out/$name.said.json"
+}
+
+findings_ike() {
+    record findings/ike
+    mkdir -p swan
+    cat >swan/strongswan.conf <<CONF
+charon { load_modular = no
+ load = random nonce openssl aes des sha1 sha2 md5 hmac gmp curve25519 pem pkcs1 x509 kernel-netlink socket-default vici
+ accept_unencrypted_mainmode_messages = yes
+ plugins { vici { socket = unix://$work/swan/vici } }
+ filelog { log { path = $work/swan/log
+  ike = 2
+  cfg = 2 } } }
+CONF
+    cat >swan/swanctl.conf <<CONF
+connections { weak { version = 0
+ local_addrs = $server
+ proposals = 3des-sha1-modp1024, aes128-sha256-modp2048, aes256-sha256-modp2048
+ local { auth = psk }
+ remote { auth = psk }
+ children { net { mode = tunnel } } } }
+CONF
+    WARM=3 S env STRONGSWAN_CONF="$work/swan/strongswan.conf" /usr/lib/ipsec/charon
+    ip netns exec "$server_ns" env STRONGSWAN_CONF="$work/swan/strongswan.conf" swanctl --load-conns --file "$work/swan/swanctl.conf" --uri "unix://$work/swan/vici" >/dev/null
+    # Version 1 in the weak and in the strong form, and version 2 as it comes with ike-scan (3DES, 1024 bits).
+    C ike-scan --sport=5001 --trans='(1=5,2=2,3=1,4=2)' "$server" >ike.txt || true
+    C ike-scan --sport=5002 --trans='(1=7,14=128,2=4,3=1,4=14)' "$server" >>ike.txt || true
+    C ike-scan --sport=5003 --ikev2 "$server" >>ike.txt || true
+    stop
+    "$python" -c 'import json,sys; print(json.dumps({"ike-scan": [l.strip() for l in sys.stdin if "Handshake" in l]}, indent=1))' <ike.txt >"$out/$name.said.json"
+}
+
+# curl_cffi brings the TLS of Chrome, which pretends to offer Encrypted Client Hello; and curl that offers it to a server
+# that does not know it.
+findings_ech() {
+    record findings/ech
+    (cd www && S openssl s_server -accept 4731 -cert ../ec.crt -key ../ec.key -WWW -tls1_3 >/dev/null 2>&1)
+    (cd www && S openssl s_server -accept 4732 -cert ../ec.crt -key ../ec.key -WWW -tls1_3 -groups P-384 >/dev/null 2>&1)
+    (cd www && S openssl s_server -accept 4733 -cert ../ec.crt -key ../ec.key -WWW -tls1_3 >/dev/null 2>&1)
+    (cd www && S openssl s_server -accept 4734 -cert ../ec.crt -key ../ec.key -WWW -tls1_3 -groups P-384 >/dev/null 2>&1)
+    for row in 'offered 4731' 'asked_twice 4732' 'real_asked_twice 4734'; do
+        read -r case_ port <<<"$row"
+        C "$python" "$here/findings.py" ech_client "$server" "$port" "$case_" >/dev/null 2>&1 || true
+    done
+    C curl -sk "https://$server:4733/short.html" -o /dev/null || true
+    stop
+    echo '{"offered": {"port": 4731, "connections": [{}]}, "asked_twice": {"port": 4732, "connections": [{}]}, "real_asked_twice": {"port": 4734, "connections": [{}]}, "curl": {"port": 4733, "connections": [{}]}}' >"$out/$name.said.json"
+}
+
+# Samba with each cipher of SMB 3, and without encryption.
+findings_smb() {
+    record findings/smb
+    mkdir -p smb/share smb/state && cp www/short.html smb/share/
+    echo '{' >smb.json
+    for row in 'ccm SMB3_00 AES-128-CCM encrypt' 'gcm SMB3_11 AES-128-GCM encrypt' 'gcm256 SMB3_11 AES-256-GCM encrypt' 'clear SMB3_11 AES-128-GCM sign'; do
+        read -r case_ dialect cipher protection <<<"$row"
+        port=$((4741 + $(wc -l <smb.json)))
+        cat >smb/smb.conf <<CONF
+[global]
+ smb ports = $port
+ interfaces = $server
+ bind interfaces only = yes
+ server max protocol = $dialect
+ server smb3 encryption algorithms = $cipher
+ map to guest = never
+ disable netbios = yes
+ load printers = no
+ printing = bsd
+ private dir = $work/smb/state
+ lock directory = $work/smb/state
+ state directory = $work/smb/state
+ cache directory = $work/smb/state
+ pid directory = $work/smb/state
+ ncalrpc dir = $work/smb/state
+ log file = $work/smb/log
+ passdb backend = tdbsam:$work/smb/state/passdb.tdb
+[office]
+ path = $work/smb/share
+CONF
+        printf 'office\noffice\n' | smbpasswd -c smb/smb.conf -s -a root >/dev/null 2>&1 || true
+        WARM=2 S smbd -F -s smb/smb.conf >/dev/null 2>&1
+        C smbclient -s /dev/null -p "$port" -U root%office -m SMB3 --client-protection="$protection" "//$server/office" -c 'get short.html -' >/dev/null 2>&1 || true
+        printf '"%s": {"port": %s, "connections": [{"dialect": "%s", "cipher": "%s", "protection": "%s"}]},\n' "$case_" "$port" "$dialect" "$cipher" "$protection" >>smb.json
+        for pid in $(ip netns pids "$server_ns"); do kill "$pid" 2>/dev/null || true; done
+        sleep 0.5
+    done
+    stop
+    { sed '$s/,$//' smb.json; echo '}'; } >"$out/$name.said.json"
+}
+
+findings_mail() { findings_python mail rsa.crt rsa.key; }
+findings_renegotiation() { findings_python renegotiation rsa.crt rsa.key; }
+findings_telnet() { findings_python telnet; }
+
+# xrdp with RDP's own security, and with TLS; the client has a screen in memory only.
+findings_rdp() {
+    record findings/rdp
+    for row in 'own 4751 rdp' 'tls 4752 tls'; do
+        read -r case_ port layer <<<"$row"
+        sed -e "s/^port=.*/port=$port/; s/^security_layer=.*/security_layer=$layer/; s#^certificate=.*#certificate=$work/rsa.crt#; s#^key_file=.*#key_file=$work/rsa.key#; s#^LogFile=.*#LogFile=$work/xrdp.log#" /etc/xrdp/xrdp.ini >xrdp.ini
+        S xrdp --nodaemon --config "$work/xrdp.ini" >/dev/null 2>&1
+        C xvfb-run -a timeout 6 xfreerdp /v:"$server:$port" /sec:"$layer" /cert:ignore /u:clerk /p:office >"rdp-$case_.txt" 2>&1 || true
+        for pid in $(ip netns pids "$server_ns"); do kill "$pid" 2>/dev/null || true; done
+    done
+    stop
+    echo '{"own": {"port": 4751, "connections": [{}]}, "tls": {"port": 4752, "connections": [{}]}}' >"$out/$name.said.json"
+}
+
+# shellcheck source=services.sh
+. "$here/services.sh"
+
+# Everything that was recorded, one after another, as one pcapng file.
+office() {
+    local services='redis|memcached|nats|mqtt|postgresql|mariadb|ldap|dovecot|proxies|irc|tftp|ntp|turn|smb' # they came later
+    (cd "$out" && ls ./*.pcap | grep -vE "/($services)\.pcap" | xargs mergecap -F pcapng -w office.pcapng)
+}
+
+scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn
+    findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp
+    findings_mail findings_renegotiation findings_telnet
+    redis memcached mqtt postgresql mariadb ldap irc turn tftp ntp smb nats dovecot proxies office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

@@ -160,6 +160,7 @@ fn a_full_disk_is_an_error_for_every_output() {
         &["scan", CAPTURE, "--format", "text"],
         &["flows", CAPTURE],
         &["flows", CAPTURE, "--format", "csv"],
+        &["flows", CAPTURE, "--names-as", "zeek"],
         &["merge", report],
         &["merge", report, "--format", "csv"],
         &["check", report],
@@ -170,6 +171,8 @@ fn a_full_disk_is_an_error_for_every_output() {
         &["grade", "0x1301"],
         &["policies"],
         &["schema", "report"],
+        &["man"],
+        &["completions", "bash"],
     ];
     for arguments in to_stdout {
         let full = OpenOptions::new().write(true).open("/dev/full").expect("a full disk");
@@ -177,14 +180,20 @@ fn a_full_disk_is_an_error_for_every_output() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains("No space left"), "{arguments:?}: {}", stderr(&output));
     }
-    let to_files: &[&[&str]] = &[
+    let to_file: &[&[&str]] = &[
         &["scan", CAPTURE, "-o", "/dev/full"],
         &["scan", CAPTURE, "--flows", "/dev/full"],
-        &["flows", CAPTURE, "-o", "/dev/full"],
         &["merge", report, "-o", "/dev/full"],
-        &["render", report, "-o", "/dev/full"],
+        &["render", report, "--format", "html", "-o", "/dev/full"],
+        &["flows", CAPTURE, "--format", "jsonl", "-o", "/dev/full"],
+        &["flows", CAPTURE, "--format", "csv", "-o", "/dev/full"],
+        &["flows", CAPTURE, "--names-as", "zeek", "-o", "/dev/full"],
+        #[cfg(feature = "parquet")]
+        &["flows", CAPTURE, "--format", "parquet", "-o", "/dev/full"],
+        &["check", report, "--min-encrypted", "1%", "--junit", "/dev/full"],
+        &["check", report, "--min-encrypted", "1%", "--sarif", "/dev/full"],
     ];
-    for arguments in to_files {
+    for arguments in to_file {
         let output = tlscov(arguments).output().expect("it starts");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains("/dev/full: cannot be written"), "{}", stderr(&output));
@@ -193,22 +202,21 @@ fn a_full_disk_is_an_error_for_every_output() {
 
 #[test]
 fn a_closed_stdout_is_no_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let report = folder.path().join("report.json");
-    let report = report.to_str().expect("a name");
-    assert!(tlscov(&["scan", CAPTURE, "-o", report]).status().expect("it starts").success());
-    let outputs: &[&[&str]] = &[
+    let to_stdout: &[&[&str]] = &[
         &["scan", CAPTURE],
-        &["scan", CAPTURE, "--format", "html"],
         &["flows", CAPTURE],
-        &["merge", report],
-        &["check", report],
-        &["render", report, "--format", "text"],
+        &["flows", CAPTURE, "--format", "csv"],
+        &["flows", CAPTURE, "--names-as", "zeek"],
+        #[cfg(feature = "parquet")]
+        &["flows", CAPTURE, "--format", "parquet"],
         &["policies"],
         &["grade", "0x1301"],
+        &["man"],
+        &["completions", "zsh"],
+        &["scan", CAPTURE, "--format", "html"],
         &["schema", "flow"],
     ];
-    for arguments in outputs {
+    for arguments in to_stdout {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
         let output = tlscov(arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
@@ -226,6 +234,49 @@ fn outputs_appear_whole_or_not_at_all() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert_eq!(std::fs::read_to_string(path("old.json")).expect("still there"), "old");
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1, "nothing else is left");
+    // The same for flow records, beside a report or alone, and when a later output cannot be made.
+    for name in ["old.csv", "old.jsonl"] {
+        std::fs::write(path(name), "old").expect("writable");
+        let cases: [&[&str]; 4] = [
+            &["flows", "/dev/null", "-o", &path(name)],
+            &["flows", "/no/such/capture", "-o", &path(name)],
+            &["scan", "/no/such/capture", "--flows", &path(name), "-o", &path("old.json")],
+            &["scan", CAPTURE, "--flows", &path(name), "-o", &path("missing/report.json")],
+        ];
+        for arguments in cases {
+            let output = tlscov(arguments).output().expect("it starts");
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+            assert_eq!(std::fs::read_to_string(path(name)).expect("still there"), "old", "{arguments:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 3, "nothing else is left");
+    let output = tlscov(&["flows", CAPTURE, "--names-as", "zeek", "-o", &path("zeek/")]).output().expect("it starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut logs: Vec<_> =
+        std::fs::read_dir(path("zeek")).expect("made").map(|entry| entry.expect("an entry").file_name()).collect();
+    logs.sort();
+    assert_eq!(logs, ["conn.log", "ssl.log"]);
+}
+
+#[test]
+fn formats_that_cannot_be_are_told_in_one_line() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["flows", CAPTURE, "--format", "tsv"], "--names-as zeek"),
+        (&["flows", CAPTURE, "--format", "tsv", "--names-as", "zeek"], "--output FOLDER/"),
+        (&["flows", CAPTURE, "--format", "csv", "--names-as", "zeek"], "--format jsonl or tsv"),
+        (&["flows", CAPTURE, "-o", "flows.xlsx"], ".jsonl, .csv or .parquet"),
+        #[cfg(not(feature = "parquet"))]
+        (&["flows", CAPTURE, "-o", "flows.parquet"], "cargo build --release --features parquet"),
+        #[cfg(not(feature = "parquet"))]
+        (&["scan", CAPTURE, "--flows", "flows.parquet"], "cargo build --release --features parquet"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, want) in cases {
+        let output = tlscov(arguments).current_dir(folder.path()).output().expect("it starts");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(want) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "no file is left");
 }
 
 /// A capture without an end: the frames of a real one, over and over, from a thread that stops when nobody reads.

@@ -253,3 +253,204 @@ fn then_and_today_side_by_side() {
     let error = String::from_utf8(error.get_output().stderr.clone()).unwrap();
     assert!(error.contains("asked for twice"), "{error}");
 }
+
+/// Where a finding is seen, and what comes nearest to it without it.
+struct Proof {
+    id: &'static str,
+    with: Seen,
+    /// Capture and port of the near miss.
+    without: (&'static str, u16),
+}
+
+/// How a capture with the finding came about.
+enum Seen {
+    /// Recorded from programs that do it: capture and port.
+    Recorded(&'static str, u16),
+    /// Recorded, and then the ServerHello changed at one place, because no program that is still to be had negotiates
+    /// it: capture, port, what is changed, the byte or bytes put there, and why.
+    Rewritten(&'static str, u16, Place, &'static [u8], &'static str),
+    /// No program to be had speaks it; where it is tested instead, from the bytes of its standard.
+    Nowhere(&'static str),
+}
+
+/// A field of the ServerHello.
+#[derive(Clone, Copy)]
+enum Place {
+    Suite,
+    Compression,
+}
+
+/// Every kind of finding has its row here.
+#[rustfmt::skip]
+const PROOFS: &[Proof] = {
+    use Seen::{Nowhere, Recorded, Rewritten};
+    &[
+        Proof { id: "null_suite", with: Recorded("tls12-null", 4433), without: ("tls12-static-rsa", 4433) },
+        Proof { id: "integrity_only_suite", without: ("tls13", 4433),
+            with: Rewritten("tls13", 4433, Place::Suite, &[0xc0, 0xb5], "OpenSSL 3.4 and wolfSSL have it only when built for it, and no package is") },
+        Proof { id: "encryption_in_name_only", without: ("ssh", 2222),
+            with: Nowhere("AH, ESP-null and MACsec need a kernel with them, SSH none a server built for it: unit tests of detect::sealed, net and link") },
+        Proof { id: "export_suite", with: Recorded("findings/java", 4700), without: ("findings/java", 4702) },
+        Proof { id: "anonymous_suite", with: Recorded("tls12-anonymous", 4433), without: ("tls12-dhe", 4433) },
+        Proof { id: "rc4", with: Recorded("tls-old-suites", 4500), without: ("tls-old-suites", 4501) },
+        Proof { id: "des", with: Recorded("findings/java", 4702), without: ("tls-old-suites", 4501) },
+        Proof { id: "3des", with: Recorded("tls-old-suites", 4501), without: ("findings/java", 4702) },
+        Proof { id: "md5", with: Recorded("findings/java", 4700), without: ("tls-old-suites", 4500) },
+        Proof { id: "sha1", with: Recorded("tls12-static-rsa", 4433), without: ("tls12-cbc-etm", 4433) },
+        Proof { id: "handshake_signed_with_sha1_or_md5", with: Recorded("findings/openssl", 4711), without: ("findings/openssl", 4712) },
+        Proof { id: "static_rsa", with: Recorded("tls12-static-rsa", 4433), without: ("tls12-ecdhe", 4433) },
+        Proof { id: "static_dh", with: Recorded("findings/java", 4703), without: ("findings/java", 4704) },
+        Proof { id: "psk_without_forward_secrecy", with: Recorded("weak-handshakes", 4600), without: ("weak-handshakes", 4601) },
+        Proof { id: "server_share_repeated", with: Recorded("weak-handshakes", 4605), without: ("weak-certificates", 4600) },
+        Proof { id: "dh_prime_small", with: Recorded("weak-handshakes", 4603), without: ("weak-handshakes", 4604) },
+        Proof { id: "dh_prime_shared", with: Recorded("weak-handshakes", 4602), without: ("weak-handshakes", 4603) },
+        Proof { id: "curve_small", with: Recorded("findings/openssl", 4713), without: ("findings/openssl", 4714) },
+        Proof { id: "ssl", with: Recorded("tls-old-suites", 4502), without: ("tls-old-suites", 4501) },
+        Proof { id: "tls_1.0_or_1.1", with: Recorded("tls10", 4433), without: ("tls12-ecdhe", 4433) },
+        Proof { id: "downgrade", with: Recorded("weak-handshakes", 4612), without: ("weak-handshakes", 4611) },
+        Proof { id: "downgrade_sentinel", with: Recorded("weak-handshakes", 4609), without: ("weak-handshakes", 4610) },
+        Proof { id: "fallback_scsv", with: Recorded("weak-handshakes", 4613), without: ("weak-handshakes", 4614) },
+        Proof { id: "compression", without: ("tls12-ecdhe", 4433),
+            with: Rewritten("tls12-ecdhe", 4433, Place::Compression, &[1], "no library that is packaged today compresses: all took it out after CRIME") },
+        Proof { id: "renegotiation_unprotected", with: Recorded("findings/renegotiation", 4801), without: ("findings/renegotiation", 4802) },
+        Proof { id: "heartbeat", with: Recorded("weak-handshakes", 4615), without: ("weak-handshakes", 4614) },
+        Proof { id: "sni_in_clear", with: Recorded("tls13", 4433), without: ("findings/openssl", 4714) },
+        Proof { id: "ech_offered", with: Recorded("findings/ech", 4731), without: ("findings/ech", 4733) },
+        // Chrome pretends (4732); curl offers it for real to a server that does not know it (4734). Both look alike.
+        Proof { id: "ech_real", without: ("findings/ech", 4734),
+            with: Nowhere("no packaged server accepts ECH yet: unit tests of tls::session") },
+        Proof { id: "ipsec_key_exchange_weak", with: Recorded("findings/ike", 500), without: ("findings/ike", 500) },
+        Proof { id: "srtp_null", with: Recorded("findings/srtp", 4721), without: ("findings/srtp", 4722) },
+        Proof { id: "ssh_version_1", without: ("ssh", 2222),
+            with: Nowhere("no server speaks version 1 any more: unit tests of detect::sealed::ssh") },
+        Proof { id: "rdp_own_security", with: Recorded("findings/rdp", 4751), without: ("findings/rdp", 4752) },
+        Proof { id: "terrapin", with: Recorded("findings/ssh", 2301), without: ("findings/ssh", 2303) },
+        Proof { id: "certificate_expired", with: Recorded("weak-certificates", 4601), without: ("weak-certificates", 4600) },
+        Proof { id: "certificate_not_yet_valid", with: Recorded("weak-certificates", 4602), without: ("weak-certificates", 4600) },
+        Proof { id: "certificate_self_signed", with: Recorded("weak-certificates", 4603), without: ("weak-certificates", 4600) },
+        Proof { id: "certificate_weak_key", with: Recorded("weak-certificates", 4604), without: ("weak-certificates", 4600) },
+        Proof { id: "certificate_weak_signature", with: Recorded("weak-certificates", 4605), without: ("weak-certificates", 4600) },
+        Proof { id: "certificate_name_mismatch", with: Recorded("weak-certificates", 4606), without: ("weak-certificates", 4600) },
+        Proof { id: "upgrade_refused", with: Recorded("mail", 2526), without: ("mail", 2525) },
+        Proof { id: "upgrade_stripped", with: Recorded("findings/mail", 2601), without: ("findings/mail", 2604) },
+        Proof { id: "upgrade_failed", with: Recorded("findings/mail", 2602), without: ("findings/mail", 2603) },
+        Proof { id: "upgrade_unused", with: Recorded("mail", 2525), without: ("findings/mail", 2603) },
+        Proof { id: "password_in_clear", with: Recorded("passwords", 2527), without: ("findings/mail", 2604) },
+        Proof { id: "login_in_clear", with: Recorded("findings/telnet", 2323), without: ("ssh", 2222) },
+        Proof { id: "community_in_clear", with: Recorded("snmp", 161), without: ("snmp", 514) },
+        Proof { id: "web_in_clear", with: Recorded("http", 80), without: ("https", 443) },
+        Proof { id: "names_in_clear", with: Recorded("dns", 53), without: ("quic", 4433) },
+    ]
+};
+
+/// Whether a capture shows a finding in a flow to `port`, and whether another flow to it does not.
+fn shows(name: &str, port: u16, id: &str) -> (bool, bool) {
+    let (scan, flows) = by_port(&format!("{name}.pcap"));
+    let flows = flows.get(&port).unwrap_or_else(|| panic!("{name} has no flow to {port}"));
+    if id == finding::REPEATED_SHARE {
+        let repeated = totals(&scan).contains_key(id);
+        return (repeated, !repeated);
+    }
+    let with = flows.iter().filter(|found| found.contains(&id)).count();
+    (with > 0, with < flows.len())
+}
+
+/// Each kind of finding is shown by a capture, and not by its near miss; what no program speaks says so.
+#[test]
+fn every_finding_has_its_capture_and_its_near_miss() {
+    let mut rows: Vec<&str> = PROOFS.iter().map(|proof| proof.id).collect();
+    let mut kinds: Vec<&str> = finding::all().iter().map(|kind| kind.id).collect();
+    rows.sort_unstable();
+    kinds.sort_unstable();
+    assert_eq!(rows, kinds, "each finding once");
+    for Proof { id, with, without } in PROOFS {
+        match with {
+            Seen::Recorded(name, port) => assert!(shows(name, *port, id).0, "{id} in {name}, port {port}"),
+            Seen::Rewritten(name, port, place, bytes, why) => {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("rewritten.pcap");
+                std::fs::write(&file, rewritten(name, *place, bytes)).unwrap();
+                assert!(shows_in(&file, *port, id), "{id} in {name} with another ServerHello ({why})");
+                assert!(!shows(name, *port, id).0, "{id} in {name} as recorded");
+            }
+            Seen::Nowhere(why) => assert!(why.contains("unit tests of "), "{id}: {why}"),
+        }
+        assert!(shows(without.0, without.1, id).1, "{id} in its near miss {}, port {}", without.0, without.1);
+    }
+}
+
+fn shows_in(file: &Path, port: u16, id: &str) -> bool {
+    let explained = tlscov(&["explain", file.to_str().unwrap(), "--format", "json"]);
+    let flows: Value = serde_json::from_str(&explained).unwrap();
+    let to_port = |flow: &&Value| flow["flow"]["server"]["port"] == port;
+    let found = |flow: &Value| flow["findings"].as_array().unwrap().iter().any(|finding| finding["id"] == id);
+    flows.as_array().unwrap().iter().filter(to_port).any(found)
+}
+
+/// A capture with another value in its first ServerHello; checksums are not looked at.
+fn rewritten(name: &str, place: Place, value: &[u8]) -> Vec<u8> {
+    let mut bytes = std::fs::read(path(&format!("{name}.pcap"))).unwrap();
+    // Record header of 5 bytes, type and length of the message, version: then 32 of random, session ID, suite, compression.
+    let is_hello = |at: usize| matches!(bytes[at..at + 11], [0x16, 3, 3, _, _, 2, 0, _, _, 3, 3]);
+    let hello = (0..bytes.len() - 64).find(|at| is_hello(*at)).unwrap();
+    let suite = hello + 11 + 32 + 1 + usize::from(bytes[hello + 11 + 32]);
+    let at = match place {
+        Place::Suite => suite,
+        Place::Compression => suite + 2,
+    };
+    bytes[at..at + value.len()].copy_from_slice(value);
+    bytes
+}
+
+/// What protocols other than TLS show of their algorithms, held against what their programs said, and the level of each.
+#[test]
+fn algorithms_of_other_protocols() {
+    type Row<'a> = (&'a str, u16, &'a [(&'a str, &'a [&'a str])]);
+    let cases: &[Row<'_>] = &[
+        ("findings/ssh", 2301, &[("weak", &["terrapin-chacha20"])]),
+        ("findings/ssh", 2302, &[("weak", &["ssh-cbc", "terrapin-cbc-etm"])]),
+        ("findings/ssh", 2303, &[("strong", &["ssh-recommended"])]),
+        ("findings/srtp", 4721, &[("broken", &["srtp-null"])]),
+        ("findings/srtp", 4722, &[("strong", &["srtp-aes", "recommended-tls1.2"])]),
+        // Version 1 with 3DES and with AES, version 2 with 3DES.
+        (
+            "findings/ike",
+            500,
+            &[
+                ("weak", &["ike-group-should-not", "ike-3des", "ike-version-1"]),
+                ("weak", &["ike-version-1"]),
+                ("weak", &["ike-group-should-not", "ike-3des"]),
+            ],
+        ),
+        ("findings/rdp", 4751, &[("broken", &["rdp-own-security"])]),
+        ("findings/smb", 4742, &[("acceptable", &["smb-aes"])]),
+        ("findings/smb", 4743, &[("acceptable", &["smb-aes"])]),
+        ("findings/smb", 4744, &[("acceptable", &["smb-aes"])]),
+        ("wireguard", 51820, &[("strong", &["wireguard-suite"])]),
+        // Its TLS is strong, its data not visible.
+        ("openvpn", 1194, &[("ungraded", &[])]),
+    ];
+    for (name, port, want) in cases {
+        let text = tlscov(&["flows", "--quiet", path(&format!("{name}.pcap")).to_str().unwrap()]);
+        let flows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let verdicts: Vec<Value> = flows
+            .filter(|flow| [&flow["server"], &flow["client"]].iter().any(|end| end["port"] == *port))
+            .map(|flow| serde_json::json!([flow["strength"]["bcp195"]["level"], flow["strength"]["bcp195"]["rules"]]))
+            .collect();
+        assert_eq!(serde_json::to_value(want).unwrap(), Value::from(verdicts), "{name}, port {port}");
+    }
+    let ciphers: Vec<(String, String)> = said("findings/smb.said.json")
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|said| said["connections"][0]["protection"] == "encrypt")
+        .map(|said| (said["port"].to_string(), said["connections"][0]["cipher"].as_str().unwrap().to_lowercase()))
+        .collect();
+    let text = tlscov(&["flows", "--quiet", path("findings/smb.pcap").to_str().unwrap()]);
+    let flows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let read: Vec<(String, String)> = flows
+        .filter(|flow| flow["class"] == "encrypted")
+        .map(|flow| (flow["server"]["port"].to_string(), flow["algorithms"]["cipher"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!(read, ciphers);
+}

@@ -4,18 +4,27 @@
 
 #[cfg(target_os = "linux")]
 mod attacks;
+mod attempts;
 mod check;
 mod common;
+mod connections;
+#[cfg(target_os = "linux")]
+mod docs;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod findings;
+#[cfg(target_os = "linux")]
+mod gate;
 mod grade;
 mod input;
 mod laws;
 mod mutations;
+mod parts;
 mod privacy;
 mod recorded;
 mod reports;
 mod timeline;
+mod upgrades;
+mod watch;

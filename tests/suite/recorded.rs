@@ -134,6 +134,77 @@ fn mail_is_split_where_it_switches() {
     assert_eq!((&flows[1]["class"], &flows[2]["class"]), (&"plaintext".into(), &"plaintext".into()));
 }
 
+/// Servers of databases, directories and mailboxes, and proxies: each connection with its class and its upgrade. The order
+/// is that of `record/services.sh`.
+#[test]
+fn upgrades_of_services() {
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str, Option<&'a str>)]);
+    let cases: &[Row<'_>] = &[
+        (
+            "postgresql",
+            &[
+                ("postgresql", "encrypted", Some("used")),
+                ("postgresql", "plaintext", None),
+                ("postgresql", "plaintext", Some("refused")),
+            ],
+        ),
+        ("mariadb", &[("mysql", "encrypted", Some("used")), ("mysql", "plaintext", Some("offered"))]),
+        (
+            "ldap",
+            &[
+                ("ldap", "plaintext", None),
+                ("ldap", "plaintext", None),
+                ("ldap", "encrypted", Some("used")),
+                ("ldap", "plaintext", Some("offered")),
+            ],
+        ),
+        (
+            "dovecot",
+            &[
+                ("imap", "encrypted", Some("used")),
+                ("imap", "plaintext", Some("offered")),
+                ("pop3", "encrypted", Some("used")),
+                ("pop3", "plaintext", Some("offered")),
+                ("managesieve", "encrypted", Some("used")),
+                ("managesieve", "plaintext", Some("offered")),
+            ],
+        ),
+        (
+            "proxies",
+            &[
+                ("socks", "plaintext", None),
+                ("socks", "encrypted", Some("used")),
+                ("socks", "plaintext", None),
+                ("socks", "encrypted", Some("used")),
+                ("http", "plaintext", None),
+                ("http", "encrypted", Some("used")),
+            ],
+        ),
+    ];
+    for (name, want) in cases {
+        let flows = flows(name);
+        let found: Vec<_> = flows
+            .iter()
+            .map(|flow| {
+                let network = &flow["network"];
+                let before = network["upgraded_from"].as_str().or(network["protocol"].as_str()).expect("a name");
+                (before, flow["class"].as_str().expect("a class"), flow["upgrade"]["outcome"].as_str())
+            })
+            .collect();
+        assert_eq!(found, *want, "{name}");
+    }
+    let agrees = |name: &str, key: &str, flow: usize| {
+        let said = said(name)[key].as_str().expect("a version").to_owned();
+        let version = flows(name)[flow]["tls"]["version"].as_str().expect("TLS").to_owned();
+        assert!(said.contains(&format!("TLSv{version}")), "{name}: {said}, {version}");
+    };
+    agrees("postgresql", "used", 0);
+    agrees("mariadb", "used", 0);
+    agrees("dovecot", "imap_used", 0);
+    agrees("dovecot", "pop3_used", 2);
+    agrees("dovecot", "managesieve_used", 4);
+}
+
 #[test]
 fn ftp_data_is_known_from_the_control_connection() {
     let said = said("ftp");
@@ -160,6 +231,16 @@ fn protocols_of_the_other_captures() {
         ("openvpn", &[("openvpn", "encrypted")]),
         ("wireguard", &[("wireguard", "encrypted")]),
         ("snmp", &[("snmp", "plaintext"), ("snmp", "encrypted"), ("syslog", "plaintext")]),
+        ("redis", &[("redis", "plaintext")]),
+        ("memcached", &[("memcached", "plaintext")]),
+        ("mqtt", &[("mqtt", "plaintext"), ("tls", "encrypted")]),
+        ("irc", &[("irc", "plaintext")]),
+        ("nats", &[("nats", "plaintext")]),
+        ("tftp", &[("tftp", "plaintext")]),
+        ("ntp", &[("ntp", "plaintext")]),
+        ("smb", &[("smb", "plaintext"), ("smb", "encrypted")]),
+        // What the client relays is in clear, and nothing says so.
+        ("turn", &[("stun", "plaintext"), ("stun", "unknown")]),
     ];
     for (name, want) in cases {
         let flows = flows(name);

@@ -8,16 +8,16 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// SNMP v1, v2c and v3 without privacy.
-pub(super) static SNMP: Shape = Shape::new(&"snmp", snmp);
+pub(super) static SNMP: Shape = Shape::new(&"snmp", snmp).opens(&[0x30..=0x30]);
 
 /// LDAP over UDP.
-pub(super) static CLDAP: Shape = Shape::new(&"cldap", cldap);
+pub(super) static CLDAP: Shape = Shape::new(&"cldap", cldap).opens(&[0x30..=0x30]);
 
 /// Kerberos 5: what it protects (tickets) is inside, the exchange itself is readable.
-pub(super) static KERBEROS: Shape = Shape::new(&"kerberos", kerberos);
+pub(super) static KERBEROS: Shape = Shape::new(&"kerberos", kerberos).opens(&[0x6a..=0x7e]);
 
 /// ANSI C12.22 smart meters.
-pub(super) static C1222: Shape = Shape::new(&"c1222", c1222);
+pub(super) static C1222: Shape = Shape::new(&"c1222", c1222).opens(&[0x60..=0x60]);
 
 /// A tag and its length. The length may say more than is left only if the caller allows.
 fn element(reader: &mut Reader<'_>) -> Result<(u8, usize), Stop> {

@@ -82,13 +82,14 @@ fn clear(reader: &mut Reader<'_>) -> Check {
 }
 
 /// Reads both kinds of datagrams.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Control {
     /// Sealed datagrams seen before DTLS was certain: side, bytes, length on the wire.
     kept: Vec<(bool, Vec<u8>, usize)>,
     inner: Option<(Found, Box<dyn Session>)>,
 }
 
+#[typetag::serde(name = "datagram/capwap/Control")]
 impl Session for Control {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len.max(bytes.len()) };

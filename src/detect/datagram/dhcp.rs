@@ -7,10 +7,10 @@
 use super::shape::{Check, Reader, Shape};
 
 /// BOOTP and DHCP.
-pub(super) static DHCP: Shape = Shape::new(&"dhcp", v4);
+pub(super) static DHCP: Shape = Shape::new(&"dhcp", v4).opens(&[1..=2]);
 
 /// DHCPv6, relayed or not.
-pub(super) static DHCPV6: Shape = Shape::new(&"dhcpv6", v6);
+pub(super) static DHCPV6: Shape = Shape::new(&"dhcpv6", v6).opens(&[1..=36]);
 
 fn v4(reader: &mut Reader<'_>) -> Check {
     let operation = reader.u8()?;

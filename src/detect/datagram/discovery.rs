@@ -8,19 +8,19 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// Service location.
-pub(super) static SLP: Shape = Shape::new(&"slp", slp);
+pub(super) static SLP: Shape = Shape::new(&"slp", slp).opens(&[1..=2]);
 /// Port control, both generations.
-pub(super) static PORT_CONTROL: Shape = Shape::new(&"pcp", port_control);
+pub(super) static PORT_CONTROL: Shape = Shape::new(&"pcp", port_control).opens(&[0..=2]);
 /// LIFX lamps.
 pub(super) static LIFX: Shape = Shape::new(&"lifx", lifx);
 /// X display manager control.
-pub(super) static XDMCP: Shape = Shape::new(&"xdmcp", xdmcp);
+pub(super) static XDMCP: Shape = Shape::new(&"xdmcp", xdmcp).opens(&[0..=0]);
 /// BIND's lightweight resolver.
-pub(super) static LWRES: Shape = Shape::new(&"lwres", lwres);
+pub(super) static LWRES: Shape = Shape::new(&"lwres", lwres).opens(&[0..=0]);
 /// Ubiquiti device discovery.
-pub(super) static UBIQUITI: Shape = Shape::new(&"ubiquiti-discovery", ubiquiti);
+pub(super) static UBIQUITI: Shape = Shape::new(&"ubiquiti-discovery", ubiquiti).opens(&[1..=2]);
 /// RADIUS: passwords are hidden, the rest is readable.
-pub(super) static RADIUS: Shape = Shape::new(&"radius", radius);
+pub(super) static RADIUS: Shape = Shape::new(&"radius", radius).opens(&[1..=45]);
 
 fn slp(reader: &mut Reader<'_>) -> Check {
     let version = reader.u8()?;

@@ -7,13 +7,13 @@
 use super::shape::{Check, Reader, Shape, Stop, printable};
 
 /// NetFlow 1 to 9 and IPFIX.
-pub(super) static NETFLOW: Shape = Shape::new(&"netflow", netflow);
+pub(super) static NETFLOW: Shape = Shape::new(&"netflow", netflow).opens(&[0..=0]);
 /// sFlow.
-pub(super) static SFLOW: Shape = Shape::new(&"sflow", sflow);
+pub(super) static SFLOW: Shape = Shape::new(&"sflow", sflow).opens(&[0..=0]);
 /// collectd values; its encrypted parts are refused.
-pub(super) static COLLECTD: Shape = Shape::new(&"collectd", collectd);
+pub(super) static COLLECTD: Shape = Shape::new(&"collectd", collectd).opens(&[0..=2]);
 /// Ganglia metrics.
-pub(super) static GANGLIA: Shape = Shape::new(&"ganglia", ganglia);
+pub(super) static GANGLIA: Shape = Shape::new(&"ganglia", ganglia).opens(&[0..=0]);
 
 fn netflow(reader: &mut Reader<'_>) -> Check {
     let version = reader.u16()?;

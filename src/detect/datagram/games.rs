@@ -6,11 +6,11 @@
 //! encrypt its game data, so that only pings are plaintext and the rest is `unknown`.
 
 use super::shape::{Check, Reader, Shape, Stop, is_keepalive, printable};
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use crate::detect::{Dissector, Found, Heads, Openings, Outcome};
 use crate::model::{Class, Protocol, Transport};
 
 /// Server queries of the Quake and Source engines.
-pub(super) static QUERY: Shape = Shape::new(&"game-query", query);
+pub(super) static QUERY: Shape = Shape::new(&"game-query", query).opens(&[0xff..=0xff]);
 
 /// RakNet.
 pub(super) struct RakNet;
@@ -68,6 +68,11 @@ impl Dissector for RakNet {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[1..=2, 5..=8, 0x11..=0x1c]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -9,25 +9,25 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// BACnet/IP.
-pub(super) static BACNET: Shape = Shape::new(&"bacnet", bacnet);
+pub(super) static BACNET: Shape = Shape::new(&"bacnet", bacnet).opens(&[0x81..=0x82]);
 /// EtherNet/IP encapsulation and CIP I/O.
-pub(super) static ENIP: Shape = Shape::new(&"enip", enip);
+pub(super) static ENIP: Shape = Shape::new(&"enip", enip).opens(&[0..=4, 0x63..=0x70]);
 /// DNP3.
-pub(super) static DNP3: Shape = Shape::new(&"dnp3", dnp3);
+pub(super) static DNP3: Shape = Shape::new(&"dnp3", dnp3).opens(&[5..=5]);
 /// Synchrophasors.
-pub(super) static SYNCHROPHASOR: Shape = Shape::new(&"synchrophasor", synchrophasor);
+pub(super) static SYNCHROPHASOR: Shape = Shape::new(&"synchrophasor", synchrophasor).opens(&[0xaa..=0xaa]);
 /// KNXnet/IP.
-pub(super) static KNX: Shape = Shape::new(&"knx", knx);
+pub(super) static KNX: Shape = Shape::new(&"knx", knx).opens(&[6..=6]);
 /// SOME/IP.
 pub(super) static SOME_IP: Shape = Shape::new(&"someip", some_ip);
 /// Diagnostics over IP.
-pub(super) static DOIP: Shape = Shape::new(&"doip", doip);
+pub(super) static DOIP: Shape = Shape::new(&"doip", doip).opens(&[1..=5, 255..=255]);
 /// HART-IP.
-pub(super) static HART_IP: Shape = Shape::new(&"hart-ip", hart_ip);
+pub(super) static HART_IP: Shape = Shape::new(&"hart-ip", hart_ip).opens(&[1..=1]);
 /// Precision time.
 pub(super) static PTP: Shape = Shape::new(&"ptp", ptp);
 /// Ethernet global data.
-pub(super) static EGD: Shape = Shape::new(&"egd", egd);
+pub(super) static EGD: Shape = Shape::new(&"egd", egd).opens(&[0x0d..=0x0d]);
 /// Component networks over IP.
 pub(super) static CNIP: Shape = Shape::new(&"cnip", cnip);
 

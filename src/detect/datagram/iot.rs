@@ -5,7 +5,7 @@
 //! to carry the message number or the token of a question. OSCORE (RFC 8613) encrypts what is inside and is refused.
 
 use super::shape::{Check, ENOUGH, FAIR, Reader, Shape, Stop, is_keepalive, printable};
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use crate::detect::{Dissector, Found, Heads, Openings, Outcome};
 use crate::model::{Protocol, Transport};
 
 /// CoAP.
@@ -23,6 +23,11 @@ impl Dissector for Coap {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0x40..=0x7f]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

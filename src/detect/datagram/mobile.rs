@@ -8,11 +8,11 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// GTP control.
-pub(super) static GTP: Shape = Shape::new(&"gtp", gtp);
+pub(super) static GTP: Shape = Shape::new(&"gtp", gtp).opens(&[0x1e..=0x1f, 0x30..=0x37, 0x40..=0x5f]);
 /// Charging records.
-pub(super) static GTP_PRIME: Shape = Shape::new(&"gtp-prime", prime);
+pub(super) static GTP_PRIME: Shape = Shape::new(&"gtp-prime", prime).opens(&[0x0e..=0x5f]);
 /// Packet forwarding control.
-pub(super) static PFCP: Shape = Shape::new(&"pfcp", pfcp);
+pub(super) static PFCP: Shape = Shape::new(&"pfcp", pfcp).opens(&[0x20..=0x27]);
 
 fn gtp(reader: &mut Reader<'_>) -> Check {
     let flags = reader.u8()?;

@@ -19,6 +19,7 @@ mod mobile;
 mod netbios;
 mod ntp;
 mod peer;
+pub(super) mod relay;
 mod routing;
 mod rpc;
 mod rtp;
@@ -26,8 +27,9 @@ mod sctp;
 pub(super) mod sdp;
 mod shape;
 mod sip;
+mod softether;
 mod stream;
-mod stun;
+pub(super) mod stun;
 mod text;
 mod tftp;
 mod tunnel;
@@ -50,6 +52,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &text::MEMCACHED,
     &text::JSON,
     &text::XML,
+    &softether::SoftEther,
     &peer::DHT,
     &peer::TRACKER,
     &games::QUERY,

@@ -6,7 +6,7 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// NetBIOS datagrams.
-pub(super) static NETBIOS_DATAGRAM: Shape = Shape::new(&"netbios-dgm", check);
+pub(super) static NETBIOS_DATAGRAM: Shape = Shape::new(&"netbios-dgm", check).opens(&[0x10..=0x16]);
 
 fn check(reader: &mut Reader<'_>) -> Check {
     let kind = reader.u8()?;

@@ -7,8 +7,8 @@
 
 use super::shape::{Check, Reader, Shape, Stop};
 
-/// Modes 1 to 7.
-pub(super) static NTP: Shape = Shape::new(&"ntp", check);
+/// Modes 1 to 7. The two bits above the version warn of leap seconds.
+pub(super) static NTP: Shape = Shape::new(&"ntp", check).opens(&[0x08..=0x27, 0x48..=0x67, 0x88..=0xa7, 0xc8..=0xe7]);
 
 fn check(reader: &mut Reader<'_>) -> Check {
     let first = reader.u8()?;

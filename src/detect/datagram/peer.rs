@@ -5,17 +5,17 @@
 //! encrypted (MSE), so that it is `unknown` by class.
 
 use super::shape::{Check, Reader, Shape, Stop, is_keepalive};
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use crate::detect::{Dissector, Found, Heads, Openings, Outcome};
 use crate::model::{Class, Protocol, Transport};
 
 /// BitTorrent DHT.
-pub(super) static DHT: Shape = Shape::new(&"bittorrent-dht", dht);
+pub(super) static DHT: Shape = Shape::new(&"bittorrent-dht", dht).opens(&[b'd'..=b'd']);
 /// BitTorrent trackers.
 pub(super) static TRACKER: Shape = Shape::new(&"bittorrent-tracker", tracker);
 /// Gnutella messages.
 pub(super) static GNUTELLA: Shape = Shape::new(&"gnutella", gnutella);
 /// eDonkey and Kademlia, where they are not obfuscated.
-pub(super) static EDONKEY: Shape = Shape::new(&"edonkey", edonkey);
+pub(super) static EDONKEY: Shape = Shape::new(&"edonkey", edonkey).opens(&[0xe3..=0xe4]);
 /// Micro transport protocol.
 pub(super) struct Utp;
 
@@ -126,6 +126,11 @@ impl Dissector for Utp {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0..=0x4f]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

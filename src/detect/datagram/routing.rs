@@ -8,17 +8,17 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// RIP versions 1 and 2.
-pub(super) static RIP: Shape = Shape::new(&"rip", rip);
+pub(super) static RIP: Shape = Shape::new(&"rip", rip).opens(&[1..=11]);
 /// RIP for IPv6.
-pub(super) static RIPNG: Shape = Shape::new(&"ripng", ripng);
+pub(super) static RIPNG: Shape = Shape::new(&"ripng", ripng).opens(&[1..=2]);
 /// Bidirectional forwarding detection.
-pub(super) static BFD: Shape = Shape::new(&"bfd", bfd);
+pub(super) static BFD: Shape = Shape::new(&"bfd", bfd).opens(&[0..=0x3f]);
 /// Cisco hot standby, both versions.
-pub(super) static HSRP: Shape = Shape::new(&"hsrp", hsrp);
+pub(super) static HSRP: Shape = Shape::new(&"hsrp", hsrp).opens(&[0..=1]);
 /// Cisco gateway load balancing.
-pub(super) static GLBP: Shape = Shape::new(&"glbp", glbp);
+pub(super) static GLBP: Shape = Shape::new(&"glbp", glbp).opens(&[1..=1]);
 /// Label distribution hellos.
-pub(super) static LDP: Shape = Shape::new(&"ldp", ldp);
+pub(super) static LDP: Shape = Shape::new(&"ldp", ldp).opens(&[0..=0]);
 /// LISP control messages.
 pub(super) static LISP: Shape = Shape::new(&"lisp", lisp);
 

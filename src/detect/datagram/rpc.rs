@@ -12,7 +12,7 @@ pub(super) static SUNRPC: Shape = Shape::new(&"sunrpc", sunrpc);
 /// AFS.
 pub(super) static RX: Shape = Shape::new(&"rx", rx);
 /// DCE/RPC over datagrams.
-pub(super) static DCERPC: Shape = Shape::new(&"dcerpc", dcerpc);
+pub(super) static DCERPC: Shape = Shape::new(&"dcerpc", dcerpc).opens(&[4..=4]);
 
 fn sunrpc(reader: &mut Reader<'_>) -> Check {
     let _transaction = reader.u32()?;

@@ -11,7 +11,7 @@
 use super::sdp::RTP;
 use super::shape::{Check, ENOUGH, Reader, Stop, is_keepalive, judge, weigh};
 use super::stun::is_message;
-use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Outcome};
+use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Openings, Outcome};
 use crate::model::{Class, Protocol, Transport};
 
 /// RTP, possibly with RTCP and STUN on the same ports.
@@ -185,6 +185,15 @@ impl Dissector for Rtcp {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0x80..=0xbf]);
+        OPENINGS
+    }
+
+    fn has_sides(&self) -> bool {
+        false
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

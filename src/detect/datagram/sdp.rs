@@ -18,9 +18,10 @@ const SRTCP: Protocol = Protocol(&"srtcp");
 const T38: Protocol = Protocol(&"t38");
 
 /// Endpoints announced so far by one flow; bounded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(in crate::detect) struct Announcements {
     /// `None`: announced with two protocols.
+    #[serde(with = "crate::model::kept::room")]
     endpoints: Vec<(Endpoint, Option<Protocol>)>,
 }
 

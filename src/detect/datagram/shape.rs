@@ -8,7 +8,9 @@
 //! A protocol that opens in clear and may go on encrypted sets `waits`: then the answer stays `Likely` until all heads are
 //! there, and one datagram against it is one too many.
 
-use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Outcome};
+use std::ops::RangeInclusive;
+
+use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Openings, Outcome};
 use crate::model::{Protocol, Transport};
 
 /// Bits from which a protocol is certain. Unit: bits.
@@ -35,12 +37,19 @@ pub(super) struct Shape {
     pub(super) protocol: Protocol,
     /// Walks one datagram, and says in the reader's bits how much it proves.
     pub(super) check: fn(&mut Reader<'_>) -> Check,
+    /// First bytes of a datagram that the check is not against.
+    openings: Openings,
 }
 
 impl Shape {
     /// A row of the table: a protocol name and its check.
     pub(super) const fn new(name: &'static &'static str, check: fn(&mut Reader<'_>) -> Check) -> Self {
-        Self { protocol: Protocol(name), check }
+        Self { protocol: Protocol(name), check, openings: Openings::ANY }
+    }
+
+    /// The same, with the first bytes that the check may accept: it is not asked about others.
+    pub(super) const fn opens(self, ranges: &[RangeInclusive<u8>]) -> Self {
+        Self { openings: Openings::of(ranges), ..self }
     }
 }
 
@@ -55,6 +64,14 @@ impl Dissector for Shape {
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         judge(weigh(heads.datagrams, self.check), Found::plaintext(self.protocol))
+    }
+
+    fn openings(&self) -> Openings {
+        self.openings
+    }
+
+    fn has_sides(&self) -> bool {
+        false
     }
 }
 

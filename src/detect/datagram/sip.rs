@@ -30,6 +30,10 @@ impl Dissector for Announcer {
         Transport::UDP
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         judge(weigh(heads.datagrams, self.check), Found::plaintext(self.protocol))
     }
@@ -74,11 +78,12 @@ fn sap(reader: &mut Reader<'_>) -> Check {
 }
 
 /// Reads every datagram for descriptions.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Listener {
     announcements: Announcements,
 }
 
+#[typetag::serde(name = "datagram/sip/Listener")]
 impl Session for Listener {
     fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         self.announcements.read_message(bytes);

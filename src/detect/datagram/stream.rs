@@ -8,9 +8,9 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// MPEG transport stream.
-pub(super) static MPEG_TS: Shape = Shape::new(&"mpeg-ts", mpeg_ts);
+pub(super) static MPEG_TS: Shape = Shape::new(&"mpeg-ts", mpeg_ts).opens(&[0x47..=0x47]);
 /// Real-time publish and subscribe.
-pub(super) static RTPS: Shape = Shape::new(&"rtps", rtps);
+pub(super) static RTPS: Shape = Shape::new(&"rtps", rtps).opens(&[b'R'..=b'R']);
 
 fn mpeg_ts(reader: &mut Reader<'_>) -> Check {
     reader.holds(reader.left() >= 188 && reader.left().is_multiple_of(188), 7)?;

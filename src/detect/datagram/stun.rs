@@ -5,13 +5,16 @@
 //! Evidence: the magic cookie with an exact length; classic: type, exact length and a chain of known attributes.
 //! STUN is readable itself, and often only opens the way for something that is not. While a flow holds nothing else the
 //! answer stays `Likely`, so that other dissectors see what follows; after the heads a [`Session`] goes on watching:
-//! DTLS and the like take over, unrecognised content makes the flow unknown, with its STUN messages readable.
-//! Not handled: content relayed inside ChannelData and DATA attributes; it counts as unrecognised.
+//! DTLS and the like take over, unrecognised content makes the flow unknown, with its STUN messages readable. What a relay
+//! passes on (see [`super::relay`]) counts like what is sent directly.
 
 use super::capwap::CAPWAP;
+use super::relay::{Relayed, content};
 use super::rtp::is_media;
 use super::shape::{Check, Reader, is_keepalive};
-use crate::detect::{DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
+use crate::detect::{
+    DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Openings, Outcome, Session, Step,
+};
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 /// STUN and TURN.
@@ -28,6 +31,11 @@ impl Dissector for Stun {
         Transport::UDP
     }
 
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0..=0x3f]);
+        OPENINGS
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut datagrams = heads.datagrams.iter().filter(|datagram| !is_keepalive(datagram.bytes)).peekable();
         if datagrams.peek().is_none() {
@@ -38,7 +46,8 @@ impl Dissector for Stun {
             match kind(*datagram) {
                 Kind::Message => messages += 1,
                 Kind::Media => media += 1,
-                Kind::Channel => others += 1,
+                // Only the session looks inside of what a relay passes on.
+                Kind::Other if content(*datagram).is_some() => others += 1,
                 Kind::Other => {
                     others += 1;
                     sealed |= messages > 0 && recognise(&[*datagram]).is_some();
@@ -66,26 +75,16 @@ impl Dissector for Stun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Message,
-    Channel,
     Media,
     Other,
 }
 
 fn kind(datagram: Datagram<'_>) -> Kind {
-    if is_message(datagram) {
-        return Kind::Message;
-    }
-    match datagram.bytes {
-        [0x40..=0x4f, _, a, b, ..] => {
-            let length = usize::from(u16::from_be_bytes([*a, *b]));
-            let whole = length.saturating_add(4);
-            if whole == datagram.wire_len || whole.next_multiple_of(4) == datagram.wire_len {
-                return Kind::Channel;
-            }
-            Kind::Other
-        }
-        _ if is_media(datagram) => Kind::Media,
-        _ => Kind::Other,
+    let inner = content(datagram).unwrap_or(datagram);
+    match () {
+        () if is_message(inner) => Kind::Message,
+        () if is_media(inner) => Kind::Media,
+        () => Kind::Other,
     }
 }
 
@@ -137,7 +136,7 @@ fn classic(reader: &mut Reader<'_>, kind: u16) -> Check {
 }
 
 /// Watches a flow that began with STUN for what it turns into.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Watch {
     messages: u64,
     media: u64,
@@ -149,6 +148,7 @@ struct Watch {
 /// Datagrams beside STUN that the encrypted protocols are asked about.
 const MAX_KEPT: usize = MAX_DATAGRAMS;
 
+#[typetag::serde(name = "datagram/stun/Watch")]
 impl Session for Watch {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len.max(bytes.len()) };
@@ -161,10 +161,11 @@ impl Session for Watch {
                 return Step::Readable;
             }
             Kind::Media => self.media += 1,
-            Kind::Channel => self.others += 1,
             Kind::Other => {
                 self.others += 1;
-                if let Some((found, next)) = self.ask(datagram, moment) {
+                let relayed = content(datagram);
+                if let Some((found, next)) = self.ask(relayed.unwrap_or(datagram), moment) {
+                    let next = if relayed.is_some() { Box::new(Relayed(next)) } else { next };
                     return Step::Upgrade { found, rest: bytes.len(), next };
                 }
             }
@@ -217,7 +218,7 @@ impl Watch {
 
 /// Asks the other dissectors whether these datagrams prove an encrypted protocol, whoever of the two is its client:
 /// who sends STUN first says nothing of who sends the first hello.
-pub(super) fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
+pub(in crate::detect) fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
     if let Some(answer) = recognise_as_is(datagrams) {
         return Some(answer);
     }
@@ -245,8 +246,10 @@ fn recognise_as_is(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session
 }
 
 /// A session whose client is the side that the flow calls the server.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Swapped(Box<dyn Session>);
 
+#[typetag::serde(name = "datagram/stun/Swapped")]
 impl Session for Swapped {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         match self.0.feed(!from_client, bytes, moment) {
@@ -269,8 +272,10 @@ impl Session for Swapped {
 }
 
 /// For a protocol that needs no reading on.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Idle;
 
+#[typetag::serde(name = "datagram/stun/Idle")]
 impl Session for Idle {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done
@@ -339,6 +344,33 @@ mod tests {
                 }
                 _ => panic!("not handed over, from client {from_client}"),
             }
+        }
+    }
+
+    /// The same through a relay, in a Send indication and in ChannelData; random content is not taken for anything.
+    #[test]
+    fn session_looks_into_what_is_relayed() {
+        let hello = "16 feff 0000 000000000000 0036 01 00002a 0000 000000 00002a feff
+             000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 00 00 0002 c02b 01 00";
+        let send = |data: &str, len: &str| {
+            hex(&format!(
+                "0016 0054 2112a442 0102030405060708090a0b0c 0012 0008 0001 1f90 c0000201 0013 {len} {data} 00"
+            ))
+        };
+        let cases = [
+            ("indication", send(hello, "0043"), true),
+            ("channel", hex(&format!("4001 0043 {hello}")), true),
+            ("channel, other content", hex(&format!("4001 0043 {}", "5a".repeat(67))), false),
+        ];
+        for (name, bytes, want) in cases {
+            let mut session: Box<dyn Session> = Box::new(Watch::default());
+            let stun = hex(BINDING);
+            let _ = session.feed(true, &stun, Moment { time_ns: 0, wire_len: stun.len() });
+            let step = session.feed(true, &bytes, Moment { time_ns: 0, wire_len: bytes.len() });
+            assert_eq!(matches!(step, Step::Upgrade { .. }), want, "{name}");
+            let mut found = Found::plaintext(STUN);
+            session.finish(&mut found, &mut Facts::default());
+            assert_eq!(found.class, Class::Unknown, "{name}: what is not handed over is not readable");
         }
     }
 

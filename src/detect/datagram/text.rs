@@ -7,28 +7,30 @@
 use super::shape::{Check, Reader, Shape, Stop, is_text, printable};
 
 /// HTTP over UDP: SSDP, and others that borrow its form (`BT-SEARCH`).
-pub(super) static SSDP: Shape = Shape::new(&"ssdp", ssdp);
+pub(super) static SSDP: Shape = Shape::new(&"ssdp", ssdp).opens(&[b'B'..=b'B', b'H'..=b'H', b'M'..=b'N']);
 
 /// Syslog, old and new.
-pub(super) static SYSLOG: Shape = Shape::new(&"syslog", syslog);
+pub(super) static SYSLOG: Shape = Shape::new(&"syslog", syslog).opens(&[b'<'..=b'<']);
 
 /// Media gateway control.
-pub(super) static MGCP: Shape = Shape::new(&"mgcp", mgcp);
+pub(super) static MGCP: Shape = Shape::new(&"mgcp", mgcp).opens(&[b'0'..=b'8', b'A'..=b'R', b'a'..=b'r']);
 
 /// Gateway control in its text form.
-pub(super) static MEGACO: Shape = Shape::new(&"megaco", megaco);
+pub(super) static MEGACO: Shape = Shape::new(&"megaco", megaco).opens(&[b'!'..=b'!', b'M'..=b'M']);
 
 /// Web services discovery: SOAP over UDP.
-pub(super) static WS_DISCOVERY: Shape = Shape::new(&"ws-discovery", ws_discovery);
+pub(super) static WS_DISCOVERY: Shape = Shape::new(&"ws-discovery", ws_discovery).opens(&[b'<'..=b'<']);
 
 /// Dropbox LAN sync announcements.
-pub(super) static DROPBOX: Shape = Shape::new(&"dropbox-lan-sync", dropbox);
+pub(super) static DROPBOX: Shape =
+    Shape::new(&"dropbox-lan-sync", dropbox).opens(&[b'\t'..=b'\r', b' '..=b' ', b'['..=b'[', b'{'..=b'{']);
 
 /// Other JSON objects.
-pub(super) static JSON: Shape = Shape::new(&"json", json);
+pub(super) static JSON: Shape =
+    Shape::new(&"json", json).opens(&[b'\t'..=b'\r', b' '..=b' ', b'['..=b'[', b'{'..=b'{']);
 
 /// Other XML documents.
-pub(super) static XML: Shape = Shape::new(&"xml", xml);
+pub(super) static XML: Shape = Shape::new(&"xml", xml).opens(&[b'<'..=b'<']);
 
 /// Metrics lines.
 pub(super) static STATSD: Shape = Shape::new(&"statsd", statsd);
@@ -38,7 +40,8 @@ pub(super) static MEMCACHED: Shape = Shape::new(&"memcached", memcached);
 
 /// TiVo beacons.
 pub(super) static TIVO: Shape =
-    Shape::new(&"tivoconnect", |reader| starts(reader, &["TiVoConnect=1\n", "tivoconnect=1\n"]));
+    Shape::new(&"tivoconnect", |reader| starts(reader, &["TiVoConnect=1\n", "tivoconnect=1\n"]))
+        .opens(&[b'T'..=b'T', b't'..=b't']);
 
 /// The datagram starts with one of `words`, as far as it was captured, and is text.
 fn starts(reader: &mut Reader<'_>, words: &[&str]) -> Check {

@@ -7,7 +7,7 @@
 use super::shape::{Check, Reader, Shape, Stop, printable};
 
 /// TFTP.
-pub(super) static TFTP: Shape = Shape::new(&"tftp", check);
+pub(super) static TFTP: Shape = Shape::new(&"tftp", check).opens(&[0..=0]);
 
 fn check(reader: &mut Reader<'_>) -> Check {
     let operation = reader.u16()?;

@@ -8,13 +8,13 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// L2TP version 2 control messages.
-pub(super) static L2TP: Shape = Shape::new(&"l2tp", l2tp);
+pub(super) static L2TP: Shape = Shape::new(&"l2tp", l2tp).opens(&[0xc8..=0xff]);
 /// Teredo bubbles and qualification.
-pub(super) static TEREDO: Shape = Shape::new(&"teredo", teredo);
+pub(super) static TEREDO: Shape = Shape::new(&"teredo", teredo).opens(&[0..=0, 0x60..=0x6f]);
 /// TIPC.
-pub(super) static TIPC: Shape = Shape::new(&"tipc", tipc);
+pub(super) static TIPC: Shape = Shape::new(&"tipc", tipc).opens(&[0x40..=0x5f]);
 /// Remote management.
-pub(super) static RMCP: Shape = Shape::new(&"rmcp", rmcp);
+pub(super) static RMCP: Shape = Shape::new(&"rmcp", rmcp).opens(&[6..=6]);
 
 fn l2tp(reader: &mut Reader<'_>) -> Check {
     let flags = reader.u16()?;

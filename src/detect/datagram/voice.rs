@@ -8,7 +8,7 @@
 use super::shape::{Check, Reader, Shape, Stop};
 
 /// Inter-Asterisk exchange.
-pub(super) static IAX2: Shape = Shape::new(&"iax2", iax2);
+pub(super) static IAX2: Shape = Shape::new(&"iax2", iax2).opens(&[0x80..=0xff]);
 /// H.225 registration, admission and status.
 pub(super) static H225: Shape = Shape::new(&"h225-ras", h225);
 

@@ -87,7 +87,7 @@ fn level(pdu: &[u8]) -> Option<u8> {
 }
 
 /// Weighs what is sealed.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct DceRpcSession {
     client: Frames,
     server: Frames,
@@ -95,6 +95,7 @@ struct DceRpcSession {
     clear_bytes: u64,
 }
 
+#[typetag::serde(name = "sealed/dcerpc/DceRpcSession")]
 impl Session for DceRpcSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let frames = if from_client { &mut self.client } else { &mut self.server };

@@ -27,8 +27,9 @@ pub(super) struct Message<'a> {
 }
 
 /// Follows one direction from message to message. Holds the first bytes of one message at most.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Frames {
+    #[serde(with = "crate::model::kept::room")]
     head: Vec<u8>,
     skip: usize,
     lost: bool,

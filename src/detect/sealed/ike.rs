@@ -143,16 +143,18 @@ fn header(bytes: &[u8], len: usize) -> Option<Header> {
 }
 
 /// Keeps the version, and the proposal that the responder chose.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct IkeSession {
     version: Option<u8>,
     chosen: Option<Algorithms>,
+    post_quantum_offered: bool,
     datagrams: u32,
 }
 
 /// Datagrams that are read: the choice stands in the second, or behind a cookie or another key exchange's round.
 const MOST_READ: u32 = 8;
 
+#[typetag::serde(name = "sealed/ike/IkeSession")]
 impl Session for IkeSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let datagram = Datagram { from_client, bytes, wire_len: moment.wire_len };
@@ -161,6 +163,7 @@ impl Session for IkeSession {
             && let Some(header) = header(bytes, len)
         {
             self.version = self.version.or(Some(header.major));
+            self.post_quantum_offered |= ike_proposal::offers_post_quantum(bytes);
             self.chosen = self.chosen.take().or_else(|| ike_proposal::chosen(bytes));
         }
         let read = self.version.is_some() && (self.chosen.is_some() || self.datagrams >= MOST_READ);
@@ -169,7 +172,8 @@ impl Session for IkeSession {
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.carrier_version = self.version.map(u32::from);
-        facts.algorithms = self.chosen;
+        let post_quantum_offered = self.post_quantum_offered;
+        facts.algorithms = self.chosen.map(|chosen| Algorithms { post_quantum_offered, ..chosen });
     }
 
     fn memory(&self) -> usize {

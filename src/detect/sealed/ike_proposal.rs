@@ -9,16 +9,52 @@ use crate::model::Algorithms;
 
 /// The algorithms in a responder's message; `None` when it holds no proposal. `message` begins with the IKE header.
 pub(super) fn chosen(message: &[u8]) -> Option<Algorithms> {
+    if is_offer(message)? {
+        return None;
+    }
+    let (proposal, version) = proposals(message)?;
+    read_proposal(proposal, version)
+}
+
+/// Whether this is the initiator's offer and one of its proposals has ML-KEM in it (RFC 9370, draft-ietf-ipsecme-ikev2-mlkem).
+pub(super) fn offers_post_quantum(message: &[u8]) -> bool {
+    is_offer(message) == Some(true) && ml_kem_in_offer(message) == Some(true)
+}
+
+fn ml_kem_in_offer(message: &[u8]) -> Option<bool> {
+    let (mut rest, _) = proposals(message).filter(|(_, version)| *version == 2)?;
+    for _ in 0..MOST_PAYLOADS {
+        let len = usize::from(u16_at(rest, 2)?);
+        let proposal = rest.get(..len)?;
+        let mut transforms = proposal.get(8 + usize::from(*proposal.get(6)?)..)?;
+        while let (Some(len), Some(&kind), Some(id)) = (u16_at(transforms, 2), transforms.get(4), u16_at(transforms, 6))
+        {
+            if matches!(kind, 4 | 6..=12) && ML_KEM.contains(&id) {
+                return Some(true);
+            }
+            transforms = transforms.get(usize::from(len).max(8)..).unwrap_or_default();
+        }
+        if *rest.first()? == 0 {
+            break;
+        }
+        rest = rest.get(len.max(8)..)?;
+    }
+    Some(false)
+}
+
+/// Whether a message comes before any answer: the responder has no SPI yet.
+fn is_offer(message: &[u8]) -> Option<bool> {
+    Some(u32_at(message, 8)? == 0 && u32_at(message, 12)? == 0)
+}
+
+/// The proposals of a message that opens an exchange, and the version of IKE.
+fn proposals(message: &[u8]) -> Option<(&[u8], u8)> {
     let (&first, version) = (message.get(16)?, message.get(17)? >> 4);
-    let initiator_only = u32_at(message, 8)? == 0 && u32_at(message, 12)? == 0;
     let wanted = match (version, message.get(18)?) {
         (2, 34) => 33,
         (1, 2 | 4) => 1,
         _ => return None,
     };
-    if initiator_only {
-        return None;
-    }
     let mut kind = first;
     let mut rest = message.get(28..)?;
     for _ in 0..MOST_PAYLOADS {
@@ -26,8 +62,7 @@ pub(super) fn chosen(message: &[u8]) -> Option<Algorithms> {
         let body = rest.get(4..len)?;
         if kind == wanted {
             // Version 1 puts domain and situation first.
-            let proposal = if version == 1 { body.get(8..)? } else { body };
-            return read_proposal(proposal, version);
+            return Some((if version == 1 { body.get(8..)? } else { body }, version));
         }
         kind = *rest.first()?;
         rest = rest.get(len..)?;
@@ -38,6 +73,8 @@ pub(super) fn chosen(message: &[u8]) -> Option<Algorithms> {
     None
 }
 
+/// Key exchange numbers of ML-KEM.
+const ML_KEM: std::ops::RangeInclusive<u16> = 35..=37;
 const MOST_PAYLOADS: usize = 32;
 const MOST_TRANSFORMS: usize = 32;
 
@@ -190,7 +227,28 @@ mod tests {
 
     fn words(kex: &str, cipher: &str, mac: Option<&str>) -> Option<Algorithms> {
         let mac = mac.map(str::to_owned);
-        Some(Algorithms { kex: Some(kex.to_owned()), cipher: Some(cipher.to_owned()), mac })
+        Some(Algorithms { kex: Some(kex.to_owned()), cipher: Some(cipher.to_owned()), mac, ..Algorithms::default() })
+    }
+
+    #[test]
+    fn post_quantum_in_the_offer() {
+        let (hybrid, plain) = ([transform(4, 31, &[]), transform(6, 36, &[])], [transform(4, 31, &[])]);
+        let mut first = proposal(&plain);
+        first[0] = 2; // Another proposal follows.
+        let second = [first, proposal(&hybrid)].concat();
+        let cases = [
+            ("offered", 0, proposal(&hybrid), true),
+            ("in the second proposal", 0, second, true),
+            ("not offered", 0, proposal(&plain), false),
+            ("an answer", 9, proposal(&hybrid), false),
+        ];
+        for (name, responder, proposals, want) in cases {
+            let message = message(0x20, 34, responder, 33, &payload(0, &proposals));
+            assert_eq!(offers_post_quantum(&message), want, "{name}");
+            for end in 0..message.len() {
+                assert!(!offers_post_quantum(&message[..end]) || want, "{name}, {end} bytes");
+            }
+        }
     }
 
     #[test]

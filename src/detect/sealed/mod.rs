@@ -1,4 +1,18 @@
 //! Encrypted protocols other than TLS, DTLS and QUIC: one file and one row each.
+//!
+//! # Not here, and why
+//! | protocol | what is said of it |
+//! |---|---|
+//! | SSTP, SoftEther's VPN, Tailscale's DERP, Tor, Signal, DNS over TLS and HTTPS, NTS key exchange, Modbus, DNP3, MQTT and AMQP over TLS | `tls`: nothing outside tells them apart |
+//! | SMB, DNS and HTTP/3 over QUIC | `quic` |
+//! | L2TP over IPsec | `ike` and `esp`: it lies inside |
+//! | NTP with NTS | `ntp`, plaintext: it is authenticated, and the time can be read (RFC 8915 section 5) |
+//! | AH, ESP-NULL that proves itself | what is inside, and `esp-null`: both are plaintext |
+//! | 802.11 protected frames, MACsec | the link stage: their frames have no flow |
+//! | LDAP and TDS with a security layer, RDP, VNC, STARTTLS of all kinds | [`super::stream`], because they begin in clear |
+//! | RDP over UDP version 2 | `dtls` where its handshake is bare; inside its own framing it stays unknown |
+//! | Bitcoin's transport version 2 (BIP 324), BitTorrent's message stream encryption with RC4, obfuscated MTProto, Shadowsocks, VMess, obfs4 | unknown: made to look like random bytes from the first on |
+//! | tinc's and SoftEther's packets over UDP, TeamViewer, Zoom's media, WhatsApp before Noise | unknown: no published description that proves them |
 
 mod dcerpc;
 mod dnscrypt;
@@ -6,11 +20,15 @@ mod esp;
 mod frames;
 mod ike;
 mod ike_proposal;
+mod mtproto;
 mod opcua;
 mod openvpn;
+mod openvpn_control;
 mod smb;
 mod snmp;
 mod ssh;
+mod tailscale;
+mod whatsapp;
 mod wireguard;
 mod zerotier;
 
@@ -24,10 +42,13 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &opcua::OpcUa,
     &snmp::SnmpV3,
     &wireguard::WireGuard,
+    &tailscale::Disco,
     &ike::Ike,
     &ike::IkeTcp,
     &openvpn::OpenVpnUdp,
     &openvpn::OpenVpnTcp,
+    &whatsapp::WhatsApp,
+    &mtproto::MtProto,
     &esp::Esp,
     &esp::EspUdp,
     &dnscrypt::DnsCrypt,
@@ -56,7 +77,7 @@ fn rises(counters: impl Iterator<Item = u64>) -> bool {
 /// Whether the same field of several packets varies as a tag or ciphertext does: at each of its bytes from packet to
 /// packet, and all over. What is readable nearly always has a byte that stays, or few values. Random bytes fail this
 /// once in thousands of flows.
-fn varies(fields: &[&[u8]]) -> bool {
+pub(crate) fn varies(fields: &[&[u8]]) -> bool {
     let width = fields.iter().map(|field| field.len()).min().unwrap_or(0);
     let distinct = |values: &mut Vec<u8>| {
         values.sort_unstable();
@@ -76,12 +97,12 @@ fn varies(fields: &[&[u8]]) -> bool {
 const MAX_STEP: u128 = 128;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::detect::{Datagram, Heads, Outcome};
 
     /// Bytes without a pattern, the same for the same seed.
-    pub(super) fn noise(seed: u8, len: usize) -> Vec<u8> {
+    pub(crate) fn noise(seed: u8, len: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(seed).wrapping_mul(0xff51_afd7_ed55_8ccd);
         let mut next = || {
             state ^= state << 13;
@@ -102,6 +123,28 @@ mod tests {
             .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
             .collect();
         dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+    }
+
+    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is accepted is
+    /// refused.
+    pub(super) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
+        for (name, client, server, want) in cases {
+            let probe =
+                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            assert_eq!(probe(client, server), *want, "{name}");
+            if matches!(want, Outcome::No | Outcome::NeedMore) {
+                continue;
+            }
+            for end in 0..=client.len() {
+                let client = client.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
+                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
+            }
+            for end in 0..=server.len() {
+                let server = server.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
+            }
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn weigh(client: &End, server: &End) -> Found {
 }
 
 /// One side.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct End {
     frames: Frames,
     chunks: u32,
@@ -127,12 +127,13 @@ fn is_service(chunk: &[u8]) -> Option<bool> {
 }
 
 /// Reads the chunks on.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct OpcUaSession {
     client: End,
     server: End,
 }
 
+#[typetag::serde(name = "sealed/opcua/OpcUaSession")]
 impl Session for OpcUaSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let end = if from_client { &mut self.client } else { &mut self.server };

@@ -5,11 +5,10 @@
 //! Evidence: hard resets of both sides, tied together by a session ID: the server repeats the client's, or where tls-crypt
 //! hides that, later control packets repeat their own side's. One side's resets alone are one-sided. In mid-stream, data
 //! packets of version 2 of both sides with rising packet IDs and varying tags (framing).
-//! Not handled: static keys without opcodes, XOR-scrambled variants, data of version 1 alone (no fixed byte but one). The
-//! TLS of the control channel is not read.
+//! Not handled: static keys without opcodes, XOR-scrambled variants, data of version 1 alone (no fixed byte but one).
 
-use super::{rises, u16_at, u32_at, varies};
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use super::{openvpn_control, rises, u16_at, u32_at, varies};
+use crate::detect::{Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct OpenVpnUdp;
@@ -29,6 +28,10 @@ impl Dissector for OpenVpnUdp {
         };
         judge(&of(true), &of(false), heads.datagrams.len() >= crate::detect::MAX_DATAGRAMS)
     }
+
+    fn session(&self, found: Found) -> Option<Box<dyn Session>> {
+        (found.evidence == Evidence::Handshake).then(|| openvpn_control::session(false))
+    }
 }
 
 pub(super) struct OpenVpnTcp;
@@ -45,6 +48,10 @@ impl Dissector for OpenVpnTcp {
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let (Some(client), Some(server)) = (packets(heads.client), packets(heads.server)) else { return Outcome::No };
         judge(&client, &server, false)
+    }
+
+    fn session(&self, found: Found) -> Option<Box<dyn Session>> {
+        (found.evidence == Evidence::Handshake).then(|| openvpn_control::session(true))
     }
 }
 

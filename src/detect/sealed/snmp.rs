@@ -5,7 +5,7 @@
 //! (signature). Discovery before it is in clear: those datagrams are marked readable.
 //! Authentication without privacy is plaintext.
 
-use crate::detect::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use crate::detect::{Dissector, Found, Heads, Moment, Openings, Outcome, Session, Step};
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
 pub(super) struct SnmpV3;
@@ -17,6 +17,15 @@ impl Dissector for SnmpV3 {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0x30..=0x30]);
+        OPENINGS
+    }
+
+    fn has_sides(&self) -> bool {
+        false
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
@@ -37,10 +46,12 @@ impl Dissector for SnmpV3 {
 }
 
 /// Marks the readable messages of a conversation that has private ones.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct SnmpSession {
     private: bool,
 }
 
+#[typetag::serde(name = "sealed/snmp/SnmpSession")]
 impl Session for SnmpSession {
     fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         let private = is_private(bytes) == Some(true);

@@ -169,15 +169,16 @@ fn packet_bounds(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Reads both key exchanges.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct SshSession {
     client: End,
     server: End,
 }
 
 /// One side, up to the point from which it is encrypted.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct End {
+    #[serde(with = "crate::model::kept::room")]
     buffer: Vec<u8>,
     version: Option<(u8, bool)>,
     lists: Option<[String; 10]>,
@@ -272,6 +273,7 @@ impl End {
     }
 }
 
+#[typetag::serde(name = "sealed/ssh/SshSession")]
 impl Session for SshSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
         if from_client {
@@ -374,7 +376,9 @@ impl SshSession {
         } else {
             Handshake::NotSeen
         };
-        SshFacts { cipher: [name.clone(), name], handshake, ..SshFacts::default() }
+        // The client sends the session key under the server's two RSA keys; nothing else can be agreed on.
+        let kex = name.is_some().then(|| "rsa".to_owned());
+        SshFacts { kex, cipher: [name.clone(), name], handshake, ..SshFacts::default() }
     }
 }
 

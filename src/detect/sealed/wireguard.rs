@@ -7,7 +7,7 @@
 //! Not handled: obfuscated variants (AmneziaWG, udp2raw).
 
 use super::{rises, varies};
-use crate::detect::{Datagram, Dissector, Found, Heads, Outcome};
+use crate::detect::{Datagram, Dissector, Found, Heads, Openings, Outcome};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct WireGuard;
@@ -19,6 +19,11 @@ impl Dissector for WireGuard {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0..=4, b'T'..=b'T']);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -34,11 +34,12 @@ fn message(head: &[u8]) -> Header {
 const MAX_DATA: usize = (1 << 20) + HEAD;
 
 /// Waits for `STLS` from both sides.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Talking {
     server_said: bool,
 }
 
+#[typetag::serde(name = "stream/adb/Talking")]
 impl Negotiation for Talking {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let len = match message(unread) {

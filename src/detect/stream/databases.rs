@@ -120,7 +120,7 @@ fn ldap_exact(head: &[u8], at: usize, len: usize) -> u32 {
 }
 
 /// StartTLS: an extended request with its OID, and the extended response to its message ID.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Ldap {
     id: Option<u32>,
     /// A SASL bind was seen: a security layer may follow its success.
@@ -130,6 +130,7 @@ struct Ldap {
 /// 1.3.6.1.4.1.1466.20037 (RFC 4511 section 4.14.1).
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
+#[typetag::serde(name = "stream/databases/Ldap")]
 impl Negotiation for Ldap {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let (tag, id, at, len) = match ldap_message(unread) {
@@ -279,7 +280,7 @@ fn mysql_server(head: &[u8]) -> Header {
 }
 
 /// SSLRequest: a handshake response of 32 bytes with CLIENT_SSL; nobody answers it, TLS follows at once.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Mysql {
     greeted: bool,
 }
@@ -287,6 +288,7 @@ struct Mysql {
 /// CLIENT_SSL in the second byte of the capability flags.
 const CLIENT_SSL: u8 = 0x08;
 
+#[typetag::serde(name = "stream/databases/Mysql")]
 impl Negotiation for Mysql {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some((len, sequence)) = mysql_packet(unread) else { return Read::Wait };
@@ -405,8 +407,10 @@ fn typed(head: &[u8]) -> Header {
 }
 
 /// SSLRequest and its one-byte answer.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct PostgresTalk;
 
+#[typetag::serde(name = "stream/databases/PostgresTalk")]
 impl Negotiation for PostgresTalk {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         if !from_client {
@@ -448,8 +452,10 @@ fn amqp_tls(head: &[u8]) -> Header {
 }
 
 /// The same header both ways.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct AmqpTls;
 
+#[typetag::serde(name = "stream/databases/AmqpTls")]
 impl Negotiation for AmqpTls {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         match (opens(unread, AMQP_TLS_HEADER), from_client) {

@@ -3,23 +3,27 @@
 //! Sources: RFC 6143 sections 7.1.1 and 7.1.2 with the RFB registry of security types, the rfbproto description of
 //! TLS (18) and VeNCrypt (19), NX 4 and later: a version line each way, then TLS.
 //! Evidence: both version lines. The security type that the client picks decides the class.
-//! Not handled: what RealVNC's own security types seal (RA2 and its kin): such a session stays unknown.
+//! RSA-AES (5, 13, 129 and 133) seals everything behind the choice with AES-EAX, so that such a flow is encrypted; its kin
+//! 6 and 130 seal the login only, and what follows is readable. Both are in the rfbproto description.
+//! Not handled: other types that only RealVNC knows: such a session stays unknown.
 
 use super::super::{Dissector, Found, Heads, Outcome, Session};
 use super::framed::{Framed, u32_at, walk};
 use super::text::opening;
 use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
-use crate::model::{Protocol, Transport};
+use crate::model::{Class, Evidence, Protocol, Transport};
 
 /// NoMachine.
 pub(super) static NX: Framed = Framed::text(&"nx", |head| opening(head, &["NXSH-"]), |head| opening(head, &["NXD-"]))
     .with_session(|| Upgrading::open(Protocol(&"nx"), Banner { server: false }) as Box<dyn Session>);
 
 /// A line each way, then whatever comes.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Banner {
     server: bool,
 }
 
+#[typetag::serde(name = "stream/desktops/Banner")]
 impl Negotiation for Banner {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some(end) = unread.iter().take(256).position(|byte| *byte == b'\n') else {
@@ -67,7 +71,14 @@ impl Dissector for Vnc {
             false => heads.client.get(VERSION).copied(),
         };
         match (client, server, kind) {
-            (true, true, Some(TLS | VENCRYPT) | Some(0 | 1 | 2 | 16 | 30 | 35)) => Outcome::Found(found),
+            (true, true, Some(TLS | VENCRYPT) | Some(0 | 1 | 2 | 6 | 16 | 30 | 35 | 130)) => Outcome::Found(found),
+            // An answer to what the server offered, and so an agreement.
+            (true, true, Some(kind @ (5 | 13 | 129 | 133))) => match old.then_some(true).or(offers(heads.server, kind))
+            {
+                Some(true) => Outcome::Found(Found::encrypted(self.protocol(), Evidence::Handshake).from_client()),
+                Some(false) => Outcome::No,
+                None => Outcome::NeedMore,
+            },
             (true, true, Some(_)) => Outcome::No,
             // Closed before a choice was made: all that was said was readable.
             (true, true, None) => Outcome::Likely(found),
@@ -75,9 +86,16 @@ impl Dissector for Vnc {
         }
     }
 
-    fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
-        Some(Upgrading::open(self.protocol(), Picking::default()))
+    fn session(&self, found: Found) -> Option<Box<dyn Session>> {
+        (found.class != Class::Encrypted)
+            .then(|| Upgrading::open(self.protocol(), Picking::default()) as Box<dyn Session>)
     }
+}
+
+/// Whether the list of security types behind the server's version has this one; `None` while it is not whole.
+fn offers(server: &[u8], kind: u8) -> Option<bool> {
+    let (count, kinds) = server.get(VERSION..)?.split_first()?;
+    Some(kinds.get(..usize::from(*count))?.contains(&kind))
 }
 
 fn first(head: &[u8]) -> &[u8] {
@@ -90,13 +108,14 @@ const TLS: u8 = 18;
 const VENCRYPT: u8 = 19;
 
 /// Reads the choice of a security type; each side counts its own messages.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Picking {
     client: u8,
     server: u8,
     vencrypt: bool,
 }
 
+#[typetag::serde(name = "stream/desktops/Picking")]
 impl Negotiation for Picking {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let take = if from_client { self.pick(talk, unread) } else { self.answer(talk, unread) };
@@ -186,10 +205,22 @@ mod tests {
                 ("no security", &with(&[1]), &with(&[1, 1]), "found"),
                 ("not picked yet", v, &with(&[1, 1]), "likely"),
                 ("server without its version", v, &[1, 1], "no"),
-                ("sealed by RealVNC", &with(&[5]), &with(&[1, 5]), "no"),
+                ("RSA-AES", &with(&[5]), &with(&[1, 5]), "found"),
+                ("RSA-AES that was not offered", &with(&[5]), &with(&[1, 6]), "no"),
+                ("RSA-AES for the login", &with(&[6]), &with(&[2, 5, 6]), "found"),
+                ("known to RealVNC only", &with(&[7]), &with(&[1, 7]), "no"),
                 ("another protocol", b"RFC 003.008\n", b"", "no"),
             ],
         );
+        let class = |kind: u8| {
+            let (client, server) = (with(&[kind]), with(&[6, 1, 5, 6, 13, 129, 130]));
+            match Vnc.probe(Heads { client: &client, server: &server, from_start: true, ..Heads::default() }) {
+                Outcome::Found(found) => found.class,
+                other => panic!("{kind}: {other:?}"),
+            }
+        };
+        assert_eq!([5, 13, 129].map(class), [Class::Encrypted; 3]);
+        assert_eq!([1, 6, 130].map(class), [Class::Plaintext; 3]);
         let open = || Vnc.session(Found::plaintext(Vnc.protocol())).unwrap();
         let used = (Some(Used), Some(HELLO.len()));
         let start: &[(bool, &[u8])] = &[(false, v), (true, v), (false, &[2, 2, 19]), (true, &[19])];

@@ -27,7 +27,7 @@ pub(super) struct Dialect {
 }
 
 /// Commands and replies so far.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Count {
     commands: u32,
     replies: u32,
@@ -74,6 +74,8 @@ impl Count {
 enum Said {
     Other,
     Offers,
+    /// An offer that something on the way has made unreadable.
+    Overwritten,
     Asks,
     Accepts,
     Refuses,
@@ -119,9 +121,31 @@ pub(super) static XMPP: Dialect =
 /// Longest line that is waited for. Unit: bytes.
 const MAX_LINE: usize = 16 * 1024;
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Lines {
+    #[serde(with = "by_name")]
     dialect: &'static Dialect,
     count: Count,
+}
+
+/// All dialects, to find one again by its name.
+static DIALECTS: [&Dialect; 9] = [&SMTP, &LMTP, &POP3, &IMAP, &MANAGESIEVE, &FTP, &NNTP, &IRC, &XMPP];
+
+/// A dialect is written to a state file as the name of its protocol.
+mod by_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{DIALECTS, Dialect};
+
+    pub(super) fn serialize<S: Serializer>(dialect: &&'static Dialect, serializer: S) -> Result<S::Ok, S::Error> {
+        dialect.protocol.name().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Dialect, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = DIALECTS.into_iter().find(|dialect| dialect.protocol.name() == name);
+        found.ok_or_else(|| serde::de::Error::custom("a line protocol that is not known"))
+    }
 }
 
 /// The session of one dialect.
@@ -129,6 +153,7 @@ pub(super) fn session(dialect: &'static Dialect) -> Box<dyn Session> {
     Upgrading::open(dialect.protocol, Lines { dialect, count: Count::default() })
 }
 
+#[typetag::serde(name = "stream/lines/Lines")]
 impl Negotiation for Lines {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         if !from_client && talk.stage == Stage::Asked && unread.starts_with(&[0x16, 3]) {
@@ -146,6 +171,7 @@ impl Negotiation for Lines {
         match said {
             Said::Other => {}
             Said::Offers => talk.offered(),
+            Said::Overwritten => talk.overwritten = true,
             Said::Asks => talk.stage = Stage::Asked,
             Said::Accepts => talk.stage = Stage::Agreed,
             Said::Refuses => {
@@ -223,10 +249,18 @@ fn smtp_client(count: &mut Count, line: &[u8]) -> Said {
 
 fn smtp_server(count: &mut Count, line: &[u8]) -> Said {
     let offers = starts(line, "250") && line.get(4..).is_some_and(|rest| rest.eq_ignore_ascii_case(b"STARTTLS"));
+    let overwritten = starts(line, "250") && line.get(4..).is_some_and(is_overwritten);
     match numeric(count, line, &["220", "554"], b"220") {
         Said::Other if offers => Said::Offers,
+        Said::Other if overwritten => Said::Overwritten,
         said => said,
     }
+}
+
+/// A word as long as STARTTLS, of the letter X but perhaps for the last: devices that strip STARTTLS leave the length of
+/// the line as it was and put this in its place.
+fn is_overwritten(word: &[u8]) -> bool {
+    word.len() == "STARTTLS".len() && word.iter().take("STARTTLS".len() - 1).all(|byte| *byte == b'X')
 }
 
 fn pop3_client(count: &mut Count, line: &[u8]) -> Said {
@@ -272,6 +306,9 @@ fn imap_client(count: &mut Count, line: &[u8]) -> Said {
 fn imap_server(count: &mut Count, line: &[u8]) -> Said {
     if holds(line, "CAPABILITY") && holds(line, "STARTTLS") {
         return Said::Offers;
+    }
+    if holds(line, "CAPABILITY") && line.split(|byte| matches!(byte, b' ' | b']')).any(is_overwritten) {
+        return Said::Overwritten;
     }
     if count.asked.is_some() && word(line) == count.tag {
         let answer = line.get(count.tag.len() + 1..).unwrap_or_default();

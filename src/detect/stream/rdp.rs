@@ -97,11 +97,12 @@ fn mcs_connect(head: &[u8]) -> Option<bool> {
 }
 
 /// Requested and chosen protocols; all but 0 begin with TLS.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct RdpNegotiation {
     asked: bool,
 }
 
+#[typetag::serde(name = "stream/rdp/RdpNegotiation")]
 impl Negotiation for RdpNegotiation {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         match (from_client, connection(unread, if from_client { REQUEST } else { CONFIRM })) {
@@ -130,12 +131,15 @@ impl Negotiation for RdpNegotiation {
 }
 
 /// Reads the negotiation, and without TLS the server's choice of RDP's own security.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct RdpSession {
     negotiation: Box<dyn Session>,
     negotiated: bool,
+    #[serde(with = "crate::model::kept::room")]
     server: Vec<u8>,
 }
 
+#[typetag::serde(name = "stream/rdp/RdpSession")]
 impl Session for RdpSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         if !from_client {

@@ -3,10 +3,12 @@
 //! Sources: RFC 8489 sections 5 and 6.2.2 (header, framing over TCP), RFC 8656 sections 12.4 to 12.5 (ChannelData, padded
 //! over TCP) and 18.2 (DATA).
 //! Evidence: the magic cookie in every message, each where the one before ends.
-//! STUN is readable. What a relay passes on is not looked into: when it is more than half of the bytes the class stays
-//! open.
+//! STUN is readable. What a relay passes on has the class of its content: an encrypted protocol takes over where it is
+//! recognised; when content that is not recognised is more than half of the bytes, the class stays open.
 
-use super::super::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use super::super::datagram::relay::content;
+use super::super::datagram::stun::recognise;
+use super::super::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use super::framed::{Framed, Header, good, u16_at, u32_at};
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
@@ -61,26 +63,41 @@ fn channel_len(a: u8, b: u8) -> usize {
     (4 + usize::from(u16::from_be_bytes([a, b]))).next_multiple_of(4)
 }
 
-/// Adds up how much of a relay's bytes belong to what it relays.
-#[derive(Default)]
+/// Adds up how much of a relay's bytes belong to what it relays, and asks what that is.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Relay {
+    #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     total: u64,
     inside: u64,
+    /// Side and bytes of the first contents, which the encrypted protocols are asked about.
+    kept: Vec<(bool, Vec<u8>)>,
 }
 
+#[typetag::serde(name = "stream/stun/Relay")]
 impl Session for Relay {
-    fn feed(&mut self, from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
-        let side = &mut self.sides[usize::from(!from_client)];
-        side.extend_from_slice(bytes);
+    fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
+        self.sides[usize::from(!from_client)].extend_from_slice(bytes);
+        let fed_before = self.kept.len();
         let mut read = 0;
-        while let Header::Good { len, .. } = message(side.get(read..).unwrap_or_default())
-            && let Some(whole) = side.get(read..read + len)
-        {
-            self.total += len as u64;
-            self.inside += relayed(whole);
-            read += len;
+        while let Some(whole) = first_message(self.sides[usize::from(!from_client)].get(read..).unwrap_or_default()) {
+            read += whole.len();
+            self.total += whole.len() as u64;
+            let Some(inner) = relayed(from_client, whole) else { continue };
+            self.inside += inner.bytes.len() as u64;
+            if self.kept.len() < MAX_DATAGRAMS {
+                let inner = inner.bytes.to_vec();
+                self.kept.push((from_client, inner));
+                if let Some((found, inner)) = self.ask(fed_before, moment) {
+                    // All of this piece belongs to what follows; what came before of its first message stays here.
+                    let mut sides = std::mem::take(&mut self.sides);
+                    let side = &mut sides[usize::from(!from_client)];
+                    side.truncate(side.len().saturating_sub(bytes.len()));
+                    return Step::Upgrade { found, rest: bytes.len(), next: Box::new(Inside { sides, inner }) };
+                }
+            }
         }
+        let side = &mut self.sides[usize::from(!from_client)];
         side.drain(..read);
         let lost = matches!(message(side), Header::Bad);
         if lost || self.total > ENOUGH { Step::Done } else { Step::Continue }
@@ -94,27 +111,74 @@ impl Session for Relay {
     }
 
     fn memory(&self) -> usize {
-        self.sides.iter().map(Vec::capacity).sum()
+        self.sides.iter().map(Vec::len).sum::<usize>()
+            + self.kept.iter().map(|(_, bytes)| bytes.len() + 32).sum::<usize>()
     }
 }
 
-/// Bytes of a message that a peer sent and that are not STUN themselves.
-fn relayed(message: &[u8]) -> u64 {
-    let foreign = |data: &[u8]| if u32_at(data, COOKIE_AT) == Some(COOKIE) { 0 } else { data.len() as u64 };
-    if message.first().is_some_and(|first| first & 0xc0 != 0) {
-        return foreign(message.get(4..).unwrap_or_default());
-    }
-    const DATA: u16 = 0x0013;
-    let mut attributes = message.get(HEAD..).unwrap_or_default();
-    let mut sum = 0;
-    while let (Some(kind), Some(len)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
-        let len = usize::from(len);
-        if kind == DATA {
-            sum += foreign(attributes.get(4..4 + len).unwrap_or_default());
+impl Relay {
+    /// Whether the contents prove an encrypted protocol by now; its session has read the first `fed` of them.
+    fn ask(&self, fed: usize, moment: Moment) -> Option<(Found, Box<dyn Session>)> {
+        let datagrams: Vec<_> = self
+            .kept
+            .iter()
+            .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
+            .collect();
+        let (found, mut inner) = recognise(&datagrams)?;
+        for datagram in datagrams.iter().take(fed) {
+            let moment = Moment { wire_len: datagram.wire_len, ..moment };
+            let _ = inner.feed(datagram.from_client, datagram.bytes, moment);
         }
-        attributes = attributes.get((4 + len).next_multiple_of(4)..).unwrap_or_default();
+        Some((found, inner))
     }
-    sum
+}
+
+/// Reads what the relay passes on.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Inside {
+    sides: [Vec<u8>; 2],
+    inner: Box<dyn Session>,
+}
+
+#[typetag::serde(name = "stream/stun/Inside")]
+impl Session for Inside {
+    fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
+        let side = &mut self.sides[usize::from(!from_client)];
+        side.extend_from_slice(bytes);
+        let mut read = 0;
+        while let Some(whole) = first_message(side.get(read..).unwrap_or_default()) {
+            read += whole.len();
+            let Some(inner) = relayed(from_client, whole) else { continue };
+            let moment = Moment { wire_len: inner.wire_len, ..moment };
+            if matches!(self.inner.feed(from_client, inner.bytes, moment), Step::Done) {
+                return Step::Done;
+            }
+        }
+        side.drain(..read);
+        if matches!(message(side), Header::Bad) { Step::Done } else { Step::Continue }
+    }
+
+    fn finish(self: Box<Self>, found: &mut Found, facts: &mut Facts) {
+        self.inner.finish(found, facts);
+    }
+
+    fn memory(&self) -> usize {
+        self.sides.iter().map(Vec::len).sum::<usize>() + self.inner.memory()
+    }
+}
+
+/// The first message, if it is all there.
+fn first_message(bytes: &[u8]) -> Option<&[u8]> {
+    match message(bytes) {
+        Header::Good { len, .. } => bytes.get(..len),
+        _ => None,
+    }
+}
+
+/// What a peer sent inside this message, unless it is STUN itself.
+fn relayed(from_client: bool, message: &[u8]) -> Option<Datagram<'_>> {
+    let inner = content(Datagram { from_client, bytes: message, wire_len: message.len() })?;
+    (u32_at(inner.bytes, COOKIE_AT) != Some(COOKIE)).then_some(inner)
 }
 
 /// Bytes after which the shares are known well enough.
@@ -171,5 +235,32 @@ mod tests {
         assert_eq!(class(&[&ask, &channel[..9], &channel[9..]]), Class::Unknown);
         assert_eq!(class(&[&data]), Class::Unknown);
         assert_eq!(class(&[&check, &check]), Class::Plaintext, "a connectivity check through the relay is STUN");
+    }
+
+    #[test]
+    fn what_is_relayed_takes_over() {
+        let hello = [
+            &[0x16, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x36, 1, 0, 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 0x2a, 0xfe, 0xff]
+                [..],
+            &[7; 32],
+            &[0, 0, 0, 2, 0xc0, 0x2b, 1, 0],
+        ]
+        .concat();
+        let channel = [&[0x40, 1, 0, hello.len() as u8][..], &hello, &[0]].concat();
+        let moment = Moment { time_ns: 0, wire_len: 0 };
+        for cut in [0, 5, channel.len() - 1] {
+            let mut session = Stun.session(Found::plaintext(Stun.protocol())).unwrap();
+            session.feed(true, &stun(3, &[]), moment);
+            session.feed(true, &channel[..cut], moment);
+            let Step::Upgrade { found, rest, mut next } = session.feed(true, &channel[cut..], moment) else {
+                panic!("cut at {cut}: not handed over");
+            };
+            assert_eq!((found.protocol, rest), (Protocol::DTLS, channel.len() - cut), "cut at {cut}");
+            next.feed(true, &channel[cut..], moment);
+            let mut facts = Facts::default();
+            let mut found = found;
+            next.finish(&mut found, &mut facts);
+            assert_eq!(facts.tls.map(|tls| tls.offered_ciphers), Some(vec![0xc02b]), "cut at {cut}");
+        }
     }
 }

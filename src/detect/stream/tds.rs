@@ -159,12 +159,14 @@ fn packet_len(head: &[u8]) -> Option<usize> {
 }
 
 /// Reads the pre-login until it is clear what follows.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct TdsSession {
+    #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     outcome: Option<UpgradeOutcome>,
 }
 
+#[typetag::serde(name = "stream/tds/TdsSession")]
 impl Session for TdsSession {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         let [client, server] = &mut self.sides;
@@ -216,13 +218,14 @@ impl Session for TdsSession {
 }
 
 /// TLS whose handshake comes in TDS packets, and whose data comes raw.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct TlsInside {
     inner: Box<dyn Session>,
     sides: [Wrapped; 2],
 }
 
 /// Where one side stands.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Wrapped {
     header: Vec<u8>,
     left: usize,
@@ -235,6 +238,7 @@ impl TlsInside {
     }
 }
 
+#[typetag::serde(name = "stream/tds/TlsInside")]
 impl Session for TlsInside {
     fn feed(&mut self, from_client: bool, mut bytes: &[u8], moment: Moment) -> Step {
         let side = &mut self.sides[usize::from(!from_client)];
@@ -379,11 +383,18 @@ mod tests {
     }
 
     /// Collects what is inside the packets.
-    struct Inner(std::sync::mpsc::Sender<Vec<u8>>);
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Inner;
 
+    thread_local! {
+        static INSIDE: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+
+    #[typetag::serde(name = "stream/tds/Inner")]
     impl Session for Inner {
         fn feed(&mut self, _from_client: bool, bytes: &[u8], _moment: Moment) -> Step {
-            self.0.send(bytes.to_vec()).map_or(Step::Done, |()| Step::Continue)
+            INSIDE.with_borrow_mut(|inside| inside.extend_from_slice(bytes));
+            Step::Continue
         }
 
         fn finish(self: Box<Self>, _found: &mut Found, _facts: &mut Facts) {}
@@ -397,12 +408,11 @@ mod tests {
     fn unwraps_until_records_come_raw() {
         let stream = [packet(PRELOGIN, b"\x16one"), packet(PRELOGIN, b"two"), b"\x17raw\x12".to_vec()].concat();
         for size in 1..=stream.len() {
-            let (sender, receiver) = std::sync::mpsc::channel();
-            let mut session = TlsInside { inner: Box::new(Inner(sender)), sides: Default::default() };
+            let mut session = TlsInside { inner: Box::new(Inner), sides: Default::default() };
             for piece in stream.chunks(size) {
                 session.feed(false, piece, Moment { time_ns: 0, wire_len: 0 });
             }
-            let inside: Vec<u8> = receiver.try_iter().flatten().collect();
+            let inside = INSIDE.take();
             assert_eq!(inside, b"\x16onetwo\x17raw\x12", "size {size}");
         }
     }

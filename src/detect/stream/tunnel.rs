@@ -158,12 +158,13 @@ fn ask_4(head: &[u8]) -> Message {
 }
 
 /// Reads a SOCKS negotiation.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Talking {
     greeted: bool,
     chosen: bool,
 }
 
+#[typetag::serde(name = "stream/tunnel/Talking")]
 impl Negotiation for Talking {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let message = if from_client { self.client(talk, unread) } else { self.server(talk, unread) };
@@ -272,8 +273,10 @@ fn preface(head: &[u8]) -> Message {
 }
 
 /// Passes over the header.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Preface;
 
+#[typetag::serde(name = "stream/tunnel/Preface")]
 impl Negotiation for Preface {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         match preface(unread) {

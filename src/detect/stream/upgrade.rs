@@ -36,7 +36,7 @@ pub(super) enum Sealing {
 }
 
 /// How far the talk is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Stage {
     /// Nothing was asked.
     #[default]
@@ -48,7 +48,7 @@ pub(super) enum Stage {
 }
 
 /// What a negotiation leaves for the record.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Talk {
     /// How far the talk is.
     pub(super) stage: Stage,
@@ -56,7 +56,10 @@ pub(super) struct Talk {
     pub(super) outcome: Option<UpgradeOutcome>,
     /// The client sent a password that can be read.
     pub(super) password: bool,
+    /// Lines of the server's offer were overwritten.
+    pub(super) overwritten: bool,
     /// Endpoints announced for data connections; an unspecified address stands for the announcing side's own.
+    #[serde(with = "crate::model::kept::room")]
     pub(super) announced: Vec<(Endpoint, Protocol)>,
 }
 
@@ -81,6 +84,7 @@ impl Talk {
 }
 
 /// One protocol's way to agree on TLS.
+#[typetag::serde]
 pub(super) trait Negotiation: Send {
     /// Looks at the unread bytes of one side; never empty.
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read;
@@ -118,9 +122,10 @@ const MAX_ANNOUNCED: usize = 256;
 const MAX_UNREAD: usize = 64 * 1024;
 
 /// Reads a plaintext protocol until it switches to TLS or no longer can.
-pub(super) struct Upgrading<N> {
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Upgrading {
     protocol: Protocol,
-    negotiation: N,
+    negotiation: Box<dyn Negotiation>,
     talk: Talk,
     client: Unread,
     server: Unread,
@@ -131,8 +136,9 @@ pub(super) struct Upgrading<N> {
 }
 
 /// Bytes of one side that were fed and not yet read.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Unread {
+    #[serde(with = "crate::model::kept::room")]
     bytes: Vec<u8>,
     /// Bytes at the front that are read.
     read: usize,
@@ -158,12 +164,12 @@ impl Unread {
     }
 }
 
-impl<N: Negotiation + 'static> Upgrading<N> {
+impl Upgrading {
     /// Starts reading.
-    pub(super) fn open(protocol: Protocol, negotiation: N) -> Box<dyn Session> {
+    pub(super) fn open(protocol: Protocol, negotiation: impl Negotiation + 'static) -> Box<dyn Session> {
         Box::new(Self {
             protocol,
-            negotiation,
+            negotiation: Box::new(negotiation),
             talk: Talk::default(),
             client: Unread::default(),
             server: Unread::default(),
@@ -250,7 +256,8 @@ impl<N: Negotiation + 'static> Upgrading<N> {
     }
 }
 
-impl<N: Negotiation + 'static> Session for Upgrading<N> {
+#[typetag::serde(name = "stream/upgrade/Upgrading")]
+impl Session for Upgrading {
     fn feed(&mut self, from_client: bool, bytes: &[u8], moment: Moment) -> Step {
         if from_client { &mut self.client } else { &mut self.server }.push(bytes);
         loop {
@@ -312,11 +319,13 @@ impl<N: Negotiation + 'static> Session for Upgrading<N> {
         if self.talk.password {
             facts.password_in_clear = Some(self.protocol);
         }
+        facts.offer_overwritten = self.talk.overwritten && self.talk.outcome.is_none();
         facts.announced.extend(self.talk.announced);
     }
 
     fn memory(&self) -> usize {
         size_of::<Self>()
+            + size_of_val(self.negotiation.as_ref())
             + self.client.bytes.capacity()
             + self.server.bytes.capacity()
             + self.talk.announced.capacity() * size_of::<(Endpoint, Protocol)>()
@@ -365,8 +374,10 @@ fn tls_after_upgrade() -> (Found, Box<dyn Session>) {
 }
 
 /// Reads nothing more.
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Nothing;
 
+#[typetag::serde(name = "stream/upgrade/Nothing")]
 impl Session for Nothing {
     fn feed(&mut self, _from_client: bool, _bytes: &[u8], _moment: Moment) -> Step {
         Step::Done

@@ -3,7 +3,7 @@
 //! Sources: RFC 9112 sections 3 and 4, RFC 2326 section 6, RFC 3261 section 7, RFC 9110 section 9.3.6 (CONNECT),
 //! RFC 2817 (Upgrade: TLS). An Upgrade to websocket or h2c stays in clear (RFC 6455, RFC 9113 section 3.1).
 //! Evidence: the version word in its place; of one side alone `Likely`.
-//! A password (Basic) is seen in the first request only: nothing of a connection is read beyond it.
+//! A password (Basic) is looked for in the requests of the first 32 kB of a connection, not beyond a body in chunks.
 //! Not handled: HTTP/0.9, streams that begin inside a body and show no start line.
 
 use super::super::Session;
@@ -14,7 +14,7 @@ use crate::model::Protocol;
 
 /// HTTP/1.
 pub(super) static HTTP: Framed = Framed::text(&"http", http_request, http_response)
-    .with_session(|| Upgrading::open(Protocol::HTTP, Connect { body: 0, tls: false, open: false }) as Box<dyn Session>);
+    .with_session(|| Upgrading::open(Protocol::HTTP, Connect::default()) as Box<dyn Session>);
 /// RTSP; both sides may ask.
 pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true));
 /// SIP; both sides may ask.
@@ -112,11 +112,12 @@ fn gnutella_server(head: &[u8]) -> Header {
 }
 
 /// Three heads: the client offers, the server accepts, the client confirms with `Connection: Upgrade`.
-#[derive(Default)]
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Gnutella {
     granted: bool,
 }
 
+#[typetag::serde(name = "stream/web/Gnutella")]
 impl Negotiation for Gnutella {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some(end) = unread.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -143,7 +144,8 @@ impl Negotiation for Gnutella {
     }
 }
 
-/// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101.
+/// Reads requests until a CONNECT is answered by 2xx, or an Upgrade to TLS by 101; or else for passwords.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Connect {
     /// Bytes of an answer's body still to be passed over (407 before the CONNECT that succeeds).
     body: usize,
@@ -151,13 +153,23 @@ struct Connect {
     tls: bool,
     /// The answer to the request has been seen.
     open: bool,
+    /// The first request asked for no switch: only further requests are of interest, and answers are passed over.
+    plain: bool,
+    /// Bytes of a request's body still to be passed over.
+    request_body: usize,
 }
 
 /// Longest head of a request or answer that is waited for. Unit: bytes.
 const MAX_HEAD: usize = 16 * 1024;
+/// Bytes of a side in which passwords are looked for.
+const MAX_PLAIN: usize = 32 * 1024;
 
+#[typetag::serde(name = "stream/web/Connect")]
 impl Negotiation for Connect {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
+        if self.plain {
+            return self.read_plain(talk, from_client, unread);
+        }
         if !from_client && self.body > 0 {
             let count = self.body.min(unread.len());
             self.body -= count;
@@ -175,6 +187,10 @@ impl Negotiation for Connect {
         }
     }
 
+    fn bound(&self) -> usize {
+        if self.plain { MAX_PLAIN } else { 64 * 1024 }
+    }
+
     fn opens(&self) -> Opens {
         if self.tls { Opens::Tls } else { Opens::Tunnel }
     }
@@ -186,12 +202,42 @@ impl Connect {
         // RFC 7617 section 2: user and password, in Base64.
         let basic = |field| header(head, field).is_some_and(|value| starts(value, "Basic "));
         talk.password |= basic("authorization") || basic("proxy-authorization");
+        if self.plain {
+            let chunked = header(head, "transfer-encoding").is_some();
+            let (length, upgrade) = (content_length(head), header(head, "upgrade"));
+            self.request_body = length.unwrap_or(0);
+            // With the password found nothing is left to look for.
+            return !chunked && upgrade.is_none() && !head.starts_with(b"CONNECT ") && !talk.password;
+        }
         self.tls = header(head, "upgrade").is_some_and(|value| starts(value, "TLS/1"));
         let asks = self.tls || head.starts_with(b"CONNECT ");
         if asks {
             talk.stage = Stage::Asked;
+        } else if self.body == 0 && talk.stage == Stage::Clear && talk.outcome.is_none() {
+            self.plain = true;
+            return self.request(talk, head);
         }
         asks
+    }
+
+    /// Passes over answers and bodies, and looks at the heads of requests.
+    fn read_plain(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
+        if !from_client {
+            return Read::Take(unread.len());
+        }
+        if self.request_body > 0 {
+            let count = self.request_body.min(unread.len());
+            self.request_body -= count;
+            return Read::Take(count);
+        }
+        if matches!(http_request(unread), Header::Bad) {
+            return Read::Over;
+        }
+        match unread.windows(4).position(|window| window == b"\r\n\r\n") {
+            Some(end) if self.request(talk, unread.get(..end).unwrap_or_default()) => Read::Take(end + 4),
+            None if unread.len() <= MAX_HEAD => Read::Wait,
+            _ => Read::Over,
+        }
     }
 
     /// Whether to go on after an answer.
@@ -205,9 +251,7 @@ impl Connect {
                 talk.stage = Stage::Agreed;
             }
             _ => {
-                let length =
-                    header(head, "content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-                let Some(length) = length.filter(|length| *length <= MAX_HEAD) else { return false };
+                let Some(length) = content_length(head).filter(|length| *length <= MAX_HEAD) else { return false };
                 self.body = length;
                 // The tunnel was refused, not TLS: that is no outcome of an upgrade.
                 if self.tls { talk.refused() } else { talk.stage = Stage::Clear }
@@ -215,6 +259,10 @@ impl Connect {
         }
         true
     }
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    header(head, "content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
 }
 
 /// The value of a header field.
@@ -276,6 +324,50 @@ mod tests {
         assert_eq!(run(open(), &[(true, ASK), (false, YES), (true, DO), (true, HELLO)]), used);
         assert_eq!(run(open(), &[(true, ASK), (true, DO), (false, YES), (true, HELLO)]), used);
         assert_eq!(run(open(), &[(true, ASK), (false, b"GNUTELLA/0.6 200 OK\r\n\r\n"), (true, DO)]), (None, None));
+    }
+
+    #[test]
+    fn passwords() {
+        const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+        const LOGIN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi\r\n\r\n";
+        const TOKEN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Bearer abc\r\n\r\n";
+        const DENIED: &[u8] = b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno";
+        let post = |size: usize| {
+            let head = format!("POST /a HTTP/1.1\r\nContent-Length: {size}\r\n\r\n");
+            [head.as_bytes(), &vec![b'.'; size]].concat()
+        };
+        let (short, long) = (post(1000), post(40_000));
+        let chunked = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".as_slice();
+        let answer = [DENIED, &[b'.'; 40_000]].concat();
+        type Case<'a> = (&'a str, &'a [(bool, &'a [u8])], bool);
+        let cases: &[Case<'_>] = &[
+            ("first request", &[(true, LOGIN)], true),
+            ("none", &[(true, GET), (false, DENIED), (true, GET)], false),
+            ("another scheme", &[(true, GET), (false, DENIED), (true, TOKEN)], false),
+            ("second request", &[(true, GET), (false, DENIED), (true, LOGIN)], true),
+            ("both in one piece", &[(true, &[GET, LOGIN].concat())], true),
+            ("behind a body", &[(true, &short), (false, DENIED), (true, LOGIN)], true),
+            ("in a body", &[(true, &[b"POST /a HTTP/1.1\r\nContent-Length: 60\r\n\r\n", LOGIN].concat())], false),
+            ("beyond 32 kB asked", &[(true, &long), (true, LOGIN)], false),
+            ("beyond 32 kB answered", &[(true, GET), (false, &answer), (true, LOGIN)], false),
+            ("behind chunks", &[(true, chunked), (true, LOGIN)], false),
+        ];
+        for (name, pieces, want) in cases {
+            for size in [usize::MAX, 7] {
+                let mut session = HTTP.session(crate::detect::Found::plaintext(Protocol::HTTP)).expect("session");
+                let moment = crate::detect::Moment { time_ns: 0, wire_len: 0 };
+                'fed: for (from_client, piece) in *pieces {
+                    for part in piece.chunks(size) {
+                        if matches!(session.feed(*from_client, part, moment), crate::detect::Step::Done) {
+                            break 'fed;
+                        }
+                    }
+                }
+                let mut facts = crate::model::Facts::default();
+                session.finish(&mut crate::detect::Found::plaintext(Protocol::HTTP), &mut facts);
+                assert_eq!(facts.password_in_clear.is_some(), *want, "{name}, pieces of {size}");
+            }
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Tunnels between an access network and its core: GTP-U, CAPWAP data.
 //!
-//! Sources: 3GPP TS 29.281 section 5 (GTP-U), RFC 5415 section 4.3 and RFC 5416 (CAPWAP).
-//! Of GTP-U only G-PDUs are tunnels; the other messages stay UDP packets. So does CAPWAP under DTLS.
+//! Sources: 3GPP TS 29.281 section 5 (GTP-U), 3GPP TS 09.60 sections 6 and 9 (GTP version 0), RFC 5415 section 4.3 and RFC
+//! 5416 (CAPWAP).
+//! Of GTP only user data is a tunnel; the other messages stay UDP packets. So does CAPWAP under DTLS.
 
 use super::{inside, number};
 use crate::link::{Cursor, Layer, Step};
 use crate::model::Tunnel;
 
 const GTP: Tunnel = number("gtp-u");
+const GTP_V0: Tunnel = number("gtp-v0");
 const CAPWAP: Tunnel = number("capwap");
 
 /// Version 1, a length that agrees, extension headers that end, an IP packet.
@@ -36,6 +38,16 @@ pub(super) fn gtp(cursor: &mut Cursor<'_>) -> Option<Step> {
         () => return None,
     };
     Some(Step::Open(GTP, layer))
+}
+
+/// Version 0, protocol type GTP, user data: a header of twenty bytes with spare bytes that are all ones, a length that
+/// agrees, an IP packet.
+pub(super) fn gtp_v0(cursor: &mut Cursor<'_>) -> Option<Step> {
+    let &[0x1e | 0x1f, 255, high, low, _, _, _, _, _, 0xff, 0xff, 0xff, ..] = cursor.take::<20>().ok()? else {
+        return None;
+    };
+    let fits = usize::from(u16::from_be_bytes([high, low])) == cursor.wire_left();
+    (fits && inside::ip(cursor)).then_some(Step::Open(GTP_V0, Layer::Ip))
 }
 
 /// A plain preamble, no fragment, no keep-alive; then 802.3 or 802.11, whose control field some swap.

@@ -1,7 +1,7 @@
 //! IP (or Ethernet) directly in IP or UDP, and tunnels with little more than an IP packet in them.
 //!
 //! Sources: RFC 2003 (IPIP), RFC 2473 (4in6, 6in6), RFC 4213 (6in4), RFC 3378 (EtherIP), RFC 8986 (Ethernet over IPv6), RFC
-//! 7761 section 4.9.3 (PIM Register), RFC 4380 (Teredo), draft-herbert-gue (IP in UDP), RFC 6830 section 5 (LISP),
+//! 7761 section 4.9.3 (PIM Register), RFC 4380 (Teredo), draft-ietf-intarea-gue-09 sections 3 and 4 (GUE; its variant 1 is IP in UDP), RFC 6830 section 5 (LISP),
 //! draft-massar-v6ops-ayiya.
 
 use super::{inside, number};
@@ -70,6 +70,24 @@ pub(super) fn teredo(cursor: &mut Cursor<'_>) -> Option<Step> {
 /// An IP packet and nothing else.
 pub(super) fn over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
     inside::bare_ip(cursor).then_some(Step::Open(const { number("ip-in-udp") }, Layer::Ip))
+}
+
+/// Variant 0, data, flags of the fields that are there; then the IP packet announced. Variant 1 is [`over_udp`].
+pub(super) fn gue(cursor: &mut Cursor<'_>) -> Option<Step> {
+    let &[first, next, high, low] = cursor.take::<4>().ok()?;
+    let version = match next {
+        4 => 4,
+        41 => 6,
+        _ => return None,
+    };
+    let fields_len = usize::from(first & 0x1f) * 4;
+    // Flags without room for their fields, or fields that no flag announces.
+    if ([high, low] == [0, 0]) != (fields_len == 0) {
+        return None;
+    }
+    cursor.skip(fields_len).ok()?;
+    let same_version = cursor.left().first().is_some_and(|first| first >> 4 == version);
+    (same_version && inside::bare_ip(cursor)).then_some(Step::Open(const { number("gue") }, Layer::Ip))
 }
 
 /// Eight bytes with flags that may stand together (an echo needs a nonce, a nonce leaves no room for versions), no

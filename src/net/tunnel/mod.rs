@@ -5,8 +5,9 @@
 //! packet follows whose lengths agree with the outer one (see [`inside`]); else it stays a UDP packet.
 //!
 //! VLAN tags and MACsec are no tunnels: they belong to the link.
-//! Not handled: tunnels that encrypt or compress (left to the dissectors), GTP version 0, STT, GUE variant 0, L2TPv3 with
-//! payloads other than Ethernet, CAPWAP and GRE fragments.
+//! Over TCP there is STT alone, whose sequence numbers are no sequence.
+//! Not handled: tunnels that encrypt or compress (left to the dissectors), L2TPv3 with frame relay or HDLC, fragments of
+//! CAPWAP, GRE and STT (they stay packets of their carrier, unknown).
 
 mod access;
 mod gre;
@@ -16,6 +17,7 @@ mod mirror;
 mod overlay;
 mod provider;
 
+use super::Packet;
 use crate::link::{Cursor, Read, Step};
 use crate::model::Tunnel;
 
@@ -43,6 +45,8 @@ enum Carrier {
     Ip(u8, Version, IpReader),
     /// UDP, when the first eight bytes under this mask have this value: a quick no for most packets.
     Udp(u64, u64, UdpReader),
+    /// TCP headers without a connection; the walk knows them.
+    Tcp,
     /// Only another tunnel, which opens it.
     Tunnel,
 }
@@ -72,6 +76,7 @@ impl TunnelKind {
 pub const TUNNELS: &[TunnelKind] = &[
     TunnelKind::new("geneve", &[Carrier::Udp(0xc03f_0000_0000_00ff, 0, overlay::geneve)]),
     TunnelKind::new("gtp-u", &[Carrier::Udp(0xf8ff_0000_0000_0000, 0x30ff_0000_0000_0000, access::gtp)]),
+    TunnelKind::new("gtp-v0", &[Carrier::Udp(0xfeff_0000_0000_0000, 0x1eff_0000_0000_0000, access::gtp_v0)]),
     TunnelKind::new("vxlan-gpe", &[Carrier::Udp(0xfeff_ff00_0000_00ff, 0x0c00_0000_0000_0000, overlay::vxlan_gpe)]),
     TunnelKind::new("vxlan", &[Carrier::Udp(0x0800_0000_0000_00ff, 0x0800_0000_0000_0000, overlay::vxlan)]),
     TunnelKind::new("capwap", &[Carrier::Udp(0xff00_008f_0000_0000, 0, access::capwap)]),
@@ -102,6 +107,14 @@ pub const TUNNELS: &[TunnelKind] = &[
         "gre",
         &[Carrier::Ip(47, Version::Any, gre::over_ip), Carrier::Udp(0x4fff_0000_0000_0000, 0, gre::over_udp)],
     ),
+    TunnelKind::new(
+        "gue",
+        &[
+            Carrier::Udp(0xe0ff_0000_0000_0000, 0x0004_0000_0000_0000, ip::gue),
+            Carrier::Udp(0xe0ff_0000_0000_0000, 0x0029_0000_0000_0000, ip::gue),
+        ],
+    ),
+    TunnelKind::new("stt", &[Carrier::Tcp]),
     TunnelKind::new("lisp", &[Carrier::Udp(0x0700_0000_0000_0000, 0, ip::lisp)]),
     TunnelKind::new(
         "mpls",
@@ -191,6 +204,18 @@ pub(super) fn over_udp<'a>(cursor: &Cursor<'a>) -> Option<(Step, Cursor<'a>)> {
         let mut inner = *cursor;
         read(&mut inner).map(|step| (step, inner))
     })
+}
+
+/// The Ethernet frame in a TCP segment that is none; `cursor` stands behind the TCP header.
+pub(super) fn over_tcp(packet: &Packet, cursor: &mut Cursor<'_>) -> Option<Step> {
+    if may_be_over_tcp(packet) { overlay::stt(cursor) } else { None }
+}
+
+/// Whether a segment's numbers are those of a whole STT frame: the length of the payload in the upper half of the
+/// sequence number, an offset of zero in the lower one. Of TCP segments one in 2^32 is like that.
+#[inline]
+pub(super) fn may_be_over_tcp(packet: &Packet) -> bool {
+    packet.seq == packet.payload_len << 16 && packet.payload_len > 0
 }
 
 /// The carriers over UDP of all kinds, side by side: every UDP packet is held against them.

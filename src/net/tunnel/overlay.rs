@@ -1,7 +1,7 @@
-//! Overlays of data centres: VXLAN, VXLAN-GPE, GENEVE, network service headers.
+//! Overlays of data centres: VXLAN, VXLAN-GPE, GENEVE, STT, network service headers.
 //!
 //! Sources: RFC 7348 (VXLAN), draft-smith-vxlan-group-policy, draft-ietf-nvo3-vxlan-gpe, RFC 8926 (GENEVE), RFC 8300
-//! (NSH).
+//! (NSH), draft-davie-stt-08 sections 3.1 and 3.2 (STT: frames behind a TCP header without any connection).
 
 use super::{inside, number};
 use crate::link::{Cursor, Layer, Read, Step};
@@ -54,6 +54,14 @@ pub(super) fn geneve(cursor: &mut Cursor<'_>) -> Option<Step> {
     }
     let protocol = u16::from_be_bytes([high, low]);
     inside::announced(cursor, protocol).then_some(Step::Open(GENEVE, Layer::EtherType(protocol)))
+}
+
+/// Version 0, reserved bits and padding zero, an offset only with a checksum flag, and Ethernet.
+pub(super) fn stt(cursor: &mut Cursor<'_>) -> Option<Step> {
+    const RESERVED: u8 = 0xf0;
+    let header = cursor.take::<18>().ok()?;
+    let &[0, flags, _, 0, .., 0, 0] = header else { return None };
+    (flags & RESERVED == 0 && inside::ethernet(cursor)).then_some(Step::Open(const { number("stt") }, Layer::Ethernet))
 }
 
 /// A service path, then what its header says.

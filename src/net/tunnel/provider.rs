@@ -69,7 +69,7 @@ pub(super) fn pppoe(cursor: &mut Cursor<'_>) -> Read {
     Ok(Step::Open(const { number("pppoe") }, Layer::Ppp))
 }
 
-/// Session, or control when it is zero; then Ethernet behind a cookie and a sublayer of lengths that only the ends know.
+/// Session, or control when it is zero; then a payload behind a cookie and a sublayer of lengths that only the ends know.
 pub(super) fn l2tp_over_ip(cursor: &mut Cursor<'_>, _v4: bool) -> Read {
     if cursor.u32()? == 0 {
         return Ok(Step::Control("l2tp"));
@@ -77,7 +77,7 @@ pub(super) fn l2tp_over_ip(cursor: &mut Cursor<'_>, _v4: bool) -> Read {
     session(cursor).ok_or(Loss::MalformedHeader)
 }
 
-/// Data messages of version 2 (with PPP) and 3 (with Ethernet); control messages stay UDP packets.
+/// Data messages of version 2 (with PPP) and 3; control messages stay UDP packets.
 pub(super) fn l2tp_over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
     const LENGTH: u8 = 0x40;
     const SEQUENCE: u8 = 0x08;
@@ -107,15 +107,19 @@ pub(super) fn l2tp_over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
     }
 }
 
-/// Ethernet behind a cookie of none, four or eight bytes, and a sublayer of none or four.
+/// Ethernet (RFC 4719), PPP or IP behind a cookie of none, four or eight bytes, and a sublayer of none or four.
 fn session(cursor: &mut Cursor<'_>) -> Option<Step> {
     for length in [0, 4, 8, 12] {
         let mut inner = *cursor;
         inner.skip(length).ok()?;
-        if inside::ethernet(&inner) {
-            *cursor = inner;
-            return Some(Step::Open(L2TP, Layer::Ethernet));
-        }
+        let layer = match () {
+            () if inside::ethernet(&inner) => Layer::Ethernet,
+            () if inside::ppp(&inner) => Layer::Ppp,
+            () if inside::bare_ip(&inner) => Layer::Ip,
+            () => continue,
+        };
+        *cursor = inner;
+        return Some(Step::Open(L2TP, layer));
     }
     None
 }

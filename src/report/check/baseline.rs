@@ -20,8 +20,11 @@ pub(super) fn compare(report: &Report, baseline: &Report, rules: &CheckRules, ch
         checked.push(judge(rule, &format!("of {} {what}", unit.words()), [now, before], better, tolerance));
     }
     weak_shares(report, baseline, rules, checked);
-    let ids = |report: &Report| report.findings.iter().map(|finding| finding.id.clone()).collect::<Vec<_>>();
-    checked.push(nothing_new("baseline-findings", "finding", &ids(report), &ids(baseline)));
+    let weaknesses = |report: &Report| {
+        let findings = report.findings.iter().filter(|finding| !super::is_note(finding));
+        findings.map(|finding| finding.id.clone()).collect::<Vec<_>>()
+    };
+    checked.push(nothing_new("baseline-findings", "finding", &weaknesses(report), &weaknesses(baseline)));
     let clear = |report: &Report| {
         let rows = report.protocols.iter().filter(|row| row.class == "plaintext");
         rows.map(|row| row.name.clone()).collect::<Vec<_>>()

@@ -7,6 +7,7 @@
 
 mod baseline;
 pub mod junit;
+mod protocols;
 mod rules;
 pub mod sarif;
 
@@ -66,7 +67,7 @@ pub fn check(report: &Report, rules: &CheckRules, baseline: Option<&Report>) -> 
         checked.extend(no_finding(report, id)?);
     }
     for name in &rules.no_plaintext {
-        checked.push(plaintext(report, name));
+        checked.push(plaintext(report, name)?);
     }
     if let Some(baseline) = baseline {
         let changed = Definition::changes(&baseline.definition, &report.definition);
@@ -138,12 +139,13 @@ fn policies<'a>(report: &'a Report, rules: &CheckRules) -> Result<Vec<&'a Policy
     Ok(found)
 }
 
-/// A finding that must not be there; `any` stands for all of them.
+/// A finding that must not be there; `any` stands for all of them but notes, which are no weakness.
 fn no_finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
     let known: Vec<&str> = finding::all().iter().map(|kind| kind.id).collect();
     let there = |id: &str| report.findings.iter().find(|finding| finding.id == id);
     if id == "any" {
-        let mut found: Vec<_> = report.findings.iter().map(|finding| found_line(&finding.id, Some(finding))).collect();
+        let weaknesses = report.findings.iter().filter(|finding| !is_note(finding));
+        let mut found: Vec<_> = weaknesses.map(|finding| found_line(&finding.id, Some(finding))).collect();
         if found.is_empty() {
             found.push(Checked::new("no-finding", true, "nothing was found".to_owned()).about("any"));
         }
@@ -156,6 +158,11 @@ fn no_finding(report: &Report, id: &str) -> Result<Vec<Checked>> {
     Ok(vec![found_line(id, there(id))])
 }
 
+/// Whether a finding is only good to know: it must be asked for by name.
+fn is_note(finding: &super::layout::Finding) -> bool {
+    finding.severity == finding::Concern::Note.name()
+}
+
 fn found_line(id: &str, finding: Option<&super::layout::Finding>) -> Checked {
     let line = finding
         .map_or_else(|| "not found".to_owned(), |finding| format!("{}: {}", finding.what, amount(&finding.totals)));
@@ -163,7 +170,15 @@ fn found_line(id: &str, finding: Option<&super::layout::Finding>) -> Checked {
 }
 
 /// A protocol that must not be seen in clear; `any` stands for all of them.
-fn plaintext(report: &Report, name: &str) -> Checked {
+fn plaintext(report: &Report, name: &str) -> Result<Checked> {
+    let known = protocols::known();
+    if name != "any" && !known.contains(name) && !report.protocols.iter().any(|row| row.name == name) {
+        let what = match protocols::nearest(name, &known).as_slice() {
+            [] => format!("no protocol is called {name:?}"),
+            near => format!("no protocol is called {name:?}; did you mean {}?", near.join(", ")),
+        };
+        return Err(Error::usage("--no-plaintext", what));
+    }
     let rows = report.protocols.iter().filter(|row| row.class == "plaintext" && (name == "any" || row.name == name));
     let mut total = Units::default();
     let mut names = Vec::new();
@@ -175,7 +190,7 @@ fn plaintext(report: &Report, name: &str) -> Checked {
         [] => "not seen in clear".to_owned(),
         names => format!("{} in clear: {}", names.join(", "), amount(&total)),
     };
-    Checked::new("no-plaintext", names.is_empty(), line).about(name)
+    Ok(Checked::new("no-plaintext", names.is_empty(), line).about(name))
 }
 
 fn amount(units: &Units) -> String {
@@ -374,6 +389,8 @@ mod tests {
     fn rules_that_cannot_be_applied_are_mistakes() {
         let cases = [
             (CheckRules { no_finding: vec!["web_in_claer".into()], ..CheckRules::default() }, "web_in_clear"),
+            (CheckRules { no_plaintext: vec!["htpp".into()], ..CheckRules::default() }, "\"htpp\"; did you mean http"),
+            (CheckRules { no_plaintext: vec!["qqqqqqqq".into()], ..CheckRules::default() }, "no protocol is called"),
             (
                 CheckRules { policy: Some("bsi".into()), max_weak: percent("1%"), ..CheckRules::default() },
                 "bcp195 only",

@@ -43,7 +43,7 @@ pub struct CheckRules {
     pub max_ungraded: Option<Percent>,
     /// The policy whose grades count. Default: every policy of the report.
     pub policy: Option<String>,
-    /// Findings that must not be there, by id; `any` stands for all.
+    /// Findings that must not be there, by id; `any` stands for all but notes.
     #[serde(default)]
     pub no_finding: Vec<String>,
     /// Protocols that must not be seen in clear; `any` stands for all.

@@ -7,21 +7,39 @@
 mod chart;
 mod page;
 mod timeline;
+mod trend;
 
 use std::io::{self, Write};
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment};
+use minijinja::{AutoEscape, Environment, Value};
+use serde::Serialize;
 
-use super::Report;
+use super::trend::Point;
+use super::{Definition, Report};
 use page::Page;
+use trend::TrendPage;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    fill(concat!(include_str!("macros.html"), include_str!("report.html")), &Page::new(report), out)
+}
+
+/// Writes a series of reports that were made by `definition`.
+pub(super) fn write_trend(points: &[Point], definition: &Definition, out: &mut dyn Write) -> io::Result<()> {
+    let page = TrendPage::new(points, definition);
+    fill(concat!(include_str!("macros.html"), include_str!("trend.html")), &page, out)
+}
+
+fn style() -> Value {
+    Value::from_safe_string(include_str!("report.css").to_owned())
+}
+
+fn fill<P: Serialize>(template: &str, page: &P, out: &mut dyn Write) -> io::Result<()> {
     let mut templates = Environment::new();
     templates.set_auto_escape_callback(|_| AutoEscape::Html);
     let page = templates
-        .template_from_named_str("report.html", include_str!("report.html"))
-        .and_then(|template| template.render(Serde(Page::new(report))))
+        .template_from_named_str("report.html", template)
+        .and_then(|template| template.render(Serde(page)))
         .map_err(io::Error::other)?;
     // Control characters are no text in HTML, and stray ones would end up in the terminal of who looks at the source.
     let page: String =

@@ -5,6 +5,7 @@ use minijinja::Value;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::super::definition::Definition;
 use super::super::layout::*;
 use super::super::number::{bytes, count, counted, percent};
 use super::super::{ratio, text};
@@ -29,12 +30,14 @@ pub(super) struct Page {
     coverage: Figure,
     tiles: Vec<Tile>,
     findings: Vec<FindingCard>,
-    timeline: Option<Figure>,
+    timeline: Vec<Figure>,
+    breakdowns: Vec<Figure>,
     strength: Vec<PolicyCard>,
     tls: Vec<Figure>,
     clear: Option<Figure>,
     upgrades: Option<Table>,
     certainty: Vec<Figure>,
+    spread: Table,
     protocols: Table,
     losses: Vec<LossLine>,
     captures: Table,
@@ -84,7 +87,7 @@ struct LossLine {
 
 /// One word of the definition and what it means.
 #[derive(Serialize)]
-struct Entry {
+pub(super) struct Entry {
     name: String,
     lines: Vec<Line>,
 }
@@ -101,9 +104,9 @@ impl Page {
         let source = source(report);
         let headline = percent(share.value);
         let all = &report.coverage.totals.all;
-        let fingerprint = fingerprint(report);
+        let fingerprint = fingerprint(&report.definition);
         Self {
-            css: Value::from_safe_string(include_str!("report.css").to_owned()),
+            css: super::style(),
             title: match share.value {
                 Some(_) => format!("{headline} encrypted: {source}"),
                 None => format!("Nothing to measure: {source}"),
@@ -118,7 +121,9 @@ impl Page {
             coverage: coverage(report),
             tiles: tiles(report),
             findings: report.findings.iter().map(finding).collect(),
-            timeline: serde_json::to_value(report).ok().and_then(|report| timeline::figure(&report)),
+            timeline: timeline::figures(report),
+            breakdowns: breakdowns(report),
+            spread: spread(report),
             strength: strength(report),
             tls: tls(report),
             clear: clear(report),
@@ -127,7 +132,7 @@ impl Page {
             protocols: protocols(report),
             losses: losses(report),
             captures: captures(report),
-            definition: definition(report),
+            definition: entries(&report.definition),
             citation: citation(report, &source, &fingerprint),
             fingerprint,
             source,
@@ -136,7 +141,7 @@ impl Page {
 }
 
 /// The classes of the denominator as a legend without figures.
-pub(super) fn class_names() -> Vec<Legend> {
+fn class_names() -> Vec<Legend> {
     CLASSES
         .map(|kind| Legend { kind, label: kind.to_owned(), value: String::new(), more: String::new() })
         .into_iter()
@@ -159,7 +164,7 @@ fn source(report: &Report) -> String {
 }
 
 /// A name of a file, shortened at the front when it is very long.
-fn clipped(name: &str) -> String {
+pub(super) fn clipped(name: &str) -> String {
     const MOST: usize = 160;
     let length = name.chars().count();
     if length <= MOST {
@@ -321,7 +326,7 @@ fn amount(units: &Units) -> String {
     format!("{}, {}", counted(units.flows, "flow"), bytes(units.wire_bytes))
 }
 
-fn capital(words: &str) -> String {
+pub(super) fn capital(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -553,6 +558,74 @@ fn upgrades(report: &Report) -> Option<Table> {
     (!report.upgrades.is_empty()).then(|| Table::new("Flows by what came of it", &head, rows.take(MOST_ROWS).collect()))
 }
 
+/// Totals by what was asked for, one chart each.
+fn breakdowns(report: &Report) -> Vec<Figure> {
+    let figures = text::BREAKDOWNS.iter().filter_map(|(by, title)| {
+        let rows: Vec<&BreakdownRow> = report.breakdowns.iter().filter(|row| row.by == *by).collect();
+        let classes = |row: &BreakdownRow| {
+            let ClassTotals { encrypted, unknown, plaintext, .. } = row.totals;
+            [encrypted, unknown, plaintext].map(|units| units.wire_bytes)
+        };
+        let whole = |row: &BreakdownRow| classes(row).iter().sum::<u64>();
+        let shown: Vec<_> = rows.iter().filter(|row| whole(row) > 0).take(MOST_BARS).collect();
+        let bars: Vec<_> = shown
+            .iter()
+            .map(|row| Bar {
+                label: row.name.clone(),
+                value: percent(row.encrypted_share.value),
+                more: format!("{} encrypted", bytes(classes(row)[0])),
+                parts: CLASSES
+                    .iter()
+                    .zip(classes(row))
+                    .map(|(kind, amount)| part(kind, kind, amount, whole(row)))
+                    .collect(),
+            })
+            .collect();
+        let about: Vec<_> = bars.iter().map(|bar| format!("{} {}", bar.label, bar.value)).collect();
+        let title = capital(title);
+        let note = match rows.len() {
+            all if all > bars.len() => {
+                format!("The largest {} of {}, by wire bytes.", bars.len(), counted(all as u64, "row"))
+            }
+            _ => "By wire bytes, the largest first.".to_owned(),
+        };
+        let table = rows.iter().take(MOST_ROWS).map(|row| {
+            let share = &row.encrypted_share;
+            let shares = [share.value, share.lower, share.upper].map(percent);
+            let clients = if row.clients >= 64 { "64 or more".to_owned() } else { count(row.clients) };
+            let figures = [count(whole(row)), clients];
+            [row.name.clone()].into_iter().chain(shares).chain(figures).collect()
+        });
+        let head = ["Name", "Encrypted share", "At least", "At most", "Wire bytes", "Clients"];
+        (!bars.is_empty()).then(|| Figure {
+            note,
+            svg: chart::bars(&format!("by-{by}"), &title, &format!("{}.", about.join(", ")), &bars, None),
+            legend: class_names(),
+            table: Table::new(&title, &head, table.collect()),
+            title,
+        })
+    });
+    figures.collect()
+}
+
+/// How the traffic is spread over flows, hosts and clients.
+fn spread(report: &Report) -> Table {
+    let Coverage { concentration, clients, .. } = &report.coverage;
+    let told = |share: Option<f64>, reason: &Option<String>| match reason {
+        Some(reason) if share.is_none() => format!("– ({reason})"),
+        _ => percent(share),
+    };
+    let rows = [
+        ("Of the bytes, in the ten largest flows", told(concentration.flows.share, &concentration.flows.reason)),
+        ("Of the bytes, sent by the ten largest senders", told(concentration.hosts.share, &concentration.hosts.reason)),
+        ("Encrypted share of all bytes", percent(clients.ratio_of_sums)),
+        ("Encrypted share of the client in the middle", told(clients.median, &clients.reason)),
+        ("Clients", count(clients.clients)),
+    ];
+    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+    Table::new("How the traffic is spread over flows, hosts and clients", &["Figure", "Value"], rows.into())
+}
+
 /// The three classes from a share and its bounds, in millionths.
 fn parts_of(value: Option<f64>, upper: Option<f64>) -> Vec<Part> {
     let millionths = |share: Option<f64>| (share.unwrap_or_default().clamp(0.0, 1.0) * 1e6).round() as u64;
@@ -577,7 +650,13 @@ fn share_bars(rows: &[(String, [Option<f64>; 3])]) -> Vec<Bar> {
         .collect()
 }
 
-fn share_figure(id: &str, title: &str, note: &str, rows: &[(String, [Option<f64>; 3])], table: Table) -> Figure {
+pub(super) fn share_figure(
+    id: &str,
+    title: &str,
+    note: &str,
+    rows: &[(String, [Option<f64>; 3])],
+    table: Table,
+) -> Figure {
     let bars = share_bars(rows);
     let about: Vec<_> = bars.iter().map(|bar| format!("{} {}", bar.label, bar.value)).collect();
     Figure {
@@ -690,8 +769,8 @@ fn captures(report: &Report) -> Table {
 }
 
 /// The definition block, key by key, so that no word of it can be missing here.
-fn definition(report: &Report) -> Vec<Entry> {
-    let Ok(serde_json::Value::Object(words)) = serde_json::to_value(&report.definition) else { return Vec::new() };
+pub(super) fn entries(definition: &Definition) -> Vec<Entry> {
+    let Ok(serde_json::Value::Object(words)) = serde_json::to_value(definition) else { return Vec::new() };
     let title = |key: &str| capital(&key.replace('_', " "));
     let lines = |meaning: &serde_json::Value| match meaning {
         serde_json::Value::Object(parts) => {
@@ -714,8 +793,8 @@ fn words_of(value: &serde_json::Value) -> String {
 }
 
 /// The first 12 hexadecimal digits of the SHA-256 of the definition as JSON: equal definitions have equal fingerprints.
-fn fingerprint(report: &Report) -> String {
-    let json = serde_json::to_vec(&report.definition).unwrap_or_default();
+pub(super) fn fingerprint(definition: &Definition) -> String {
+    let json = serde_json::to_vec(definition).unwrap_or_default();
     Sha256::digest(json).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 

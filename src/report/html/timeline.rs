@@ -1,180 +1,177 @@
-//! The timeline of a report that has one: coverage in each interval, with gaps where nothing was seen.
+//! The timeline: coverage, strength and versions in each interval, with gaps where nothing was seen.
 
-use serde::Deserialize;
-use serde_json::Value;
+use super::super::layout::Report;
+use super::super::number::{bytes, counted, percent};
+use super::super::ratio;
+use super::super::timeline::{Stretch, clock, length, stretches};
+use super::chart::{self, Figure, Legend, Moment, Part, Table};
 
-use super::super::layout::ClassTotals;
-use super::super::number::{bytes, percent};
-use super::super::{ratio, time};
-use super::chart::{self, Figure, Moment, Part, Table};
-use crate::model::Units;
+/// More columns than these cannot be told apart, and each costs room in the page; neighbours are added up until they fit.
+const MOST_COLUMNS: u64 = 120;
+const MOST_COLUMNS_BELOW: u64 = 48;
 
-/// More columns than this cannot be told apart; neighbours are added up until they fit.
-const MOST_COLUMNS: u64 = 240;
-
-#[derive(Deserialize)]
-struct Timeline {
-    interval_seconds: u64,
-    intervals: Vec<Interval>,
+/// The charts; none when the report has no timeline or an empty one.
+pub(super) fn figures(report: &Report) -> Vec<Figure> {
+    let policy = report.strength.first().map_or("", |policy| policy.policy.as_str());
+    let kinds = [
+        Kind {
+            id: "over-time",
+            title: "Encrypted, unknown and plaintext over time".to_owned(),
+            of: "wire bytes",
+            most: MOST_COLUMNS,
+            parts: &[("encrypted", "encrypted"), ("unknown", "unknown"), ("plaintext", "plaintext")],
+            amounts: |stretch| stretch.classes.to_vec(),
+            amount: bytes,
+        },
+        Kind {
+            id: "strength-over-time",
+            title: format!("Strength under {policy} over time"),
+            of: "wire bytes that could be graded",
+            most: MOST_COLUMNS_BELOW,
+            parts: &[("strong", "strong"), ("acceptable", "acceptable"), ("weak", "weak"), ("broken", "broken")],
+            amounts: |stretch| stretch.levels.to_vec(),
+            amount: bytes,
+        },
+        Kind {
+            id: "versions-over-time",
+            title: "Negotiated versions over time".to_owned(),
+            of: "flows that began",
+            most: MOST_COLUMNS_BELOW,
+            parts: &[("accent", "TLS and DTLS 1.3"), ("second", "TLS and DTLS 1.2"), ("older", "older")],
+            amounts: versions,
+            amount: |flows| counted(flows, "flow"),
+        },
+    ];
+    kinds.iter().filter_map(|kind| figure(report, kind)).collect()
 }
 
-#[derive(Deserialize)]
-struct Interval {
-    start: String,
-    #[serde(flatten)]
-    classes: Classes,
+/// What one chart shows.
+struct Kind {
+    id: &'static str,
+    title: String,
+    of: &'static str,
+    most: u64,
+    /// Class of the style sheet and name of each part, the lowest first.
+    parts: &'static [(&'static str, &'static str)],
+    amounts: fn(&Stretch) -> Vec<u64>,
+    amount: fn(u64) -> String,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Classes {
-    encrypted: Units,
-    plaintext: Units,
-    unknown: Units,
-    totals: Option<ClassTotals>,
+/// Flows of version 1.3, 1.2 and before.
+fn versions(stretch: &Stretch) -> Vec<u64> {
+    let mut amounts = vec![0; 3];
+    for (code, flows) in &stretch.versions {
+        amounts[match code {
+            0x0304 | 0xfefc => 0,
+            0x0303 | 0xfefd => 1,
+            _ => 2,
+        }] += flows;
+    }
+    amounts
 }
 
-/// The chart; `None` when `report`, as JSON, has no timeline or an empty one.
-pub(super) fn figure(report: &Value) -> Option<Figure> {
-    let timeline: Timeline = serde_json::from_value(report.get("timeline")?.clone()).ok()?;
-    let columns = columns(&timeline)?;
-    let (first, last) = (columns.first()?, columns.last()?);
-    let whole = |[encrypted, unknown, plaintext]: [u64; 3]| encrypted + unknown + plaintext;
+fn figure(report: &Report, kind: &Kind) -> Option<Figure> {
+    let stretches = stretches(&report.timeline, kind.most)?;
+    let (first, last) = (stretches.list.first()?, stretches.list.last()?);
     let mut rows = Vec::new();
     let mut moments = Vec::new();
-    for column in &columns {
-        let [encrypted, unknown, plaintext] = column.amounts;
-        let shares = column.amounts.map(|amount| percent(ratio(amount, whole(column.amounts))));
-        let start = clock(column.start_ns);
-        let amount = bytes(whole(column.amounts));
-        let label = format!("{start}: {} encrypted of {amount}", shares[0]);
-        let parts = [("encrypted", encrypted), ("unknown", unknown), ("plaintext", plaintext)];
+    for stretch in &stretches.list {
+        let amounts = (kind.amounts)(stretch);
+        let whole: u64 = amounts.iter().sum();
+        let start = clock(stretch.start_ns);
+        let parts = kind.parts.iter().zip(&amounts);
+        let words: Vec<String> = parts
+            .clone()
+            .filter(|(_, amount)| **amount > 0)
+            .map(|((_, name), amount)| format!("{name} {}", percent(ratio(*amount, whole))))
+            .collect();
+        // An interval with traffic of another kind keeps its place, empty.
         moments.push(Moment {
-            place: column.place,
-            label,
-            parts: parts.map(|(kind, amount)| Part::new(kind, kind, amount)).into(),
+            place: stretch.place,
+            label: format!("{start}: {} of {}", words.join(", "), (kind.amount)(whole)),
+            parts: parts.clone().map(|((class, name), amount)| Part::new(class, name, *amount)).collect(),
         });
-        rows.push([start].into_iter().chain(shares).chain([amount]).collect());
+        if whole > 0 {
+            let shares = amounts.iter().map(|amount| percent(ratio(*amount, whole)));
+            rows.push([start].into_iter().chain(shares).chain([(kind.amount)(whole)]).collect());
+        }
     }
     let axis = [clock(first.start_ns), clock(last.start_ns)];
-    let title = "Encrypted, unknown and plaintext over time";
-    let description = format!("Shares of wire bytes in each interval, from {} to {}.", axis[0], axis[1]);
-    Some(Figure {
-        title: title.to_owned(),
-        note: format!(
-            "By wire bytes; one column for {}.",
-            length(timeline.interval_seconds.saturating_mul(first.step))
-        ),
-        svg: chart::timeline("over-time", title, &description, &moments, [&axis[0], &axis[1]]),
-        legend: super::page::class_names(),
-        table: Table::new(
-            "Shares of wire bytes in each interval (UTC)",
-            &["Start", "Encrypted", "Unknown", "Plaintext", "Amount"],
-            rows,
-        ),
+    let description = format!("Shares of {} in each interval, from {} to {}.", kind.of, axis[0], axis[1]);
+    let head: Vec<String> = kind.parts.iter().map(|(_, name)| super::page::capital(name)).collect();
+    let head: Vec<&str> = ["Start"].into_iter().chain(head.iter().map(String::as_str)).chain(["Amount"]).collect();
+    let legend = |(class, name): &(&'static str, &'static str)| Legend {
+        kind: class,
+        label: (*name).to_owned(),
+        value: String::new(),
+        more: String::new(),
+    };
+    (!rows.is_empty()).then(|| Figure {
+        note: format!("By {}; one column for {}.", kind.of, length(stretches.seconds)),
+        svg: chart::timeline(kind.id, &kind.title, &description, &moments, [&axis[0], &axis[1]]),
+        legend: kind.parts.iter().map(legend).collect(),
+        table: Table::new(&format!("{}: shares in each interval (UTC)", kind.title), &head, rows),
+        title: kind.title.clone(),
     })
-}
-
-struct Column {
-    place: u64,
-    /// Intervals in one column.
-    step: u64,
-    start_ns: i64,
-    /// Encrypted, unknown, plaintext. Unit: wire bytes.
-    amounts: [u64; 3],
-}
-
-/// Intervals with traffic, neighbours added up where there are too many of them.
-fn columns(timeline: &Timeline) -> Option<Vec<Column>> {
-    let interval_ns = i64::try_from(timeline.interval_seconds.checked_mul(1_000_000_000)?).ok().filter(|ns| *ns > 0)?;
-    let mut intervals = Vec::new();
-    for interval in &timeline.intervals {
-        let classes = interval.classes;
-        let totals = classes.totals.map(|totals| [totals.encrypted, totals.unknown, totals.plaintext]);
-        let units = totals.unwrap_or([classes.encrypted, classes.unknown, classes.plaintext]);
-        let amounts = units.map(|units| units.wire_bytes);
-        if amounts != [0; 3] {
-            intervals.push((time::parse(&interval.start).ok()?, amounts));
-        }
-    }
-    intervals.sort_unstable_by_key(|(start, _)| *start);
-    let (first, last) = (intervals.first()?.0, intervals.last()?.0);
-    let all = last.checked_sub(first)?.unsigned_abs() / interval_ns.unsigned_abs() + 1;
-    let step = all.div_ceil(MOST_COLUMNS);
-    let mut columns: Vec<Column> = Vec::new();
-    for (start_ns, amounts) in intervals {
-        let place = start_ns.abs_diff(first) / interval_ns.unsigned_abs() / step;
-        match columns.last_mut().filter(|column| column.place == place) {
-            Some(column) => {
-                for (sum, amount) in column.amounts.iter_mut().zip(amounts) {
-                    *sum = sum.saturating_add(amount);
-                }
-            }
-            None => columns.push(Column { place, step, start_ns, amounts }),
-        }
-    }
-    Some(columns)
-}
-
-/// `2018-08-01 14:00:00`.
-fn clock(nanoseconds: i64) -> String {
-    time::format(nanoseconds).replace('T', " ").trim_end_matches('Z').to_owned()
-}
-
-/// Seconds in the largest unit that divides them.
-fn length(seconds: u64) -> String {
-    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
-    let (size, unit) = units.into_iter().find(|(size, _)| seconds.is_multiple_of(*size)).unwrap_or((1, "second"));
-    super::super::number::counted(seconds / size, unit)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::model::Units;
+    use crate::report::time;
+    use crate::report::{IntervalRow, IntervalStrength, IntervalVersion};
+    use crate::tally::Sum;
+    use crate::tally::testing::office_tally;
 
-    fn hours(hours: impl Iterator<Item = u64>) -> Value {
-        let units = |wire_bytes: u64| json!({"flows": 1, "packets": 1, "wire_bytes": wire_bytes, "payload_bytes": 0});
-        let start = |hour: u64| time::format((hour * 3_600_000_000_000) as i64);
-        let intervals: Vec<_> = hours
-            .map(|hour| json!({"start": start(hour), "encrypted": units(75), "plaintext": units(25), "unknown": units(0)}))
-            .collect();
-        json!({"timeline": {"interval_seconds": 3600, "intervals": intervals}})
+    fn hours(hours: impl Iterator<Item = u64>) -> Report {
+        let units = |wire_bytes| Units { flows: 1, packets: 1, wire_bytes, payload_bytes: 0 };
+        let sum = |wire_bytes| Sum { flows: 1, wire_bytes };
+        let intervals = hours.map(|hour| IntervalRow {
+            start: time::format((hour * 3_600_000_000_000) as i64),
+            encrypted: units(75),
+            plaintext: units(25),
+            strength: vec![IntervalStrength { strong: sum(60), broken: sum(15), ..IntervalStrength::default() }],
+            versions: [("0x0304", 3), ("0xfefd", 1), ("0x0301", 2)]
+                .map(|(code, flows)| IntervalVersion { name: String::new(), code: code.to_owned(), flows })
+                .into(),
+            ..IntervalRow::default()
+        });
+        let mut report = Report::new(&office_tally());
+        report.timeline.intervals = intervals.collect();
+        report.timeline.interval_seconds = Some(3600);
+        report
     }
 
     #[test]
     fn intervals_become_rows_and_gaps_stay() {
-        let figure = figure(&hours([3, 0, 1].into_iter())).unwrap();
-        assert_eq!(figure.note, "By wire bytes; one column for 1 hour.");
-        assert_eq!(figure.table.rows.len(), 3);
-        assert_eq!(figure.table.rows[0], ["1970-01-01 00:00:00", "75.0%", "0.0%", "25.0%", "100 B"]);
-        assert_eq!(figure.table.rows[2][0], "1970-01-01 03:00:00");
-        assert!(figure.svg.to_string().contains("x=\"75.000%\""), "the fourth of four places");
-    }
-
-    #[test]
-    fn totals_may_stand_in_a_key_of_their_own() {
-        let mut report = hours(0..1);
-        let mut interval = report["timeline"]["intervals"][0].clone();
-        interval["control"] = interval["unknown"].clone();
-        report["timeline"]["intervals"][0] = json!({"start": interval["start"], "totals": interval});
-        assert_eq!(figure(&report).unwrap().table.rows[0][1], "75.0%");
+        let figures = figures(&hours([3, 0, 1].into_iter()));
+        assert_eq!(figures[0].note, "By wire bytes; one column for 1 hour.");
+        assert_eq!(figures[0].table.rows.len(), 3);
+        assert_eq!(figures[0].table.rows[0], ["1970-01-01 00:00:00", "75.0%", "0.0%", "25.0%", "100 B"]);
+        assert_eq!(figures[0].table.rows[2][0], "1970-01-01 03:00:00");
+        assert!(figures[0].svg.to_string().contains("x=\"75.000%\""), "the fourth of four places");
+        assert_eq!(figures[1].table.rows[0], ["1970-01-01 00:00:00", "80.0%", "0.0%", "0.0%", "20.0%", "75 B"]);
+        assert_eq!(figures[2].table.rows[0], ["1970-01-01 00:00:00", "50.0%", "16.7%", "33.3%", "6 flows"]);
     }
 
     #[test]
     fn many_intervals_are_added_up() {
-        let figure = figure(&hours(0..2400)).unwrap();
-        assert_eq!(figure.table.rows.len(), 240);
-        assert_eq!(figure.table.rows[1], ["1970-01-01 10:00:00", "75.0%", "0.0%", "25.0%", "1.0 kB"]);
-        assert_eq!(figure.note, "By wire bytes; one column for 10 hours.");
+        let figures = figures(&hours(0..2400));
+        assert_eq!(figures[0].table.rows.len(), 120);
+        assert_eq!(figures[0].table.rows[1], ["1970-01-01 20:00:00", "75.0%", "0.0%", "25.0%", "2.0 kB"]);
+        assert_eq!(figures[0].note, "By wire bytes; one column for 20 hours.");
+        assert_eq!(figures[1].table.rows.len(), 48);
     }
 
     #[test]
     fn without_a_timeline_there_is_no_chart() {
-        for report in [json!({}), hours(0..0), json!({"timeline": {"interval_seconds": 0, "intervals": []}})] {
-            assert!(figure(&report).is_none(), "{report}");
+        assert!(figures(&hours(0..0)).is_empty());
+        for seconds in [Some(0), None] {
+            let mut mixed = hours(0..3);
+            mixed.timeline.interval_seconds = seconds;
+            assert!(figures(&mixed).is_empty(), "{seconds:?}");
         }
     }
 }

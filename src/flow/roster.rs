@@ -1,0 +1,181 @@
+//! Which dissectors are worth asking about a flow, from the first byte that each side sent.
+//!
+//! There are about a hundred dissectors for streams and as many for datagrams, and most refuse a flow for its first byte.
+//! So each byte has its set of dissectors that it rules out, as bits by their place in the list of their transport:
+//!
+//! * datagrams: what the dissectors say themselves ([`Dissector::openings`]);
+//! * streams: what follows from the law that a prefix of an accepted input is never refused. A dissector that refuses a
+//!   side of one byte refuses all that begins with it, so it is asked about the byte alone, once in a run.
+//!
+//! This changes no answer: a dissector that is ruled out would have said no. Builds with debug assertions ask it.
+
+use std::sync::OnceLock;
+
+use crate::detect::{DISSECTORS, Datagram, Dissector, Heads, Openings, Outcome};
+use crate::model::{Side, Transport};
+
+/// A set of dissectors, as bits by their place in the roster.
+pub(super) type Places = [u64; WORDS];
+
+/// Dissectors that have said no, for each client presumed. A no is final until the heads begin anew, so they are not
+/// asked again before the last time.
+pub(super) type Out = [Places; 2];
+
+const WORDS: usize = 4;
+
+/// The dissectors of one transport, in the order of [`DISSECTORS`].
+pub(super) struct Roster {
+    transport: Transport,
+    rows: Vec<&'static dyn Dissector>,
+    all: Places,
+    /// Ruled out by the first byte of a datagram.
+    closed_to_datagrams: Vec<OnceLock<Places>>,
+    /// Ruled out by the first byte of a stream's client, and of its server where the client has not spoken; first without,
+    /// then with the start of the connection.
+    closed_to_streams: Vec<OnceLock<Places>>,
+}
+
+impl Roster {
+    /// The dissectors of `transport`.
+    pub(super) fn of(transport: Transport) -> &'static Self {
+        static ROSTERS: OnceLock<Vec<Roster>> = OnceLock::new();
+        static NOBODY: OnceLock<Roster> = OnceLock::new();
+        let rosters = ROSTERS.get_or_init(|| {
+            let mut rosters: Vec<Self> = [Transport::TCP, Transport::UDP].map(Self::new).into();
+            for row in DISSECTORS.iter().copied().flatten() {
+                if rosters.iter().all(|roster| roster.transport != row.transport()) {
+                    rosters.push(Self::new(row.transport()));
+                }
+            }
+            rosters
+        });
+        let found = rosters.iter().find(|roster| roster.transport == transport);
+        found.unwrap_or_else(|| NOBODY.get_or_init(|| Self::list(transport, Vec::new())))
+    }
+
+    fn new(transport: Transport) -> Self {
+        let rows = DISSECTORS.iter().copied().flatten().copied();
+        Self::list(transport, rows.filter(|row| row.transport() == transport).collect())
+    }
+
+    fn list(transport: Transport, rows: Vec<&'static dyn Dissector>) -> Self {
+        let mut all = Places::default();
+        (0..rows.len()).for_each(|place| all[place / 64] |= 1 << (place % 64));
+        let once = |count| std::iter::repeat_with(OnceLock::new).take(count).collect();
+        Self { transport, rows, all, closed_to_datagrams: once(256), closed_to_streams: once(4 * 256) }
+    }
+
+    /// Those that have not said no with each side of `sides` as the client, in order.
+    pub(super) fn still_asked(
+        &self,
+        sides: &[Side],
+        out: &Out,
+    ) -> impl Iterator<Item = (usize, &'static dyn Dissector)> + use<'_> {
+        let gone = |word: usize| sides.iter().fold(u64::MAX, |gone, side| gone & out[*side as usize][word]);
+        let mut left: Places = std::array::from_fn(|word| self.all[word] & !gone(word));
+        (0..WORDS)
+            .flat_map(move |word| {
+                let mut bits = std::mem::take(&mut left[word]);
+                std::iter::from_fn(move || {
+                    let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+                    bits &= bits - 1;
+                    Some(word * 64 + bit as usize)
+                })
+            })
+            .map(|place| (place, self.rows[place]))
+    }
+
+    /// Those that refuse `datagrams` because none of them opens as theirs do.
+    pub(super) fn closed_to_datagrams(&self, datagrams: &[Datagram<'_>]) -> Places {
+        let mut closed = [u64::MAX; WORDS];
+        for datagram in datagrams {
+            // What only keeps a path open says nothing; neither does what was cut off.
+            let closed_to_this = match datagram.bytes {
+                [first, _, _, _, _, ..] => *self.closed_to_datagrams[usize::from(*first)].get_or_init(|| {
+                    self.those(|row| row.openings() != Openings::ANY && !row.openings().contains(*first))
+                }),
+                _ => Places::default(),
+            };
+            closed.iter_mut().zip(closed_to_this).for_each(|(all, this)| *all &= this);
+        }
+        let heads = Heads { datagrams, from_start: true, ..Heads::default() };
+        self.assert_refused(&closed, heads);
+        closed
+    }
+
+    /// Adds those to `out` that refuse the first byte of the client, or of the server while the client is silent.
+    pub(super) fn close_to_stream(&self, heads: Heads<'_>, out: &mut Places) {
+        // The client's byte decides alone where there is one: an answer out of place does not unsay a hello.
+        let (side, head) = if heads.client.is_empty() { (1, heads.server) } else { (0, heads.client) };
+        let Some(first) = head.first() else { return };
+        let place = (usize::from(heads.from_start) * 2 + side) * 256 + usize::from(*first);
+        let closed = self.closed_to_streams[place].get_or_init(|| {
+            let mut alone = Heads { from_start: heads.from_start, ..Heads::default() };
+            *(if side == 0 { &mut alone.client } else { &mut alone.server }) = std::slice::from_ref(first);
+            self.those(|row| !row.forgives_a_side() && row.probe(alone) == Outcome::No)
+        });
+        out.iter_mut().zip(closed).for_each(|(out, closed)| *out |= closed);
+        self.assert_refused(closed, heads);
+    }
+
+    fn those(&self, refuses: impl Fn(&dyn Dissector) -> bool) -> Places {
+        let mut places = Places::default();
+        for (place, row) in self.rows.iter().enumerate() {
+            places[place / 64] |= u64::from(refuses(*row)) << (place % 64);
+        }
+        places
+    }
+
+    /// Holds the rows that are ruled out to it, in builds that check themselves.
+    fn assert_refused(&self, closed: &Places, heads: Heads<'_>) {
+        if cfg!(debug_assertions) && !(heads.datagrams.is_empty() && self.transport != Transport::TCP) {
+            for (place, row) in self.rows.iter().enumerate() {
+                let ruled_out = closed[place / 64] >> (place % 64) & 1 == 1;
+                assert!(
+                    !ruled_out || matches!(row.probe(heads), Outcome::No | Outcome::NeedMore),
+                    "{} is not asked about {heads:?}, and would accept it",
+                    row.source()
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dissector_has_a_place() {
+        for transport in [Transport::TCP, Transport::UDP, Transport(50), Transport(132)] {
+            let roster = Roster::of(transport);
+            let places: u32 = roster.all.iter().map(|word| word.count_ones()).sum();
+            assert!(!roster.rows.is_empty());
+            assert_eq!(places as usize, roster.rows.len(), "{transport:?}: {WORDS} words are too few");
+        }
+        assert!(Roster::of(Transport(255)).rows.is_empty());
+    }
+
+    #[test]
+    fn the_first_byte_rules_most_out() {
+        let open = |closed: Places, roster: &Roster| {
+            roster.rows.len() - closed.iter().map(|word| word.count_ones()).sum::<u32>() as usize
+        };
+        let roster = Roster::of(Transport::UDP);
+        for (first, most) in [(0x47, 40), (0x99, 40), (0x30, 45), (0, 60)] {
+            let bytes = [first, 1, 2, 3, 4, 5, 6, 7];
+            let datagram = Datagram { from_client: true, bytes: &bytes, wire_len: bytes.len() };
+            let left = open(roster.closed_to_datagrams(&[datagram]), roster);
+            assert!(left <= most, "{left} are asked about {first:#x}");
+        }
+        // Nothing is ruled out by what keeps a path open, nor by nothing.
+        for bytes in [&b""[..], &[0; 4], b"\r\n"] {
+            let datagram = Datagram { from_client: true, bytes, wire_len: bytes.len() };
+            assert_eq!(roster.closed_to_datagrams(&[datagram]), Places::default());
+        }
+        let roster = Roster::of(Transport::TCP);
+        let mut closed = Places::default();
+        roster.close_to_stream(Heads { client: b"\xf7", from_start: true, ..Heads::default() }, &mut closed);
+        assert!(open(closed, roster) <= 40, "{}", open(closed, roster));
+    }
+}

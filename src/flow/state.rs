@@ -1,0 +1,41 @@
+//! Open flows on their way from one file of a capture to the next.
+
+use serde::{Deserialize, Serialize};
+
+use super::parts::Clock;
+use super::record::Flow;
+use super::shard::{Announcement, Shard, cold_memory};
+use crate::model::FlowSummary;
+
+/// All that a shard knows, in an order that does not depend on how its table grew.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Carried {
+    flows: Vec<Flow>,
+    closed: Vec<FlowSummary>,
+    announced: Vec<Announcement>,
+    next_sweep_ns: i64,
+    clock: Clock,
+}
+
+impl Shard {
+    /// Takes everything out, to go on elsewhere.
+    pub(crate) fn carry(self) -> Carried {
+        let Self { mut table, closed, announced, next_sweep_ns, clock, limits: _, cold_bytes: _ } = self;
+        let mut flows = Vec::with_capacity(table.len());
+        table.remove_if(|_| true, |flow| flows.push(flow));
+        flows.sort_unstable_by_key(|flow| flow.first_frame);
+        Carried { flows, closed, announced, next_sweep_ns, clock }
+    }
+
+    /// Goes on with what another shard knew.
+    pub(crate) fn resume(&mut self, carried: Carried) {
+        self.closed = carried.closed;
+        self.announced = carried.announced;
+        self.next_sweep_ns = carried.next_sweep_ns;
+        self.clock = carried.clock;
+        for flow in carried.flows {
+            self.cold_bytes += cold_memory(&flow);
+            self.table.insert(flow.key.shard_hash(), flow);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! How much of the traffic a few flows and hosts make up, and how encryption is spread over clients.
+//!
+//! A capture is the whole within which hosts are told apart: an address in two captures is two hosts. So a report needs
+//! to hold no address, nor a hash that could be turned back into one, and reports still merge exactly: the ten largest of
+//! two captures are among the ten largest of each, and clients are counted by their share.
+//!
+//! A host is measured by what it sent, so that every byte has one host. Memory: at most [`MOST_HOSTS`] hosts of the capture
+//! that is being read; a capture with more has no figure about hosts and clients, which is counted and said.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use crate::model::{Class, Counts, FlowSummary};
+
+/// How many flows or hosts are "the largest".
+pub const LARGEST: usize = 10;
+
+/// Hosts of one capture that are told apart.
+pub const MOST_HOSTS: usize = 1 << 17;
+
+/// The largest flows and hosts, and clients by their share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concentration {
+    /// Bytes of the largest flows that no share leaves out.
+    pub flows: Largest,
+    /// Bytes sent by the largest senders of the captures that have ended.
+    pub hosts: Largest,
+    /// Clients of the captures that have ended, by their encrypted share by wire bytes in thousandths, rounded down.
+    pub clients: BTreeMap<u16, u64>,
+    /// Captures with more than [`MOST_HOSTS`] hosts, which are neither in `hosts` nor in `clients`.
+    pub uncounted_captures: u64,
+    seen: Hosts,
+}
+
+/// The largest of some amounts, at most [`LARGEST`], in descending order. Unit: wire bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Largest(Vec<u64>);
+
+/// Hosts of the capture that is being read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Hosts {
+    sums: HashMap<IpAddr, Host>,
+    too_many: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Host {
+    sent: u64,
+    /// Of its flows as a client, encrypted and in all.
+    encrypted: u64,
+    whole: u64,
+}
+
+impl Largest {
+    /// Adds one amount.
+    pub fn add(&mut self, amount: u64) {
+        let place = self.0.partition_point(|larger| *larger >= amount);
+        if place < LARGEST && amount > 0 {
+            self.0.truncate(LARGEST - 1);
+            self.0.insert(place, amount);
+        }
+    }
+
+    /// The amounts, largest first.
+    #[must_use]
+    pub fn amounts(&self) -> &[u64] {
+        &self.0
+    }
+
+    fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|amount| self.add(*amount));
+    }
+}
+
+impl Hosts {
+    fn add(&mut self, address: IpAddr, more: Host) {
+        if self.too_many {
+            return;
+        }
+        let sum = self.sums.entry(address).or_default();
+        sum.sent += more.sent;
+        sum.encrypted += more.encrypted;
+        sum.whole += more.whole;
+        if self.sums.len() > MOST_HOSTS {
+            *self = Self { sums: HashMap::new(), too_many: true };
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        if other.too_many {
+            *self = other;
+            return;
+        }
+        for (address, host) in other.sums {
+            self.add(address, host);
+        }
+    }
+}
+
+impl Concentration {
+    /// Adds a closed flow; `rest` is what of it has the class of the flow.
+    pub(super) fn add_flow(&mut self, flow: &FlowSummary, rest: Counts) {
+        if flow.class == Class::Control {
+            return;
+        }
+        let whole = flow.total().wire_bytes;
+        self.flows.add(whole);
+        let encrypted = if flow.class == Class::Encrypted { rest.wire_bytes } else { 0 };
+        let [client, server] = [flow.client, flow.client.other()].map(|side| flow.key.endpoint(side).ip);
+        self.seen.add(client, Host { sent: flow.from_client.wire_bytes, encrypted, whole });
+        self.seen.add(server, Host { sent: flow.from_server.wire_bytes, ..Host::default() });
+    }
+
+    /// The capture has ended: its hosts turn into sums and are forgotten.
+    pub(super) fn end_capture(&mut self) {
+        let Hosts { sums, too_many } = std::mem::take(&mut self.seen);
+        self.uncounted_captures += u64::from(too_many);
+        for host in sums.into_values() {
+            self.hosts.add(host.sent);
+            let thousandths = u128::from(host.encrypted) * 1000;
+            if let Some(share) = thousandths.checked_div(u128::from(host.whole)) {
+                *self.clients.entry(u16::try_from(share).unwrap_or(1000)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Takes the hosts of `part`, a tally of the same capture, over.
+    pub(super) fn take_seen(&mut self, part: &mut Self) {
+        self.seen.merge(std::mem::take(&mut part.seen));
+    }
+
+    /// Takes out the hosts of the capture that is being read: it goes on in another part.
+    pub(super) fn suspend(&mut self) -> Hosts {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Puts back what [`Concentration::suspend`] took.
+    pub(super) fn resume(&mut self, hosts: Hosts) {
+        self.seen = hosts;
+    }
+
+    /// Sums that a report holds.
+    #[must_use]
+    pub fn restored(
+        flows: &[u64],
+        hosts: &[u64],
+        clients: impl IntoIterator<Item = (u16, u64)>,
+        uncounted_captures: u64,
+    ) -> Self {
+        let mut restored = Self { uncounted_captures, ..Self::default() };
+        flows.iter().for_each(|amount| restored.flows.add(*amount));
+        hosts.iter().for_each(|amount| restored.hosts.add(*amount));
+        for (share, count) in clients {
+            *restored.clients.entry(share).or_default() += count;
+        }
+        restored
+    }
+
+    /// Adds all of `other`.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.flows.merge(&other.flows);
+        self.hosts.merge(&other.hosts);
+        for (share, count) in other.clients {
+            *self.clients.entry(share).or_default() += count;
+        }
+        self.uncounted_captures += other.uncounted_captures;
+        self.seen.merge(other.seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{flow, office};
+    use super::*;
+    use crate::model::{Evidence, Protocol};
+    use std::net::Ipv6Addr;
+
+    fn of(flows: &[FlowSummary]) -> Concentration {
+        let mut sums = Concentration::default();
+        for flow in flows {
+            let readable = if flow.class == Class::Encrypted { flow.readable } else { Counts::default() };
+            sums.add_flow(flow, flow.total().without(readable));
+        }
+        sums
+    }
+
+    #[test]
+    fn the_ten_largest_are_kept_in_order() {
+        let mut largest = Largest::default();
+        [5, 1, 0, 9, 9, 3, 4, 8, 7, 2, 6, 10, 0].iter().for_each(|amount| largest.add(*amount));
+        assert_eq!(largest.amounts(), [10, 9, 9, 8, 7, 6, 5, 4, 3, 2]);
+    }
+
+    #[test]
+    fn the_office_by_hand() {
+        let mut sums = of(&office());
+        assert!(sums.hosts.amounts().is_empty(), "the capture goes on");
+        sums.end_capture();
+        // Eleven flows of 5,000 bytes; the server sent 4,000 in each, its eleven clients 1,000.
+        assert_eq!(sums.flows.amounts(), [5_000; 10]);
+        assert_eq!(sums.hosts.amounts(), [44_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000]);
+        // Five clients encrypt everything, the mail client 4,200 of 5,000, and five nothing.
+        assert_eq!(sums.clients, BTreeMap::from([(0, 5), (840, 1), (1000, 5)]));
+        assert_eq!(sums.uncounted_captures, 0);
+    }
+
+    #[test]
+    fn parts_of_a_capture_join_hosts_and_captures_do_not() {
+        let web = |host| flow(host, 443, Protocol::TLS, Class::Encrypted, Evidence::Framing);
+        let clear = |host| flow(host, 80, Protocol::HTTP, Class::Plaintext, Evidence::Signature);
+        let mut whole = of(&[web(1), clear(1), web(2)]);
+        let (mut a, mut b) = (of(&[web(1)]), of(&[clear(1), web(2)]));
+        let mut epochs = a.clone();
+        epochs.take_seen(&mut b.clone());
+        assert_eq!(epochs.seen, whole.seen);
+        b.merge(a.clone());
+        assert_eq!(b, whole, "shards of one capture");
+        whole.end_capture();
+        assert_eq!(whole.clients, BTreeMap::from([(500, 1), (1000, 1)]));
+        a.end_capture();
+        let mut other = of(&[clear(1), web(2)]);
+        other.end_capture();
+        let mut turned = other.clone();
+        turned.merge(a.clone());
+        a.merge(other);
+        assert_eq!(a, turned);
+        assert_eq!(a.clients, BTreeMap::from([(0, 1), (1000, 2)]), "the first client is two");
+        assert_eq!(a.hosts.amounts()[..2], [8_000, 4_000], "and so is the server");
+    }
+
+    #[test]
+    fn too_many_hosts_are_no_figure_in_whatever_order() {
+        let hosts = |from: u128, count: usize| {
+            let mut hosts = Hosts::default();
+            for number in 0..count {
+                let address = IpAddr::V6(Ipv6Addr::from(from + number as u128));
+                hosts.add(address, Host { sent: 1, encrypted: 0, whole: 1 });
+            }
+            Concentration { seen: hosts, ..Concentration::default() }
+        };
+        let (few, most, more) = (hosts(0, 9), hosts(9, MOST_HOSTS - 9), hosts(1 << 64, 1));
+        let close = |parts: &[&Concentration]| {
+            let mut sums = Concentration::default();
+            parts.iter().for_each(|part| sums.merge((*part).clone()));
+            sums.end_capture();
+            (sums.uncounted_captures, sums.hosts.amounts().len(), sums.clients)
+        };
+        assert_eq!(close(&[&few, &most]), (0, 10, BTreeMap::from([(0, MOST_HOSTS as u64)])));
+        for parts in [[&few, &most, &more], [&more, &most, &few], [&most, &more, &few]] {
+            assert_eq!(close(&parts), (1, 0, BTreeMap::new()));
+        }
+        assert_eq!(close(&[&hosts(0, MOST_HOSTS + 1), &few]).0, 1, "one part alone has too many");
+        assert_eq!(close(&[&few, &hosts(0, MOST_HOSTS + 1), &few]).0, 1);
+    }
+}
