@@ -63,10 +63,13 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
     let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
     xz.write_all(&whole).expect("in memory");
     let xz = xz.finish().expect("in memory");
-    let more_xz = liblzma::read::XzEncoder::new(&once[24..], 1);
-    let more_xz: Vec<u8> = more_xz.bytes().collect::<io::Result<_>>().expect("in memory");
-    let bzip2 = bzip2::read::BzEncoder::new(&whole[..], bzip2::Compression::fast());
-    let bzip2: Vec<u8> = bzip2.bytes().collect::<io::Result<_>>().expect("in memory");
+    let all = |mut reader: Box<dyn Read + '_>| {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).expect("in memory");
+        bytes
+    };
+    let more_xz = all(Box::new(liblzma::read::XzEncoder::new(&once[24..], 1)));
+    let bzip2 = all(Box::new(bzip2::read::BzEncoder::new(&whole[..], bzip2::Compression::fast())));
     let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
     lz4.write_all(&whole).expect("in memory");
     let lz4 = lz4.finish().expect("in memory");
