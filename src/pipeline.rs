@@ -12,6 +12,7 @@
 
 mod associate;
 mod batch;
+mod budget;
 mod carry;
 
 use std::collections::HashSet;
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
+
+use budget::Budget;
 
 use crate::capture::{self, Batch, Epoch, Input, Source};
 use crate::error::{Error, Result};
@@ -34,7 +37,7 @@ use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 pub struct Options {
     /// Threads; `None` is one for each core.
     pub jobs: Option<usize>,
-    /// Bound on the memory for flows of one capture. Unit: bytes.
+    /// Bound on the memory of the process while it reads. Unit: bytes.
     pub max_memory: u64,
     /// Stop at the first input that cannot be read.
     pub strict: bool,
@@ -48,6 +51,9 @@ pub struct Options {
     pub steps: Steps,
     /// What flows are broken down by.
     pub plan: Option<Arc<Plan>>,
+    /// Shards of the flow table in use, up to 64, a power of two. Nothing depends on it: for tests of that.
+    #[doc(hidden)]
+    pub shards: usize,
     /// Set to stop reading: what was read up to then is reported, with [`Loss::Interrupted`] for each input that was not
     /// read to its end.
     pub stop: Arc<AtomicBool>,
@@ -65,8 +71,17 @@ impl Default for Options {
             policies: Arc::new(Policy::builtin("bcp195").into_iter().collect()),
             steps: Steps::Automatic,
             plan: None,
+            shards: SHARDS,
             stop: Arc::default(),
         }
+    }
+}
+
+impl Options {
+    /// How captures are read so that reading them keeps to its part of `max_memory`.
+    #[must_use]
+    pub fn reading(&self) -> capture::Options {
+        Budget::of(self.max_memory).reading
     }
 }
 
@@ -270,16 +285,14 @@ impl Scan {
 /// Small inputs read before their flows are handed on.
 const GROUP: usize = 256;
 
-/// Part of the memory that the stored bytes of inputs read side by side may amount to: a frame of 60 bytes that is a
-/// flow of its own takes up to 20 times as much while the flow is open.
-const GROUP_SHARE: u64 = 32;
-
 /// Cuts the inputs into groups: runs of small uncompressed ones, others alone, or everything when it is one capture.
+///
+/// A frame of 60 bytes that is a flow of its own takes up to 20 times as much while the flow is open, so small is small.
 fn groups<'a>(inputs: &'a [Input], options: &Options) -> Vec<&'a [Input]> {
     if options.continued {
         return vec![inputs];
     }
-    let bound = options.max_memory / GROUP_SHARE;
+    let bound = Budget::of(options.max_memory).side_by_side;
     let mut groups = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (i, input) in inputs.iter().enumerate() {
@@ -358,13 +371,6 @@ fn read(
     run.finish(closed)
 }
 
-/// Part of the memory that announcements of each kind may take; the first that come stay.
-const ANNOUNCED_SHARE: u64 = 32;
-
-/// Part of the memory that the watched public values of servers may take: once in the shards together, which hand theirs
-/// over at each epoch, and once in the sums.
-const WATCH_SHARE: u64 = 64;
-
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
@@ -379,7 +385,7 @@ struct Worker {
     announced: HashSet<Announcement>,
     /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
     connections: HashSet<Announcement>,
-    /// Most announcements to keep of either kind.
+    /// Most announcements to keep of either kind; the first that come stay.
     most_announced: usize,
 }
 
@@ -389,6 +395,7 @@ struct Run<'a> {
     epoch: Epoch,
     options: &'a Options,
     pool: &'a ThreadPool,
+    budget: Budget,
     name: String,
     keep: bool,
     workers: Vec<Worker>,
@@ -403,9 +410,10 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
+        let budget = Budget::of(options.max_memory);
         let tally = || {
             let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
-            tally.limit_watch(options.max_memory / WATCH_SHARE);
+            tally.limit_watch(budget.watch);
             tally
         };
         let worker = || Worker {
@@ -417,18 +425,18 @@ impl<'a> Run<'a> {
             kept_bytes: 0,
             announced: HashSet::new(),
             connections: HashSet::new(),
-            most_announced: (options.max_memory / ANNOUNCED_SHARE / (SHARDS * 4 * size_of::<Announcement>()) as u64)
-                as usize,
+            most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
         };
         Self {
             epoch: Epoch::default(),
             options,
             pool,
+            budget,
             name: String::new(),
             keep,
             workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
             pieces: Vec::new(),
-            fragments: Pool::new((options.max_memory / 16) as usize),
+            fragments: Pool::new(budget.fragments),
             tally: tally(),
             frames: 0,
             now_ns: i64::MIN,
@@ -439,8 +447,8 @@ impl<'a> Run<'a> {
 
     /// Reads one file, or several in the order of their first frames. Files that cannot be read are among the failed.
     fn read_all(&mut self, inputs: &[Input], progress: &(dyn Fn(u64) + Sync), closed: CloseSink<'_>) -> Result<()> {
-        let decoder_bytes = self.options.max_memory / 4;
-        let reading = |epoch| capture::Options { decoder_bytes, epoch, ..capture::Options::default() };
+        let within = self.budget.reading;
+        let reading = |epoch| capture::Options { epoch, ..within };
         let mut order = Vec::new();
         for input in inputs {
             if inputs.len() == 1 {
@@ -495,7 +503,7 @@ impl<'a> Run<'a> {
                     || self.work(&current, before, &mut sums),
                 )
             });
-            if current.epoch_ends && self.kept_memory() as u64 > self.options.max_memory / 8 {
+            if current.check_due && self.kept_memory() > self.budget.records {
                 let flows = self.take_flows();
                 closed(&self.name, flows)?;
             }
@@ -551,9 +559,10 @@ impl<'a> Run<'a> {
     fn work(&mut self, batch: &Batch, frames_before: u64, sums: &mut batch::Sums) {
         let first_frame = frames_before + batch.first_frame;
         self.frames = first_frame + batch.frames.len() as u64;
-        let used = batch::decode(batch, first_frame, &mut self.pieces);
+        let used = batch::decode(batch, first_frame, self.options.shards, &mut self.pieces);
         let pieces = &mut self.pieces[..used];
-        let late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
+        let mut late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
+        late.iter_mut().for_each(|late| late.keep_to(self.options.shards));
         for piece in pieces.iter_mut() {
             piece.add_to(&mut self.tally, sums);
         }
@@ -572,26 +581,32 @@ impl<'a> Run<'a> {
         if batch.epoch_ends {
             self.end_epoch();
         }
+        if batch.check_due {
+            self.check_memory();
+        }
     }
 
-    /// Time-outs and the memory bound.
+    /// Time-outs.
     fn end_epoch(&mut self) {
         let (now_ns, policies, keep) = (self.now_ns, &self.options.policies, self.keep);
         self.workers.par_iter_mut().for_each(|worker| {
             worker.shard.sweep(now_ns);
             worker.settle(policies, keep);
         });
+    }
+
+    /// The memory bound: what waits is added up, and the oldest flows are closed early.
+    fn check_memory(&mut self) {
+        let (policies, keep) = (&self.options.policies, self.keep);
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.tally);
         }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
-        if pending as u64 > self.options.max_memory / 8 {
+        if pending > self.budget.pending {
             self.resolve();
         }
         let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
-        // Half for open flows; the rest is for what waits: flows that may be announced, records, fragments, and the room
-        // that the index and new flows take until the next epoch.
-        let bound = (self.options.max_memory / 2) as usize;
+        let bound = self.budget.flows;
         if held <= bound {
             return;
         }
@@ -649,7 +664,8 @@ impl<'a> Run<'a> {
     }
 
     fn close(&mut self) {
-        let leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
+        let mut leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
+        leftovers.iter_mut().for_each(|late| late.keep_to(self.options.shards));
         let (policies, keep) = (&self.options.policies, self.keep);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);
@@ -689,7 +705,8 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
+        let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
+        self.pending.capacity() * size_of::<FlowSummary>() + beside
     }
 
     /// Grades a flow and adds it up.

@@ -190,7 +190,7 @@ mod tests {
             (
                 "breakdown",
                 owner(|options| options.plan = Some(Arc::new(Plan { by_service: true, ..Plan::default() }))),
-                "--by, --local, --labels: the state was written with nothing",
+                "--asn, --country: the state was written with nothing",
             ),
         ];
         for (name, other, want) in cases {

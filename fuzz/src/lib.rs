@@ -18,6 +18,8 @@ use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Transpo
 use tlscov::net::fragments::{self, Pool};
 use tlscov::net::{self, Decoded, Packet};
 use tlscov::pipeline::{Options, scan_source};
+use tlscov::quic::keys::{InitialKeys, Sender};
+use tlscov::quic::version::Version;
 use tlscov::report::Report;
 use tlscov::tally::Tally;
 use tlscov::{detect::Found, quic, tls};
@@ -95,6 +97,60 @@ pub fn decode(data: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// Tunnels: what the first bytes say is wrapped around the rest, lengths right, so that every decoder of a tunnel is
+/// reached through every other. The first byte tells the number of layers, one byte each tells which.
+pub fn tunnels(data: &[u8]) {
+    let Some((&layers, rest)) = data.split_first() else { return };
+    let Some((layers, inner)) = rest.split_at_checked(usize::from(layers & 15)) else { return };
+    let mut packet = inner[..inner.len().min(2000)].to_vec();
+    // The protocol number that the packet has inside IP.
+    let mut protocol = 17;
+    for layer in layers {
+        let ip = ip_packet(protocol, &packet);
+        let ethernet = [&[2; 12][..], &[8, 0], &ip].concat();
+        let udp = |port: u16, header: &[u8], content: &[u8]| {
+            let len = (8 + header.len() + content.len()) as u16;
+            [&[0x80, 0][..], &port.to_be_bytes(), &len.to_be_bytes(), &[0, 0], header, content].concat()
+        };
+        let gtp_len = (ip.len() as u16).to_be_bytes();
+        (protocol, packet) = match layer >> 4 {
+            0 => (4, ip),
+            1 => (41, ip),
+            2 => (47, [&[0, 0, 8, 0][..], &ip].concat()),
+            3 => (47, [&[0x20, 0, 0x65, 0x58, 0, 0, 0, *layer], &ethernet[..]].concat()),
+            4 => (47, [&[0x30, 1, 0x88, 0x0b], &gtp_len[..], &[0, 1, 0, 0, 0, 1], &ip].concat()),
+            5 => (17, udp(4789, &[8, 0, 0, 0, 0, 0, 1, 0], &ethernet)),
+            6 => (17, udp(4790, &[0xc, 0, 0, layer & 7, 0, 0, 1, 0], &ip)),
+            7 => (17, udp(6081, &[0, 0, 0x65, 0x58, 0, 0, 1, 0], &ethernet)),
+            8 => (17, udp(2152, &[&[0x30, 0xff], &gtp_len[..], &[0, 0, 0, 1]].concat(), &ip)),
+            9 => (17, udp(1701, &[0, 2, 0, 1, 0, 1, 0xff, 3, 0, 0x21], &ip)),
+            10 => (97, [&[0x30, 0][..], &ethernet].concat()),
+            11 => (137, [&[0, 0, 0x11, 0x40][..], &ip].concat()),
+            12 => (17, udp(3544, &[], &ip)),
+            13 => (17, udp(4500, &[0, 0, 0, 0], &packet)),
+            14 => (51, [&[protocol, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1][..], &[0; 12], &packet].concat()),
+            _ => (protocol, [&[*layer], &packet[..]].concat()),
+        };
+        packet.truncate(60_000);
+    }
+    let frame = [&[2; 12][..], &[8, 0], &ip_packet(protocol, &packet)].concat();
+    let wire_len = frame.len() as u32;
+    match net::decode(1, &frame, wire_len) {
+        Decoded::Packet(packet) => check_packet(&packet, &frame),
+        Decoded::Fragment(fragment) => {
+            assert!(fragment.data_start as usize + fragment.data_captured as usize <= frame.len());
+        }
+        _ => {}
+    }
+}
+
+/// An IPv4 packet.
+fn ip_packet(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let len = (20 + payload.len() as u16).to_be_bytes();
+    let header = [0x45, 0, len[0], len[1], 0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    [&header, payload].concat()
 }
 
 /// Fragments: every frame comes back exactly once, and the bound on memory holds. Flags: seconds since the one before.
@@ -284,6 +340,82 @@ pub fn tls(data: &[u8]) {
 /// DTLS records and handshakes of both sides.
 pub fn dtls(data: &[u8]) {
     feed(tls::dtls::datagrams(), Found::encrypted(Protocol::DTLS, Evidence::OneSided), data);
+}
+
+/// A handshake message with its header.
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let len = (body.len() as u32).to_be_bytes();
+    [&[kind, len[1], len[2], len[3]], body].concat()
+}
+
+fn vector16(bytes: &[u8]) -> Vec<u8> {
+    let kept = &bytes[..bytes.len().min(usize::from(u16::MAX))];
+    [&(kept.len() as u16).to_be_bytes(), kept].concat()
+}
+
+/// A hello with one extension, all lengths right: of a client when `suites` is a list, of a server else.
+fn hello(suites: &[u8], kind: u16, content: &[u8]) -> Vec<u8> {
+    let versions: &[u8] = if suites.len() > 2 { &[0, 43, 0, 3, 2, 3, 4] } else { &[0, 43, 0, 2, 3, 4] };
+    let extensions = [versions, &kind.to_be_bytes(), &vector16(content)].concat();
+    [&[3, 3][..], &[7; 32], &[0], suites, &vector16(&extensions)].concat()
+}
+
+/// Messages with right lengths all around, so that what is fuzzed is what lies deepest: Encrypted Client Hellos,
+/// certificates, key exchanges, any extension. Each comes as TLS, as DTLS, and sealed in QUIC Initials. Flags: 1 from
+/// the server, 2 what to make of the bytes (8 ways), 16 a new QUIC datagram.
+pub fn handshake(data: &[u8]) {
+    const ECH: u16 = 0xfe0d;
+    const CLIENT: &[u8] = &[0, 4, 0x13, 1, 0xc0, 0x2f, 1, 0];
+    let (mut stream, mut datagrams, mut initials) = (Vec::new(), Vec::new(), Vec::new());
+    let keys = [Sender::Client, Sender::Server]
+        .map(|sender| InitialKeys::derive(&Version(1).secrets()[0], b"original", sender).expect("keys"));
+    let mut offsets = [0u64; 2];
+    for (number, (flags, bytes)) in pieces(data).take(24).enumerate() {
+        let from = flags & 1;
+        let (kind, body) = match flags >> 1 & 7 {
+            0 => (1, bytes.to_vec()),
+            1 => (2, bytes.to_vec()),
+            2 => (1, hello(CLIENT, ECH, bytes)),
+            3 => (2, hello(&[0x13, 1, 0], ECH, bytes)),
+            4 => {
+                let (kind, content) = bytes.split_first_chunk::<2>().unwrap_or((&[0, 0], bytes));
+                (1 + from, hello(if from == 0 { CLIENT } else { &[0xc0, 0x2f, 0] }, u16::from_be_bytes(*kind), content))
+            }
+            5 => {
+                let leaf = [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();
+                (11, [&(leaf.len() as u32).to_be_bytes()[1..], &leaf].concat())
+            }
+            6 => (12, bytes.to_vec()),
+            _ => (bytes.first().copied().unwrap_or(0), bytes.get(1..).unwrap_or_default().to_vec()),
+        };
+        let tls = message(kind, &body);
+        for part in tls.chunks(1 << 14) {
+            write_piece(&mut stream, from, &[&[22, 3, 3], &vector16(part)[..]].concat());
+        }
+        let mut dtls = message(kind, &body[..body.len().min(1 << 14)]);
+        let (len, sequence) = ([dtls[1], dtls[2], dtls[3]], (number as u16).to_be_bytes());
+        dtls.splice(4..4, [sequence[0], sequence[1], 0, 0, 0, len[0], len[1], len[2]]);
+        let head = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, sequence[0], sequence[1]];
+        write_piece(&mut datagrams, from, &[&head[..], &vector16(&dtls)].concat());
+        for part in tls.chunks(1000).take(20) {
+            let offset = &mut offsets[usize::from(from)];
+            // Now and then with a hole, or over what came before.
+            let at = (*offset).wrapping_add(if flags & 32 != 0 { u64::from(flags) << 3 } else { 0 });
+            *offset += part.len() as u64;
+            let mut frames = vec![6];
+            frames.extend((at | 3 << 62).to_be_bytes());
+            frames.extend((0x4000 | part.len() as u16).to_be_bytes());
+            frames.extend(part);
+            frames.resize(frames.len().max(40), 0);
+            let ids: &[u8] = if from == 0 { b"\x08original\x01c" } else { b"\x01c\x08original" };
+            let token: &[u8] = &[0];
+            let header = [&[0xc0, 0, 0, 0, 1], ids, token].concat();
+            write_piece(&mut initials, from, &keys[usize::from(from)].seal(header, number as u8, &frames));
+        }
+    }
+    feed(tls::session::stream(), Found::encrypted(Protocol::TLS, Evidence::OneSided), &stream);
+    feed(tls::dtls::datagrams(), Found::encrypted(Protocol::DTLS, Evidence::OneSided), &datagrams);
+    quic(&initials);
 }
 
 /// QUIC packets, Initial keys, CRYPTO frames; each datagram also by itself.

@@ -13,7 +13,7 @@ use tlscov::model::{FlowKey, Side, Transport};
 use tlscov::net::{self, Decoded};
 use tlscov::pipeline::{self, Options};
 use tlscov::report::Report;
-use tlscov_fuzz::write_piece;
+use tlscov_fuzz::{pieces, write_piece};
 
 /// Packets of a flow, and flows and frames of a capture, that are taken.
 const PACKETS: usize = 12;
@@ -25,9 +25,21 @@ libfuzzer_sys::fuzz_target!(init: write(), |_data: &[u8]| {});
 fn write() {
     let mut arguments = env::args().skip(1).map(PathBuf::from);
     let out = arguments.next().expect("seeds OUT CAPTURE...");
-    for name in
-        ["capture", "decode", "fragments", "order", "detect", "tls", "dtls", "quic", "policy", "report", "program"]
-    {
+    for name in [
+        "capture",
+        "decode",
+        "tunnels",
+        "fragments",
+        "order",
+        "detect",
+        "tls",
+        "handshake",
+        "dtls",
+        "quic",
+        "policy",
+        "report",
+        "program",
+    ] {
         fs::create_dir_all(out.join(name)).expect("a folder for seeds");
     }
     for name in tlscov::grade::builtin_names() {
@@ -66,6 +78,10 @@ fn one(out: &Path, path: &Path) {
         if number < FRAMES {
             save("decode", number, &[&frame.link_type.to_be_bytes()[..], &[0], bytes].concat());
         }
+        if number < 16 && bytes.get(12..15) == Some(&[8, 0, 0x45]) {
+            let layers = [number as u8 * 16, number as u8 * 48 + 80, number as u8 * 80 + 32];
+            save("tunnels", number, &[&[3], &layers[..], bytes.get(34..).unwrap_or_default()].concat());
+        }
         if number < 6 {
             // In fragments of 16 bytes.
             if let Some((head, rest)) = bytes.split_at_checked(34).filter(|_| bytes.get(12..15) == Some(&[8, 0, 0x45]))
@@ -99,6 +115,7 @@ fn one(out: &Path, path: &Path) {
         save("detect", number, &[&[if stream { 0 } else { 2 }], data.as_slice()].concat());
         if stream {
             save("tls", number, &[&[0], data.as_slice()].concat());
+            save("handshake", number, &messages(data));
         } else {
             save("dtls", number, data);
             save("quic", number, data);
@@ -109,6 +126,34 @@ fn one(out: &Path, path: &Path) {
     let options = Options { jobs: Some(1), max_memory: 64 << 20, ..Options::default() };
     let scan = pipeline::scan(&[input], &options, &|_| {}, None).expect("a capture");
     save("report", 0, &serde_json::to_vec(&Report::new(&scan.tally)).expect("JSON"));
+}
+
+/// The readable handshake messages of a TLS stream, each as the bytes that `handshake` takes.
+fn messages(stream: &[u8]) -> Vec<u8> {
+    let mut sides: [Vec<u8>; 2] = Default::default();
+    for (flags, piece) in pieces(stream) {
+        sides[usize::from(flags & 1)].extend(piece);
+    }
+    let mut out = Vec::new();
+    for (side, bytes) in (0..).zip(&sides) {
+        let mut rest = &bytes[..];
+        while let Some(([22, 3, _, high, low], behind)) = rest.split_first_chunk::<5>() {
+            let Some((record, behind)) = behind.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))) else {
+                break;
+            };
+            match record {
+                // A leaf certificate stands behind two lengths of three bytes.
+                [11, _, _, _, _, _, _, _, high, low, leaf @ ..] => {
+                    let len = usize::from(u16::from_be_bytes([*high, *low])).min(leaf.len());
+                    write_piece(&mut out, side | 5 << 1, &leaf[..len]);
+                }
+                [kind, _, _, _, body @ ..] => write_piece(&mut out, side | 7 << 1, &[&[*kind], body].concat()),
+                _ => {}
+            }
+            rest = behind;
+        }
+    }
+    out
 }
 
 /// Frames as a pcap file of their own.

@@ -129,7 +129,7 @@ impl<R: Read> Read for Tail<R> {
 
 /// Buffers on their way at most; with [`BUFFER_BYTES`] the bound on memory.
 const BUFFERS: usize = 4;
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
 /// Size of the first buffer: a small capture needs no more.
 const FIRST_BUFFER_BYTES: usize = 64 << 10;
 

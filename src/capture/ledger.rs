@@ -1,6 +1,6 @@
 //! What every container's reader writes down: frames, epochs, and the losses a container tells of.
 
-use super::Frame;
+use super::{Frame, Options};
 use crate::model::Loss;
 
 /// Frames after which an epoch ends.
@@ -42,11 +42,26 @@ pub(super) struct Ledger {
     pub(super) drops: u64,
     epoch: Epoch,
     clock_jumps: u64,
+    check: Countdown,
+    between_checks: Countdown,
+    epoch_ended: bool,
+}
+
+/// Frames and captured bytes that are left until the memory bound is to be looked at.
+#[derive(Clone, Copy, Debug)]
+struct Countdown {
+    frames_left: u32,
+    bytes_left: u64,
 }
 
 impl Ledger {
-    /// A ledger that goes on at `epoch`.
-    pub(super) fn new(epoch: Epoch) -> Self {
+    /// A ledger that goes on at the epoch of the options.
+    pub(super) fn new(options: Options) -> Self {
+        let epoch = options.epoch;
+        let check = Countdown {
+            frames_left: options.check_frames.clamp(1, EPOCH_FRAMES),
+            bytes_left: options.check_bytes.clamp(1, EPOCH_BYTES),
+        };
         Self {
             frames: Vec::new(),
             skipped_blocks: 0,
@@ -55,6 +70,9 @@ impl Ledger {
             // A state file says how many are left; none would be an epoch without an end.
             epoch: Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch },
             clock_jumps: 0,
+            check,
+            between_checks: check,
+            epoch_ended: false,
         }
     }
 
@@ -63,7 +81,12 @@ impl Ledger {
         self.epoch
     }
 
-    /// Adds a frame; `true` when an epoch ends with it.
+    /// Whether an epoch has ended since this was last asked.
+    pub(super) fn take_epoch_end(&mut self) -> bool {
+        std::mem::take(&mut self.epoch_ended)
+    }
+
+    /// Adds a frame; `true` when the memory bound is to be looked at behind it, as it is when an epoch ends.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> bool {
         let epoch = &mut self.epoch;
@@ -73,12 +96,20 @@ impl Ledger {
         epoch.last_ns = Some(frame.time_ns);
         epoch.frames_left -= 1;
         epoch.bytes_left = epoch.bytes_left.saturating_sub(u64::from(frame.captured_len));
-        let ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
-        if ends {
+        let check = &mut self.check;
+        check.frames_left -= 1;
+        check.bytes_left = check.bytes_left.saturating_sub(u64::from(frame.captured_len));
+        let epoch_ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
+        let due = epoch_ends || check.frames_left == 0 || check.bytes_left == 0;
+        if due {
+            *check = self.between_checks;
+        }
+        if epoch_ends {
             *epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
+            self.epoch_ended = true;
         }
         self.frames.push(frame);
-        ends
+        due
     }
 
     /// Adds a frame that has no time stamp: it is given the time of the frame before it, so that time-outs hold.

@@ -30,13 +30,19 @@ use crate::model::Loss;
 
 /// Longest frame that is believed. The largest snap length that libpcap writes is 256 KiB; what is longer than this is
 /// a broken length, and no length field may decide how much memory is taken. Unit: bytes.
-const MAX_FRAME: u32 = 16 << 20;
+pub const MAX_FRAME: u32 = 16 << 20;
 
-/// How a capture is read. Nothing here changes the frames.
+/// How a capture is read. Nothing here changes where epochs end, and `frame_bytes` alone decides about frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Bytes after which a batch is handed out. Unit: bytes.
     pub batch_bytes: usize,
+    /// Longest frame that is believed, [`MAX_FRAME`] at most: two of them may be held at a time. Unit: bytes.
+    pub frame_bytes: u32,
+    /// Captured bytes after which the memory bound is looked at, as many as an epoch has at most. Unit: bytes.
+    pub check_bytes: u64,
+    /// Frames after which the memory bound is looked at, as many as an epoch has at most.
+    pub check_frames: u32,
     /// Most memory that a decompressor may ask for: a file that needs more ends there. Unit: bytes.
     pub decoder_bytes: u64,
     /// Where the file goes on, when it is not the first of its capture.
@@ -45,7 +51,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch_bytes: 4 << 20, decoder_bytes: 256 << 20, epoch: Epoch::default() }
+        Self {
+            batch_bytes: 4 << 20,
+            frame_bytes: MAX_FRAME,
+            check_bytes: ledger::EPOCH_BYTES,
+            check_frames: ledger::EPOCH_FRAMES,
+            decoder_bytes: 128 << 20,
+            epoch: Epoch::default(),
+        }
     }
 }
 
@@ -85,7 +98,11 @@ pub struct Batch {
     pub frames: Vec<Frame>,
     /// Number of the first frame within the capture, from 0.
     pub first_frame: u64,
-    /// An epoch ends with this batch: the point at which time-outs and the memory bound are looked at.
+    /// The memory bound is looked at after this batch: at the end of every epoch, and within one as often as
+    /// [`Options::check_frames`] and [`Options::check_bytes`] ask for. It falls on the same frame whatever the
+    /// container and the batch size.
+    pub check_due: bool,
+    /// An epoch ends with this batch: the point at which time-outs are looked at.
     ///
     /// It falls on the same frame whatever the container and the batch size: after 32,768 frames or 16 MiB of captured
     /// bytes, whichever comes first.

@@ -33,7 +33,7 @@ pub(super) const HEADER_LEN: usize = 24;
 
 impl Pcap {
     /// Reads the file header; `None` when `head` does not start with a pcap magic, or is shorter than the header.
-    pub(super) fn recognise(head: &[u8]) -> Option<Self> {
+    pub(super) fn recognise(head: &[u8], frame_bytes: u32) -> Option<Self> {
         let (header, _) = head.split_first_chunk::<HEADER_LEN>()?;
         let [magic, version, _, _, snap_len, network] = words(header)?;
         let (big_endian, modified, fraction_ns, header_len) = variant(magic)?;
@@ -47,7 +47,7 @@ impl Pcap {
             modified,
             fraction_ns,
             lengths_may_be_swapped: (major, minor) < (2, 4),
-            limit: word(snap_len).clamp(SANE_CAPTURED, super::MAX_FRAME),
+            limit: word(snap_len).clamp(SANE_CAPTURED, frame_bytes.clamp(SANE_CAPTURED, super::MAX_FRAME)),
             link_type: (word(network) & 0xffff) as u16,
             header_len,
         })
@@ -97,7 +97,7 @@ impl Pcap {
                 link_type: self.link_type,
             };
             if ledger.push(frame) {
-                return Step::EpochEnd { at };
+                return Step::CheckDue { at };
             }
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Pcapng {
     pub(super) names: BTreeSet<String>,
     /// Frames that name an interface the section has not described.
     pub(super) without_interface: u64,
+    /// Blocks longer than this are skipped unread, so that no length field decides how much memory is taken.
+    max_block: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,8 +48,8 @@ impl Interface {
 /// Bytes that tell a pcapng file and its version. Unit: bytes.
 pub(super) const HEADER_LEN: usize = 16;
 
-/// Blocks longer than this are skipped unread, so that no length field decides how much memory is taken.
-const MAX_BLOCK: u64 = MAX_FRAME as u64 + (1 << 20);
+/// Room for the options of a packet block beside its frame. Unit: bytes.
+const MAX_OPTIONS: u64 = 1 << 20;
 /// More interfaces than a 16-bit interface number tells apart are not kept.
 const MAX_INTERFACES: usize = 1 << 16;
 
@@ -66,7 +68,7 @@ const MIN_BLOCK: u32 = 12;
 impl Pcapng {
     /// Reads the first section header, as far as byte order and version; `None` when `head` is no pcapng,
     /// `Some(Err)` with the reason when it is one that cannot be read.
-    pub(super) fn recognise(head: &[u8]) -> Option<Result<Self, String>> {
+    pub(super) fn recognise(head: &[u8], frame_bytes: u32) -> Option<Result<Self, String>> {
         let (head, _) = head.split_first_chunk::<HEADER_LEN>()?;
         let [kind, _, order, version] = head.as_chunks::<4>().0 else { return None };
         if u32::from_be_bytes(*kind) != SECTION_HEADER {
@@ -78,6 +80,7 @@ impl Pcapng {
             link_types: BTreeSet::new(),
             names: BTreeSet::new(),
             without_interface: 0,
+            max_block: u64::from(frame_bytes.min(MAX_FRAME)) + MAX_OPTIONS,
         }))
     }
 
@@ -95,7 +98,7 @@ impl Pcapng {
                 self.plain_packets::<false>(data, &mut at, ledger)
             };
             if ends {
-                return Step::EpochEnd { at };
+                return Step::CheckDue { at };
             }
             let rest = data.get(at..).unwrap_or_default();
             let Some((head, _)) = rest.split_first_chunk::<{ MIN_BLOCK as usize }>() else {
@@ -115,12 +118,13 @@ impl Pcapng {
                 return Step::Broken { at, what };
             }
             let padded = u64::from(length).next_multiple_of(4);
-            if padded > MAX_BLOCK || !is_read(kind) {
+            if padded > self.max_block || !is_read(kind) {
                 if holds_packet(kind) {
                     ledger.skipped_blocks += 1;
                 }
                 if matches!(kind, SECTION_HEADER | INTERFACE_DESCRIPTION) {
-                    let what = format!("a block (type {kind:#x}) of {length} bytes; expected at most {MAX_BLOCK}");
+                    let most = self.max_block;
+                    let what = format!("a block (type {kind:#x}) of {length} bytes; expected at most {most}");
                     return Step::Broken { at, what };
                 }
                 if padded > rest.len() as u64 {
@@ -154,7 +158,7 @@ impl Pcapng {
             };
             at += padded;
             if ends {
-                return Step::EpochEnd { at };
+                return Step::CheckDue { at };
             }
         }
     }
@@ -167,7 +171,7 @@ impl Pcapng {
         while let Some((fixed, content)) = data.get(*at..).and_then(|rest| rest.split_first_chunk::<FIXED>()) {
             let [kind, length, interface, high, low, captured, original] = fixed.as_chunks::<4>().0 else { break };
             let captured = word(*captured);
-            if word(*kind) != ENHANCED_PACKET || captured > MAX_FRAME {
+            if word(*kind) != ENHANCED_PACKET || u64::from(captured) > self.max_block - MAX_OPTIONS {
                 break;
             }
             let padded = (captured as usize).next_multiple_of(4);

@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 pub(super) enum Step {
     /// `want` bytes from `at` on are needed to go on.
     More { at: usize, want: usize },
-    /// An epoch ends before `at`.
-    EpochEnd { at: usize },
+    /// A batch ends before `at`, because the memory bound is to be looked at there.
+    CheckDue { at: usize },
     /// `len` bytes from `at` on are of no interest, and they reach beyond the data at hand.
     Skip { at: usize, len: u64 },
     /// What stands at `at` is no record; there is no way on.
@@ -97,7 +97,7 @@ impl Capture {
             };
             (carry, failure) = read_head(&mut reader, HEAD_BYTES);
         }
-        let (container, header_len) = match recognise(&carry) {
+        let (container, header_len) = match recognise(&carry, options) {
             Ok(found) => found,
             Err(what) => {
                 let within = compression.map_or(String::new(), |found| format!("in {} data: ", found.name()));
@@ -113,7 +113,7 @@ impl Capture {
             container,
             compression,
             options: Options { batch_bytes: options.batch_bytes.clamp(1, MAX_BATCH_BYTES), ..options },
-            ledger: Ledger::new(options.epoch),
+            ledger: Ledger::new(options),
             expected: size.filter(|_| compression.is_none()).map(|size| size.saturating_sub(carry.len() as u64)),
             carry,
             offset: header_len as u64,
@@ -129,16 +129,20 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Reads behind the first `filled` bytes of `data`, making room as needed; the count is 0 at the end of the file.
-    fn read(&mut self, data: &mut Vec<u8>, filled: usize) -> io::Result<usize> {
+    /// Reads behind the first `filled` bytes of `data`, making room as needed, and at once for all `wanted` bytes of it;
+    /// the count is 0 at the end of the file.
+    fn read(&mut self, data: &mut Vec<u8>, filled: usize, wanted: usize) -> io::Result<usize> {
         let expected = self.expected.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let size = READ_BYTES.min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
         let needed = filled.saturating_add(size);
         if data.len() < needed {
-            // Room for the whole batch if the file fills it; else doubling, since nobody knows how much there is.
+            // Room for the whole batch if the file fills it; else doubling, since nobody knows how much there is. A record
+            // that is larger than that is at most as large as a frame may be, and gets its room in one piece: to grow
+            // towards it would copy it again and again, and leave holes behind.
             let whole = self.options.batch_bytes.saturating_add(2 * size);
             let likely = if expected >= whole && self.expected.is_some() { whole } else { data.len() * 2 };
-            let mut grown = vec![0; needed.max(likely.min(whole))];
+            let most = needed.max(likely.min(whole)).max(wanted.saturating_add(size));
+            let mut grown = vec![0; most];
             if let (Some(to), Some(from)) = (grown.get_mut(..filled), data.get(..filled)) {
                 to.copy_from_slice(from);
             }
@@ -163,7 +167,7 @@ impl Capture {
         let block = self.offset + at as u64;
         let mut left = len.saturating_sub((filled - at) as u64);
         while left > 0 {
-            match self.read(data, at) {
+            match self.read(data, at, 0) {
                 Ok(0) => {
                     self.stop(block, format!("a block of {len} bytes; the file ends {left} bytes before its end"));
                     return None;
@@ -202,7 +206,7 @@ impl Capture {
         }
     }
 
-    /// Fills `data` and the ledger up to the end of a batch; whether an epoch ends with it.
+    /// Fills `data` and the ledger up to the end of a batch; whether the memory bound is to be looked at behind it.
     fn take(&mut self, data: &mut Vec<u8>) -> bool {
         let mut filled = self.carry.len();
         if data.len() < filled {
@@ -219,7 +223,9 @@ impl Capture {
             match step {
                 Step::More { at: reached, want } => {
                     at = reached;
-                    if at >= self.options.batch_bytes && !self.ledger.frames.is_empty() {
+                    // A large record gets a batch of its own, so that what came before it does not add to it.
+                    let full = at >= self.options.batch_bytes || at.saturating_add(want) > 2 * self.options.batch_bytes;
+                    if full && !self.ledger.frames.is_empty() {
                         self.keep(data, at, filled);
                         return false;
                     }
@@ -230,13 +236,13 @@ impl Capture {
                         filled -= at;
                         at = 0;
                     }
-                    match self.read(data, filled) {
+                    match self.read(data, filled, at.saturating_add(want)) {
                         Ok(0) => self.end(at, filled, want),
                         Ok(count) => filled += count,
                         Err(error) => self.stop(self.offset + filled as u64, format!("reading failed: {error}")),
                     }
                 }
-                Step::EpochEnd { at } => {
+                Step::CheckDue { at } => {
                     self.keep(data, at, filled);
                     return true;
                 }
@@ -267,7 +273,8 @@ impl Source for Capture {
         batch.frames.clear();
         batch.first_frame = self.next_frame;
         self.ledger.frames = std::mem::take(&mut batch.frames);
-        batch.epoch_ends = self.take(&mut batch.data);
+        batch.check_due = self.take(&mut batch.data);
+        batch.epoch_ends = self.ledger.take_epoch_end();
         batch.frames = std::mem::take(&mut self.ledger.frames);
         self.next_frame += batch.frames.len() as u64;
         Ok(!batch.frames.is_empty())
@@ -320,15 +327,15 @@ impl Capture {
 }
 
 /// The container that `head` starts with and the length of its file header, or what was found instead.
-fn recognise(head: &[u8]) -> std::result::Result<(Container, usize), String> {
-    if let Some(pcap) = Pcap::recognise(head) {
+fn recognise(head: &[u8], options: Options) -> std::result::Result<(Container, usize), String> {
+    if let Some(pcap) = Pcap::recognise(head, options.frame_bytes) {
         return Ok((Container::Pcap(pcap), pcap.header_len));
     }
-    if let Some(pcapng) = Pcapng::recognise(head) {
+    if let Some(pcapng) = Pcapng::recognise(head, options.frame_bytes) {
         // The section header is the first block and is walked like any other.
         return pcapng.map(|pcapng| (Container::Pcapng(pcapng), 0));
     }
-    if let Some(snoop) = Snoop::recognise(head) {
+    if let Some(snoop) = Snoop::recognise(head, options.frame_bytes) {
         return Ok((Container::Snoop(snoop), snoop::HEADER_LEN));
     }
     if head.is_empty() {
@@ -343,10 +350,11 @@ fn recognise(head: &[u8]) -> std::result::Result<(Container, usize), String> {
 /// Whether `reader` holds a capture, by its first bytes.
 pub(super) fn is_capture(mut reader: Reader) -> bool {
     let (head, _) = read_head(&mut reader, 32);
-    let Some(compression) = Compression::recognise(&head) else { return recognise(&head).is_ok() };
+    let options = Options::default();
+    let Some(compression) = Compression::recognise(&head) else { return recognise(&head, options).is_ok() };
     let whole: Reader = Box::new(io::Cursor::new(head).chain(reader));
-    let Ok(mut decoder) = compression.decoder(whole, Options::default().decoder_bytes) else { return false };
-    recognise(&read_head(&mut decoder, 32).0).is_ok()
+    let Ok(mut decoder) = compression.decoder(whole, options.decoder_bytes) else { return false };
+    recognise(&read_head(&mut decoder, 32).0, options).is_ok()
 }
 
 /// Reads up to `len` bytes, and the error that came behind them.

@@ -12,6 +12,8 @@ pub(super) struct Snoop {
     pub(super) link_type: u16,
     /// Packets dropped so far, as the latest record tells (RFC 1761: cumulative).
     pub(super) drops: u64,
+    /// Longest packet that is believed. Unit: bytes.
+    limit: u32,
 }
 
 /// Length of the file header. Unit: bytes.
@@ -25,10 +27,12 @@ const UNMAPPED: u16 = u16::MAX;
 
 impl Snoop {
     /// Reads the file header; `None` when `head` is no snoop file of version 2.
-    pub(super) fn recognise(head: &[u8]) -> Option<Self> {
+    pub(super) fn recognise(head: &[u8], frame_bytes: u32) -> Option<Self> {
         let (version, link) = head.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
         let (link, _) = link.split_first_chunk::<4>()?;
-        (u32::from_be_bytes(*version) == 2).then(|| Self { link_type: link_type(u32::from_be_bytes(*link)), drops: 0 })
+        let limit = frame_bytes.min(super::MAX_FRAME);
+        let link_type = link_type(u32::from_be_bytes(*link));
+        (u32::from_be_bytes(*version) == 2).then_some(Self { link_type, drops: 0, limit })
     }
 
     /// Takes records from `data` at `at` on.
@@ -44,8 +48,8 @@ impl Snoop {
             let [original, included, length, drops, seconds, microseconds] =
                 [original, included, length, drops, seconds, microseconds].map(|word| u32::from_be_bytes(*word));
             let record_len = length as usize;
-            if included > super::MAX_FRAME
-                || length > super::MAX_FRAME.saturating_add(1024)
+            if included > self.limit
+                || length > self.limit.saturating_add(1024)
                 || RECORD_LEN + included as usize > record_len
             {
                 let what = format!("a record of {length} bytes with {included} of a packet; expected a longer record");
@@ -64,7 +68,7 @@ impl Snoop {
             };
             at += record_len;
             if ledger.push(frame) {
-                return Step::EpochEnd { at };
+                return Step::CheckDue { at };
             }
         }
     }

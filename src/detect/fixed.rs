@@ -92,6 +92,17 @@ impl Table {
     }
 }
 
+/// Names of all rows with the transports that they run on.
+#[cfg(test)]
+pub(super) fn names_by_transport() -> std::collections::BTreeMap<&'static str, std::collections::BTreeSet<&'static str>>
+{
+    let mut names = std::collections::BTreeMap::<_, std::collections::BTreeSet<_>>::new();
+    for row in ROWS.iter() {
+        names.entry(row.name).or_default().insert(row.transport.name().unwrap_or("ip"));
+    }
+    names
+}
+
 /// The better of two answers; of equals the first.
 fn surer(a: Outcome, b: Outcome) -> Outcome {
     const fn rank(outcome: Outcome) -> u8 {
@@ -488,6 +499,31 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// The row that the README shows, taken from there.
+    #[test]
+    fn the_row_of_the_readme() {
+        let readme = include_str!("../../README.md");
+        let row = readme.lines().find(|line| line.contains("\"name\": \"nemo\"")).expect("the example").trim();
+        let text: &'static str = Box::leak(format!("[{row}]").into_boxed_str());
+        let rows: &'static Vec<Row> = Box::leak(Box::new(parse(text).expect("a row")));
+        let cases: &[(&str, &[u8], &[u8], char)] = &[
+            ("both sides", b"NEMO1\0\0\0\x02hi", b"OMEN1\0\0\0\0", 'f'),
+            ("server silent", b"NEMO1\0\0\0\x02hi", b"", 'l'),
+            ("no version", b"NEMO \0\0\0\x02hi", b"OMEN1\0\0\0\0", 'n'),
+            ("another answer", b"NEMO1\0\0\0\x02hi", b"OPEN1\0\0\0\0", 'n'),
+        ];
+        for (name, client, server, want) in cases {
+            let outcome = says(&rows[0], client, server);
+            let letter = match outcome {
+                Outcome::Found(_) => 'f',
+                Outcome::Likely(_) => 'l',
+                Outcome::NeedMore => 'm',
+                Outcome::No => 'n',
+            };
+            assert_eq!(letter, *want, "{name}: {outcome:?}");
         }
     }
 

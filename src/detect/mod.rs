@@ -237,5 +237,69 @@ pub trait Session: Send {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
     pub(crate) use super::sealed::tests::noise;
+    use super::*;
+
+    /// Names of one group of the table with the transports that they run on.
+    type Names = BTreeMap<&'static str, BTreeSet<&'static str>>;
+
+    /// The page, made from the tables: every dissector and every row of `fixed.json`.
+    fn page() -> String {
+        let mut groups: [(&str, Names); 3] = [
+            ("Encrypted, or sealed once both sides agree (`src/tls`, `src/quic`, `src/detect/sealed`)", Names::new()),
+            ("In clear, by their structure (`src/detect/stream`, `src/detect/datagram`)", Names::new()),
+            ("By fixed bytes (`src/detect/fixed.json`)", fixed::names_by_transport()),
+        ];
+        let sealed = [crate::tls::DISSECTORS, crate::quic::DISSECTORS, sealed::DISSECTORS];
+        for (dissectors, group) in sealed.iter().map(|list| (*list, 0)).chain([
+            ([&datagram::Dns as &dyn Dissector].as_slice(), 1),
+            (stream::DISSECTORS, 1),
+            (datagram::DISSECTORS, 1),
+        ]) {
+            for dissector in dissectors {
+                let transport = dissector.transport().name().unwrap_or("ip");
+                groups[group].1.entry(dissector.protocol().name()).or_default().insert(transport);
+            }
+        }
+        let mut page = "# Protocols that are recognised\n\nMade from the tables of the program: `UPDATE_DOCS=1 cargo test --lib protocols` writes \
+                        it, and `cargo test` fails when it is stale.\nNames are those of `network.protocol`. Ports play no part.\n"
+            .to_owned();
+        for (title, names) in &groups {
+            page += &format!("\n## {title}\n\n{} names.\n\n", names.len());
+            for (name, transports) in names {
+                page += &format!("- {name} ({})\n", transports.iter().copied().collect::<Vec<_>>().join(", "));
+            }
+        }
+        page
+    }
+
+    /// `docs/protocols.md` names every protocol of the tables, and no other.
+    #[test]
+    fn protocols_of_the_page_are_those_of_the_tables() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocols.md");
+        let page = page();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page, "UPDATE_DOCS=1 cargo test --lib protocols");
+    }
+
+    /// The protocols that the README names in its list stand on the page.
+    #[test]
+    fn protocols_of_the_readme_exist() {
+        let readme = include_str!("../../README.md");
+        let list = readme.split_once("<!-- protocols -->").unwrap().1.split_once("<!-- end -->").unwrap().0;
+        let known = page();
+        let named: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(named.len() >= 40, "{}", named.len());
+        for name in named {
+            assert!(known.contains(&format!("\n- {name} (")), "the README names {name}");
+        }
+        // The number that the README gives is no more than there are.
+        let count = known.lines().filter(|line| line.starts_with("- ")).count();
+        assert!(list.contains("More than two hundred") && count > 200, "{count} names");
+    }
 }

@@ -47,6 +47,8 @@ pub(super) struct Late {
     /// Frame of its first fragment.
     first_frame: u64,
     hash: u64,
+    /// The shard of its flow.
+    shard: usize,
     frames: u32,
     wire_len: u64,
     time_ns: i64,
@@ -109,7 +111,7 @@ impl Piece {
         sums.last_ns = sums.last_ns.max(self.sums.last_ns);
     }
 
-    fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32) {
+    fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32, shards: usize) {
         self.clear();
         for (frame, number) in frames.iter().zip(first..) {
             let data = captured(batch, frame);
@@ -126,7 +128,7 @@ impl Piece {
                         self.count_tunnels(packet.tunnels, counts);
                     }
                     let hash = packet.key.shard_hash();
-                    self.lists[shard_of(hash)].push(Item { packet, hash, frame: number });
+                    self.lists[shard_of(hash) % shards].push(Item { packet, hash, frame: number });
                     continue;
                 }
                 Decoded::Fragment(fragment) => {
@@ -181,14 +183,15 @@ fn captured<'a>(batch: &'a Batch, frame: &Frame) -> &'a [u8] {
 }
 
 /// Decodes a batch into as many of `pieces` as it takes; gives their number.
-pub(super) fn decode(batch: &Batch, first_frame: u64, pieces: &mut Vec<Piece>) -> usize {
+pub(super) fn decode(batch: &Batch, first_frame: u64, shards: usize, pieces: &mut Vec<Piece>) -> usize {
+    let shards = shards.clamp(1, SHARDS);
     let used = batch.frames.len().div_ceil(PIECE);
     while pieces.len() < used {
         pieces.push(Piece::new());
     }
     let run = |(i, (frames, piece)): (usize, (&[Frame], &mut Piece))| {
         piece.first_frame = first_frame;
-        piece.decode(batch, frames, (i * PIECE) as u32);
+        piece.decode(batch, frames, (i * PIECE) as u32, shards);
     };
     if used == 1 {
         batch.frames.chunks(PIECE).zip(pieces.iter_mut()).enumerate().for_each(run);
@@ -247,7 +250,7 @@ fn loose(decoded: Decoded, counts: Counts, time_ns: i64, tally: &mut Tally) -> O
 
 /// Hands the packets of one shard over, in capture order. `false` when there were none.
 pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[Piece], late: &[Late]) -> bool {
-    let mut late = late.iter().filter(|late| shard_of(late.hash) == number).peekable();
+    let mut late = late.iter().filter(|late| late.shard == number).peekable();
     let mut any = late.peek().is_some();
     for piece in pieces {
         for run in piece.lists[number].chunks(WARM) {
@@ -279,7 +282,7 @@ pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[P
 
 /// Hands over what was left of fragments when the capture ended.
 pub(super) fn serve_late(shard: &mut Shard, number: usize, late: &[Late]) {
-    late.iter().filter(|late| shard_of(late.hash) == number).for_each(|late| shard.take(late.arrival()));
+    late.iter().filter(|late| late.shard == number).for_each(|late| shard.take(late.arrival()));
 }
 
 impl Late {
@@ -294,12 +297,18 @@ impl Late {
             frame,
             first_frame: datagram.first_frame,
             hash: packet.key.shard_hash(),
+            shard: shard_of(packet.key.shard_hash()),
             frames: u32::try_from(datagram.frames).unwrap_or(u32::MAX),
             wire_len: datagram.wire_bytes,
             time_ns: datagram.last_ns,
             packet,
             data: datagram.data,
         })
+    }
+
+    /// Only so many shards are in use.
+    pub(super) fn keep_to(&mut self, shards: usize) {
+        self.shard %= shards.clamp(1, SHARDS);
     }
 
     fn arrival(&self) -> Arrival<'_> {

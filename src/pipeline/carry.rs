@@ -107,6 +107,7 @@ impl Run<'_> {
             pieces: _,
             warnings: _,
             failed: _,
+            budget: _,
         } = self;
         let carried = Carried {
             name: name.clone(),

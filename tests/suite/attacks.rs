@@ -3,32 +3,50 @@
 use std::io::{self, Read, Write};
 
 use crate::common::Noise;
+use tlscov::quic::keys::{InitialKeys, Sender};
+use tlscov::quic::version::Version;
 
-/// An attack: its name, and what makes a capture of about `size` frames.
+/// An attack: its name, what the report has to say of what was dropped, and what makes a capture of about `size` frames.
 pub struct Attack {
     pub name: &'static str,
+    pub tells: &'static [&'static str],
     pub make: fn(u64) -> Box<dyn Read + Send>,
 }
 
 /// All attacks.
-pub const ATTACKS: [Attack; 17] = [
-    Attack { name: "one-packet-flows", make: |size| frames(size, one_packet_flow) },
-    Attack { name: "silent-flows", make: |size| frames_every(size, 40_000_000, one_packet_flow) },
-    Attack { name: "syn-flood", make: |size| frames(size, syn) },
-    Attack { name: "half-hellos", make: |size| frames(size, half_hello) },
-    Attack { name: "large-hellos", make: |size| frames(size, large_hello) },
-    Attack { name: "large-certificates", make: |size| frames(size, large_certificate) },
-    Attack { name: "overlaps", make: |size| frames(size, overlap) },
-    Attack { name: "holes", make: |size| frames(size, hole) },
-    Attack { name: "fragments", make: |size| frames(size, fragment) },
-    Attack { name: "overlapping-fragments", make: |size| frames(size, overlapping_fragment) },
-    Attack { name: "tunnels", make: |size| frames(size, tunnels) },
-    Attack { name: "endless-flows", make: |size| frames(size, endless) },
-    Attack { name: "announcements", make: |size| frames(size, announcement) },
-    Attack { name: "huge-records", make: huge_records },
-    Attack { name: "huge-blocks", make: huge_blocks },
-    Attack { name: "interfaces", make: interfaces },
-    Attack { name: "gzip-bomb", make: gzip_bomb },
+#[rustfmt::skip]
+pub const ATTACKS: [Attack; 31] = [
+    Attack { name: "one-packet-flows", tells: &["evicted_flows"], make: |size| frames(size, one_packet_flow) },
+    Attack { name: "silent-flows", tells: &[], make: |size| frames_every(size, 40_000_000, one_packet_flow) },
+    Attack { name: "syn-flood", tells: &[], make: |size| frames(size, syn) },
+    Attack { name: "unknown-flows", tells: &["one_sided_flows"], make: |size| frames(size, unknown_flow) },
+    Attack { name: "half-hellos", tells: &["evicted_flows"], make: |size| frames(size, half_hello) },
+    Attack { name: "large-hellos", tells: &["one_sided_flows"], make: |size| frames(size, large_hello) },
+    Attack { name: "whole-hellos", tells: &["one_sided_flows"], make: |size| frames(size / 50, whole_hello) },
+    Attack { name: "server-keys", tells: &["unwatched_flows"], make: |size| frames(size, server_key) },
+    Attack { name: "large-certificates", tells: &["evicted_flows"], make: |size| frames(size, large_certificate) },
+    Attack { name: "quic-offsets", tells: &["evicted_flows"], make: |size| frames(size / 4, quic_offset) },
+    Attack { name: "overlaps", tells: &["conflicting_segments"], make: |size| frames(size, overlap) },
+    Attack { name: "holes", tells: &["missing_segment_gaps"], make: |size| frames(size, hole) },
+    Attack { name: "fragments", tells: &["unmatched_fragment_frames"], make: |size| frames(size, fragment) },
+    Attack { name: "overlapping-fragments", tells: &["unmatched_fragment_frames"], make: |size| frames(size, overlapping_fragment) },
+    Attack { name: "tunnels", tells: &["tunnels_too_deep_frames"], make: |size| frames(size, tunnels) },
+    Attack { name: "mixed-tunnels", tells: &["tunnels_too_deep_frames"], make: |size| frames(size, mixed_tunnels) },
+    Attack { name: "endless-flows", tells: &["midstream_flows"], make: |size| frames(size, endless) },
+    Attack { name: "announcements", tells: &["forgotten_announcements"], make: |size| frames(size, announcement) },
+    Attack { name: "large-records", tells: &[], make: |size| huge_records(size, (4 << 20) - 1) },
+    Attack { name: "huge-records", tells: &["captures_cut_short"], make: |size| huge_records(size, (16 << 20) - 1) },
+    Attack { name: "huge-blocks", tells: &["captures_cut_short"], make: |size| huge_blocks(size, 77) },
+    Attack { name: "huge-packet-blocks", tells: &["captures_cut_short", "skipped_blocks"], make: |size| huge_blocks(size, 6) },
+    Attack { name: "interfaces", tells: &[], make: interfaces },
+    Attack { name: "sections", tells: &[], make: sections },
+    Attack { name: "empty-frames", tells: &[], make: |size| frames(size, |_, _, _| {}) },
+    Attack { name: "gzip-bomb", tells: &[], make: |size| Box::new(io::Cursor::new(gzip(&zeros(size)))) },
+    Attack { name: "zstd-bomb", tells: &[], make: |size| Box::new(io::Cursor::new(zstd::encode_all(&zeros(size)[..], 3).expect("in memory"))) },
+    Attack { name: "xz-bomb", tells: &[], make: |size| Box::new(io::Cursor::new(xz(&zeros(size), 6))) },
+    Attack { name: "bzip2-bomb", tells: &[], make: |size| Box::new(io::Cursor::new(bzip2(&zeros(size)))) },
+    Attack { name: "zstd-window", tells: &["captures_cut_short"], make: |size| Box::new(io::Cursor::new(zstd_window(size))) },
+    Attack { name: "xz-window", tells: &["captures_cut_short"], make: |size| Box::new(io::Cursor::new([xz(&zeros(size), 0), xz(&zeros(size), 9)].concat())) },
 ];
 
 /// A reader of chunks that are made when they are needed.
@@ -174,6 +192,74 @@ fn large_hello(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
     tcp(out, from, SERVER, 0x18, seq, &payload);
 }
 
+/// A ClientHello of 65 kB in a single packet, whole, with as many extensions as fit.
+fn whole_hello(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
+    let extensions: Vec<u8> = (0..16_200u16).flat_map(|kind| [(kind >> 8) as u8 | 0xa0, kind as u8, 0, 0]).collect();
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 2, 0x13, 1, 1, 0]);
+    body.extend((extensions.len() as u16).to_be_bytes());
+    body.extend(extensions);
+    let mut message = vec![1, 0];
+    message.extend((body.len() as u16).to_be_bytes());
+    message.extend(body);
+    let mut payload = Vec::new();
+    for part in message.chunks(1 << 14) {
+        payload.extend([22, 3, 1]);
+        payload.extend((part.len() as u16).to_be_bytes());
+        payload.extend(part);
+    }
+    let from = (0x0a00_0000 + number as u32, 5000);
+    tcp(out, from, SERVER, 0x18, 1, &payload);
+}
+
+/// Handshakes of TLS 1.3, a packet each way, every one with a key of the server that was never seen before.
+fn server_key(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
+    let client = (0x0a00_0000 + (number / 2) as u32, 5000);
+    let from_client = number.is_multiple_of(2);
+    let share: Vec<u8> = (0..4).flat_map(|_| noise.next().to_be_bytes()).collect();
+    let entry = [&[0, 29, 0, 32][..], &share].concat();
+    let mut body = vec![3, 3];
+    body.extend((0..4).flat_map(|_| noise.next().to_be_bytes()));
+    if from_client {
+        body.extend([0, 0, 2, 0x13, 1, 1, 0, 0, 49, 0, 43, 0, 3, 2, 3, 4, 0, 51, 0, 38, 0, 36]);
+    } else {
+        body.extend([0, 0x13, 1, 0, 0, 46, 0, 43, 0, 2, 3, 4, 0, 51, 0, 36]);
+    }
+    body.extend(entry);
+    let len = body.len() as u8;
+    let hello = [&[22, 3, 3, 0, len + 4, if from_client { 1 } else { 2 }, 0, 0, len], &body[..]].concat();
+    let (from, to) = if from_client { (client, SERVER) } else { (SERVER, client) };
+    tcp(out, from, to, 0x18, 1, &hello);
+}
+
+/// Initials of many connections, with pieces of a ClientHello that lie far apart and leave holes.
+fn quic_offset(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
+    let connection = (number % 4000) as u32;
+    let id = connection.to_be_bytes().repeat(2);
+    let keys = InitialKeys::derive(&Version(1).secrets()[0], &id, Sender::Client).expect("keys");
+    let mut frames = Vec::new();
+    while frames.len() < 1100 {
+        let far = noise.next() >> (2 + noise.below(60));
+        frames.push(6);
+        frames.extend((far | 3 << 62).to_be_bytes());
+        frames.extend([0x40, 50]);
+        frames.extend([1; 50]);
+    }
+    let mut header = vec![0xc0, 0, 0, 0, 1, 8];
+    header.extend(&id);
+    header.extend([0, 0]);
+    let packet = keys.seal(header, (number / 4000) as u8, &frames);
+    udp(out, (0x0a00_0000 + connection, 5000), SERVER, &packet);
+}
+
+/// Flows of bytes that nobody knows, long enough to be settled as such and kept until the end of the capture.
+fn unknown_flow(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
+    let from = (0x0a00_0000 + (number / 8) as u32, 5000);
+    let payload: Vec<u8> = (0..4).flat_map(|_| noise.next().to_le_bytes()).collect();
+    tcp(out, from, (SERVER.0, 4444), 0x18, (number % 8) as u32 * 32, &payload);
+}
+
 /// Servers that send certificates of 16 MB, all at the same time.
 fn large_certificate(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
     let (server, part) = (number % 500, number / 500);
@@ -235,6 +321,28 @@ fn tunnels(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     out.resize(14 + 1500, 7);
 }
 
+/// GRE, VXLAN and IP in each other, in any order, as deep as a frame goes.
+fn mixed_tunnels(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
+    let mut inner = vec![7; 40];
+    let mut protocol = 17;
+    for _ in 0..noise.below(30) {
+        let mut packet = Vec::new();
+        inner_ip(&mut packet, protocol, noise.next() as u32 | 1, SERVER.0, 0, 0, inner.len());
+        packet.extend(&inner);
+        (protocol, inner) = match noise.below(3) {
+            0 => (4, packet),
+            1 => (47, [&[0, 0, 8, 0][..], &packet].concat()),
+            _ => {
+                let ethernet = [&[2; 12][..], &[8, 0], &packet].concat();
+                let len = (16 + ethernet.len() as u16).to_be_bytes();
+                (17, [&[0x30, 0, 0x12, 0xb5, len[0], len[1], 0, 0, 8, 0, 0, 0, 0, 0, 1, 0][..], &ethernet].concat())
+            }
+        };
+    }
+    ip(out, protocol, anyone(noise).0, SERVER.0, 0, 0, inner.len());
+    out.extend(inner);
+}
+
 /// A few flows for ever, of bytes that nobody knows, in both directions.
 fn endless(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     let client = (0x0a00_0000 + (number % 50) as u32, 5000);
@@ -272,30 +380,29 @@ fn announcement(number: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     }
 }
 
-/// Records of 16 MB less a little, the longest that are believed.
-fn huge_records(size: u64) -> Box<dyn Read + Send> {
-    const LEN: usize = (16 << 20) - 1;
-    let (mut left, mut in_record) = (size / 10_000 + 2, 0usize);
+/// Records of `len` bytes, up to the longest that are believed: 4 MiB with 64 MiB of memory, 16 MiB with 256 MiB and more.
+fn huge_records(size: u64, len: usize) -> Box<dyn Read + Send> {
+    let (mut left, mut in_record) = (size / 10_000 * (16 << 20) / (len as u64 + 1) + 2, 0usize);
     let mut started = false;
     made(move |out| {
         if !std::mem::replace(&mut started, true) {
             file_header(out);
             // The snap length allows for it.
-            out[16..20].copy_from_slice(&(LEN as u32).to_le_bytes());
+            out[16..20].copy_from_slice(&(len as u32).to_le_bytes());
         }
         if in_record == 0 {
             if left == 0 {
                 return !out.is_empty();
             }
             left -= 1;
-            for field in [1_500_000_000u32, 0, LEN as u32, LEN as u32] {
+            for field in [1_500_000_000u32, 0, len as u32, len as u32] {
                 out.extend(field.to_le_bytes());
             }
-            in_record = LEN;
+            in_record = len;
         }
-        let len = in_record.min(1 << 16);
-        out.resize(out.len() + len, 0x45);
-        in_record -= len;
+        let now = in_record.min(1 << 16);
+        out.resize(out.len() + now, 0x45);
+        in_record -= now;
         true
     })
 }
@@ -312,13 +419,13 @@ fn section(out: &mut Vec<u8>) {
     block(out, 0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
 }
 
-/// A block of an unknown kind that says it has 4 GB, and has as many kilobytes as there are frames asked for.
-fn huge_blocks(size: u64) -> Box<dyn Read + Send> {
+/// A block of some kind that says it has 4 GB, and has as many kilobytes as there are frames asked for.
+fn huge_blocks(size: u64, kind: u32) -> Box<dyn Read + Send> {
     let mut left = size + 1;
     made(move |out| {
         if left == size + 1 {
             section(out);
-            out.extend(77u32.to_le_bytes());
+            out.extend(kind.to_le_bytes());
             out.extend(0xffff_fffcu32.to_le_bytes());
         }
         left = left.saturating_sub(1);
@@ -352,15 +459,52 @@ fn interfaces(size: u64) -> Box<dyn Read + Send> {
     })
 }
 
+/// As many sections as packets, each with an interface.
+fn sections(size: u64) -> Box<dyn Read + Send> {
+    let mut number = 0;
+    made(move |out| {
+        section(out);
+        block(out, 1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+        block(out, 3, &[&60u32.to_le_bytes()[..], &[2; 60]].concat());
+        number += 1;
+        number <= size
+    })
+}
+
 /// Frames of zeros, a thousand to one when compressed.
-fn gzip_bomb(size: u64) -> Box<dyn Read + Send> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+fn zeros(size: u64) -> Vec<u8> {
     let mut plain = Vec::new();
     file_header(&mut plain);
-    for _ in 0..size / 20 {
+    for _ in 0..size / 100 {
         record(&mut plain, 0, &[0; 60_000]);
-        packed.write_all(&plain).expect("in memory");
-        plain.clear();
     }
-    Box::new(io::Cursor::new(packed.finish().expect("in memory")))
+    plain
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(plain).expect("in memory");
+    packed.finish().expect("in memory")
+}
+
+fn bzip2(plain: &[u8]) -> Vec<u8> {
+    let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+    packed.write_all(plain).expect("in memory");
+    packed.finish().expect("in memory")
+}
+
+/// Level 9 needs 64 MiB to be read, level 6 needs 9 MiB.
+fn xz(plain: &[u8], level: u32) -> Vec<u8> {
+    let mut packed = liblzma::write::XzEncoder::new(Vec::new(), level);
+    packed.write_all(plain).expect("in memory");
+    packed.finish().expect("in memory")
+}
+
+/// A frame as usual, and one that needs a window of 2 GiB to be read.
+fn zstd_window(size: u64) -> Vec<u8> {
+    let plain = zeros(size);
+    let usual = zstd::encode_all(&plain[..], 1).expect("in memory");
+    // A frame header that names a window and no content size (RFC 8878 section 3.1.1.1), and a block of one byte repeated.
+    let greedy = [0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 0x83, 0x3e, 0, 7];
+    [&usual[..], &greedy].concat()
 }

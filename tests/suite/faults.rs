@@ -60,6 +60,25 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
     broken[middle..middle + 64].fill(0xff);
     let zstd = zstd::encode_all(whole.as_slice(), 1).expect("in memory");
     let more = zstd::encode_all(&once[24..], 1).expect("in memory");
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    xz.write_all(&whole).expect("in memory");
+    let xz = xz.finish().expect("in memory");
+    let all = |mut reader: Box<dyn Read + '_>| {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).expect("in memory");
+        bytes
+    };
+    let more_xz = all(Box::new(liblzma::read::XzEncoder::new(&once[24..], 1)));
+    let bzip2 = all(Box::new(bzip2::read::BzEncoder::new(&whole[..], bzip2::Compression::fast())));
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&whole).expect("in memory");
+    let lz4 = lz4.finish().expect("in memory");
+    let break_late = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let at = bytes.len() * 3 / 4;
+        bytes[at..at + 64].fill(0xff);
+        bytes
+    };
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let cases = [
         ("a read error", half(&whole), Some(io::ErrorKind::Other)),
@@ -68,7 +87,14 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
         ("gzip that shrinks", half(&gzip), None),
         ("gzip that breaks", broken, None),
         ("gzip with a read error", half(&gzip), Some(io::ErrorKind::Other)),
-        ("zstd that shrinks", [zstd, half(&more)].concat(), None),
+        ("zstd that shrinks", [&zstd[..], &half(&more)].concat(), None),
+        ("zstd that breaks", [&zstd[..], &break_late(&more)].concat(), None),
+        ("zstd with a read error", [&zstd[..], &half(&more)].concat(), Some(io::ErrorKind::Other)),
+        ("xz that shrinks", [&xz[..], &half(&more_xz)].concat(), None),
+        ("xz that breaks", [&xz[..], &break_late(&more_xz)].concat(), None),
+        ("bzip2 that shrinks", [&bzip2[..], &half(&bzip2)].concat(), None),
+        ("lz4 that shrinks", half(&lz4), None),
+        ("lz4 that breaks", break_late(&lz4), None),
     ];
     for (name, bytes, then) in cases {
         let reader = Box::new(Faulty { bytes: io::Cursor::new(bytes), then, reads: 0 });
@@ -85,6 +111,47 @@ fn inputs_that_fail_in_the_middle_are_reported_up_to_there() {
     }
 }
 
+/// A file that is cut while it is read: what was read counts, and the report says that there was more.
+#[test]
+fn a_file_that_shrinks_while_it_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("shrinking.pcap");
+    std::fs::copy(CAPTURE, &path).expect("writable");
+    let reading = capture::Options { batch_bytes: 4096, ..capture::Options::default() };
+    let mut source = capture::open(&capture::Input::File(path.clone()), reading).expect("a capture");
+    let mut batch = capture::Batch::default();
+    assert!(source.next_batch(&mut batch).expect("readable"));
+    OpenOptions::new().write(true).open(&path).expect("writable").set_len(50_001).expect("shorter");
+    let mut frames = batch.frames.len();
+    while source.next_batch(&mut batch).expect("what is there can be read") {
+        frames += batch.frames.len();
+    }
+    assert!(frames > 10 && frames < 99, "{frames} frames");
+    let description = source.description();
+    assert_eq!(description.losses, [(Loss::CaptureCutShort, 1)]);
+    assert!(description.warnings[0].contains("the file ends"), "{:?}", description.warnings);
+}
+
+/// A program that writes a capture into a pipe and dies in the middle of a record.
+#[test]
+fn a_pipe_that_is_closed_in_the_middle() {
+    let whole = std::fs::read(CAPTURE).expect("readable");
+    let mut child = tlscov(&["scan", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    pipe.write_all(&whole[..40_003]).expect("it reads");
+    drop(pipe);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["quality"]["losses"]["captures_cut_short"], 1);
+    assert!(stderr(&output).contains("-: byte "), "{}", stderr(&output));
+}
+
 #[test]
 fn a_full_disk_is_an_error_for_every_output() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -98,6 +165,11 @@ fn a_full_disk_is_an_error_for_every_output() {
         &["flows", CAPTURE, "--format", "csv"],
         &["flows", CAPTURE, "--names-as", "zeek"],
         &["merge", report],
+        &["merge", report, "--format", "csv"],
+        &["check", report],
+        &["trend", report, report],
+        &["compare", report],
+        &["explain", CAPTURE],
         &["render", report, "--format", "markdown"],
         &["grade", "0x1301"],
         &["policies"],
@@ -113,6 +185,7 @@ fn a_full_disk_is_an_error_for_every_output() {
     }
     let to_file: &[&[&str]] = &[
         &["scan", CAPTURE, "-o", "/dev/full"],
+        &["scan", CAPTURE, "--flows", "/dev/full"],
         &["merge", report, "-o", "/dev/full"],
         &["render", report, "--format", "html", "-o", "/dev/full"],
         &["flows", CAPTURE, "--format", "jsonl", "-o", "/dev/full"],
@@ -143,6 +216,8 @@ fn a_closed_stdout_is_no_error() {
         &["grade", "0x1301"],
         &["man"],
         &["completions", "zsh"],
+        &["scan", CAPTURE, "--format", "html"],
+        &["schema", "flow"],
     ];
     for arguments in to_stdout {
         let (reader, writer) = io::pipe().expect("a pipe");

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use tlscov::capture::{Batch, Input, Options as ReadOptions, open};
 use tlscov::model::Class;
-use tlscov::pipeline::{Scan, scan};
+use tlscov::pipeline::{Options, Scan, scan};
 
-use crate::common::{Noise, adds_up, captures, content, options};
+use crate::common::{Noise, adds_up, captures, content, options, read_bytes};
 
 fn read(path: &Path, jobs: usize) -> Scan {
     let scan = scan(&[Input::File(path.to_path_buf())], &options(jobs), &|_| {}, None).expect("threads start");
@@ -31,6 +31,30 @@ fn threads_change_nothing() {
         let one = content(&read(&path, 1).tally);
         for jobs in [2, 8] {
             assert_eq!(content(&read(&path, jobs).tally), one, "{} with {jobs} threads", path.display());
+        }
+    }
+}
+
+/// One to sixteen threads, batches of any size, one to 64 shards: the same report to the last byte.
+#[test]
+fn threads_batches_and_shards_change_nothing() {
+    let mut noise = Noise(16);
+    for (turn, path) in captures().into_iter().enumerate() {
+        let bytes = std::fs::read(&path).expect("readable");
+        let bytes = if bytes.len() > 300_000 { bytes[..300_000].to_vec() } else { bytes };
+        let (scan, flows) = read_bytes(bytes.clone(), &options(1), 4 << 20).expect("a capture");
+        let want = (content(&scan.tally), format!("{flows:?}"));
+        // Thread counts take turns: each of the sixteen comes up with many captures.
+        for step in 0..3 {
+            let jobs = 1 + (turn * 3 + step) % 16;
+            let shards = 1 << noise.below(7);
+            let most = 1 << (3 + noise.below(16));
+            let batch_bytes = 1 + noise.below(most);
+            let options = Options { shards, ..options(jobs) };
+            let (scan, flows) = read_bytes(bytes.clone(), &options, batch_bytes).expect("a capture");
+            let name = format!("{}, {jobs} threads, {shards} shards, batches of {batch_bytes}", path.display());
+            assert_eq!(content(&scan.tally), want.0, "{name}");
+            assert_eq!(format!("{flows:?}"), want.1, "{name}");
         }
     }
 }

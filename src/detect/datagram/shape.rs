@@ -345,3 +345,48 @@ pub(super) mod testing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{datagram, letter, probe};
+    use super::*;
+
+    /// The dissector that the README shows.
+    static NEMO: Shape = Shape::new(&"nemo", nemo);
+
+    fn nemo(reader: &mut Reader<'_>) -> Check {
+        let kind = reader.u8()?;
+        reader.holds((1..=4).contains(&kind), 6)?;
+        reader.literal(&[0])?;
+        let length = usize::from(reader.u16()?);
+        reader.covers_rest(length, 16)
+    }
+
+    #[test]
+    fn the_readme_shows_this_dissector() {
+        let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (readme, here) = (squeeze(include_str!("../../../README.md")), squeeze(include_str!("shape.rs")));
+        let shown = readme.split_once("fn nemo(").unwrap().1.split_once("} ```").unwrap().0;
+        assert!(here.contains(shown), "{shown}");
+    }
+
+    #[test]
+    fn datagrams_add_up() {
+        let (one, two) = (b"\x01\0\0\x02hi".as_slice(), b"\x02\0\0\x03you".as_slice());
+        let cases: &[(&str, &[&[u8]], char)] = &[
+            ("one datagram", &[one], 'l'),
+            ("two that differ", &[one, two], 'f'),
+            ("the same twice", &[one, one], 'l'),
+            ("another length", &[b"\x01\0\0\x03hi"], 'n'),
+            ("another type", &[b"\x05\0\0\x02hi"], 'n'),
+            ("one against it", &[one, b"\x09\0\0\x02hi"], 'n'),
+            ("keep-alives say nothing", &[b"\0\0\0\0", b"\r\n"], 'm'),
+            ("shares its ports with STUN", &[one, b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl"], 'n'),
+        ];
+        for (name, payloads, want) in cases {
+            assert_eq!(letter(probe(&NEMO, payloads)), *want, "{name}");
+        }
+        let cut = Datagram { wire_len: 900, ..datagram(b"\x01\0\x03\x80hi") };
+        assert_eq!(letter(NEMO.probe(Heads { datagrams: &[cut], ..Heads::default() })), 'l', "cut short, length kept");
+    }
+}
