@@ -7,8 +7,8 @@ use super::super::timeline::{Stretch, clock, length, stretches};
 use super::chart::{self, Figure, Legend, Moment, Part, Table};
 
 /// More columns than these cannot be told apart, and each costs room in the page; neighbours are added up until they fit.
-const MOST_COLUMNS: u64 = 120;
-const MOST_COLUMNS_BELOW: u64 = 48;
+const MOST_COLUMNS: u64 = 240;
+const MOST_COLUMNS_BELOW: u64 = 40;
 
 /// The charts; none when the report has no timeline or an empty one.
 pub(super) fn figures(report: &Report) -> Vec<Figure> {
@@ -159,10 +159,10 @@ mod tests {
     #[test]
     fn many_intervals_are_added_up() {
         let figures = figures(&hours(0..2400));
-        assert_eq!(figures[0].table.rows.len(), 120);
-        assert_eq!(figures[0].table.rows[1], ["1970-01-01 20:00:00", "75.0%", "0.0%", "25.0%", "2.0 kB"]);
-        assert_eq!(figures[0].note, "By wire bytes; one column for 20 hours.");
-        assert_eq!(figures[1].table.rows.len(), 48);
+        assert_eq!(figures[0].table.rows.len(), 240);
+        assert_eq!(figures[0].table.rows[1], ["1970-01-01 10:00:00", "75.0%", "0.0%", "25.0%", "1.0 kB"]);
+        assert_eq!(figures[0].note, "By wire bytes; one column for 10 hours.");
+        assert_eq!(figures[1].table.rows.len(), 40);
     }
 
     #[test]
