@@ -17,12 +17,21 @@ pub struct Epoch {
     last_ns: Option<i64>,
     frames_left: u32,
     bytes_left: u64,
+    /// Since the memory bound was looked at.
+    unchecked: Amount,
+}
+
+/// Frames and captured bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Amount {
+    frames: u32,
+    bytes: u64,
 }
 
 impl Default for Epoch {
     /// Where a capture begins.
     fn default() -> Self {
-        Self { last_ns: None, frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES }
+        Self { last_ns: None, frames_left: EPOCH_FRAMES, bytes_left: EPOCH_BYTES, unchecked: Amount::default() }
     }
 }
 
@@ -42,25 +51,18 @@ pub(super) struct Ledger {
     pub(super) drops: u64,
     epoch: Epoch,
     clock_jumps: u64,
-    check: Countdown,
-    between_checks: Countdown,
+    /// What may go by before the memory bound is looked at.
+    between_checks: Amount,
     epoch_ended: bool,
-}
-
-/// Frames and captured bytes that are left until the memory bound is to be looked at.
-#[derive(Clone, Copy, Debug)]
-struct Countdown {
-    frames_left: u32,
-    bytes_left: u64,
 }
 
 impl Ledger {
     /// A ledger that goes on at the epoch of the options.
     pub(super) fn new(options: Options) -> Self {
         let epoch = options.epoch;
-        let check = Countdown {
-            frames_left: options.check_frames.clamp(1, EPOCH_FRAMES),
-            bytes_left: options.check_bytes.clamp(1, EPOCH_BYTES),
+        let between_checks = Amount {
+            frames: options.check_frames.clamp(1, EPOCH_FRAMES),
+            bytes: options.check_bytes.clamp(1, EPOCH_BYTES),
         };
         Self {
             frames: Vec::new(),
@@ -70,8 +72,7 @@ impl Ledger {
             // A state file says how many are left; none would be an epoch without an end.
             epoch: Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch },
             clock_jumps: 0,
-            check,
-            between_checks: check,
+            between_checks,
             epoch_ended: false,
         }
     }
@@ -96,13 +97,14 @@ impl Ledger {
         epoch.last_ns = Some(frame.time_ns);
         epoch.frames_left -= 1;
         epoch.bytes_left = epoch.bytes_left.saturating_sub(u64::from(frame.captured_len));
-        let check = &mut self.check;
-        check.frames_left -= 1;
-        check.bytes_left = check.bytes_left.saturating_sub(u64::from(frame.captured_len));
+        let unchecked = &mut epoch.unchecked;
+        unchecked.frames = unchecked.frames.saturating_add(1);
+        unchecked.bytes = unchecked.bytes.saturating_add(u64::from(frame.captured_len));
         let epoch_ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
-        let due = epoch_ends || check.frames_left == 0 || check.bytes_left == 0;
+        let most = self.between_checks;
+        let due = epoch_ends || unchecked.frames >= most.frames || unchecked.bytes >= most.bytes;
         if due {
-            *check = self.between_checks;
+            *unchecked = Amount::default();
         }
         if epoch_ends {
             *epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
