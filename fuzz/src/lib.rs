@@ -14,7 +14,7 @@ use tlscov::capture::{self, Batch, Frame, Source};
 use tlscov::detect::{DISSECTORS, Datagram, Dissector, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use tlscov::flow::{Arrival, Limits, Shard, reassemble};
 use tlscov::grade::Policy;
-use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Transport};
+use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Steps, Transport};
 use tlscov::net::fragments::{self, Pool};
 use tlscov::net::{self, Decoded, Packet};
 use tlscov::pipeline::{Options, scan_source};
@@ -213,6 +213,7 @@ pub fn order(data: &[u8]) {
                 (false, _) => 0x10,
             },
             tunnels: Default::default(),
+            vlan: Default::default(),
             seq: base.wrapping_add(offset as u32).wrapping_sub(u32::from(is_hello)),
             ack: 0,
             payload_start: 0,
