@@ -79,7 +79,7 @@ fn one(out: &Path, path: &Path) {
             save("decode", number, &[&frame.link_type.to_be_bytes()[..], &[0], bytes].concat());
         }
         if number < 16 && bytes.get(12..15) == Some(&[8, 0, 0x45]) {
-            let layers = [number as u8 * 16, number as u8 * 48 + 80, number as u8 * 80 + 32];
+            let layers = [number * 16, number * 48 + 80, number * 80 + 32].map(|layer| layer as u8);
             save("tunnels", number, &[&[3], &layers[..], bytes.get(34..).unwrap_or_default()].concat());
         }
         if number < 6 {
