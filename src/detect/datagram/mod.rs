@@ -28,6 +28,7 @@ pub(super) mod sdp;
 mod shape;
 mod sip;
 mod softether;
+mod speech;
 mod stream;
 pub(super) mod stun;
 mod text;
