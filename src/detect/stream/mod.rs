@@ -8,6 +8,7 @@ use super::Dissector;
 mod adb;
 mod brokers;
 mod databases;
+mod description;
 mod desktops;
 mod files;
 mod framed;

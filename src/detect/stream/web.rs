@@ -7,6 +7,7 @@
 //! Not handled: HTTP/0.9, streams that begin inside a body and show no start line.
 
 use super::super::Session;
+use super::description::Listener;
 use super::framed::{Framed, Header, good};
 use super::text::{line, opening, starts, whole};
 use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
@@ -16,9 +17,11 @@ use crate::model::Protocol;
 pub(super) static HTTP: Framed = Framed::text(&"http", http_request, http_response)
     .with_session(|| Upgrading::open(Protocol::HTTP, Connect::default()) as Box<dyn Session>);
 /// RTSP; both sides may ask.
-pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true));
+pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true))
+    .with_session(|| Box::new(Listener::default()) as Box<dyn Session>);
 /// SIP; both sides may ask.
-pub(super) static SIP: Framed = Framed::alike(&"sip", sip);
+pub(super) static SIP: Framed =
+    Framed::alike(&"sip", sip).with_session(|| Box::new(Listener::default()) as Box<dyn Session>);
 /// SHOUTcast: HTTP requests, answered by `ICY 200 OK`.
 pub(super) static ICY: Framed = Framed::text(&"icy", http_request, icy_response);
 
