@@ -243,6 +243,51 @@ pub(crate) mod tests {
     pub(crate) use super::sealed::tests::noise;
     use super::*;
 
+    /// What dissectors have answered in this thread, each by its name, transport and source: accepted, refused.
+    type Asked = BTreeMap<(&'static str, Option<&'static str>, String), [bool; 2]>;
+
+    thread_local! {
+        static ASKED: std::cell::RefCell<Asked> = const { std::cell::RefCell::new(Asked::new()) };
+    }
+
+    fn identity(dissector: &dyn Dissector) -> (&'static str, Option<&'static str>, String) {
+        (dissector.protocol().name(), dissector.transport().name(), dissector.source())
+    }
+
+    /// Asks a dissector on behalf of a test, and keeps in mind what it said.
+    pub(crate) fn ask(dissector: &dyn Dissector, heads: Heads<'_>) -> Outcome {
+        let outcome = dissector.probe(heads);
+        let said = match outcome {
+            Outcome::Found(_) | Outcome::Likely(_) => Some(0),
+            Outcome::No => Some(1),
+            Outcome::NeedMore => None,
+        };
+        if let Some(said) = said {
+            ASKED.with_borrow_mut(|asked| asked.entry(identity(dissector)).or_default()[said] = true);
+        }
+        outcome
+    }
+
+    /// Every dissector has a test in which it accepts its own, and one in which it refuses a near miss. The rows of
+    /// `fixed.json` have theirs made from them.
+    #[test]
+    fn every_dissector_has_a_test_and_a_near_miss() {
+        let tests = [crate::tls::TESTS, crate::quic::TESTS, sealed::TESTS, stream::TESTS, datagram::TESTS]
+            .into_iter()
+            .flatten();
+        tests.for_each(|test| test());
+        let asked = ASKED.take();
+        let fixed = |dissector: &&dyn Dissector| dissector.source().contains("fixed");
+        let all = DISSECTORS.iter().copied().flatten().copied().filter(|dissector| !fixed(dissector));
+        let missing: Vec<String> = all
+            .filter_map(|dissector| match asked.get(&identity(dissector)) {
+                Some([true, true]) => None,
+                said => Some(format!("{:?} accepted, refused: {said:?}", identity(dissector))),
+            })
+            .collect();
+        assert!(missing.is_empty(), "no test listed in TESTS has these:\n{}", missing.join("\n"));
+    }
+
     /// Names of one group of the table with the transports that they run on.
     type Names = BTreeMap<&'static str, BTreeSet<&'static str>>;
 

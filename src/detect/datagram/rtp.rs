@@ -262,9 +262,10 @@ fn control(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe};
     use super::*;
+    use crate::detect::tests::ask;
 
     /// Packets of one stream; `noise` fills the payload like ciphertext, else it is a quiet line.
     fn stream(count: u8, noise: bool) -> Vec<Vec<u8>> {
@@ -284,11 +285,11 @@ mod tests {
     /// All from the client.
     fn answer(packets: &[Vec<u8>]) -> Outcome {
         let datagrams: Vec<_> = packets.iter().map(|bytes| super::super::shape::testing::datagram(bytes)).collect();
-        Rtp.probe(Heads { datagrams: &datagrams, ..Heads::default() })
+        ask(&Rtp, Heads { datagrams: &datagrams, ..Heads::default() })
     }
 
     #[test]
-    fn media() {
+    pub(crate) fn media() {
         let class = |outcome| match outcome {
             Outcome::Found(found) | Outcome::Likely(found) => Some(found.class),
             _ => None,
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn control_packets() {
+    pub(crate) fn control_packets() {
         let receiver = "81 c9 0007 01020304 05060708 00000000 00000000 00000000 00000000 00000000";
         let description = "81 ca 0004 01020304 01 06 757365724068 00 00 0000";
         let both = format!("{receiver} {description}");

@@ -77,12 +77,12 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
-    fn messages() {
+    pub(crate) fn messages() {
         table(
             &TFTP,
             &[

@@ -40,12 +40,12 @@ const PROTOCOL: Protocol = Protocol(&"dnscrypt");
 const MAGIC: &[u8] = b"r6fnvWj8";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let query = noise(1, 512);
         let nonce = query.get(40..52).unwrap_or_default();
         let answer = [MAGIC, nonce, &noise(2, 200)].concat();

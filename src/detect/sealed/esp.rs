@@ -140,7 +140,7 @@ const PROTOCOL: Protocol = Protocol(&"esp");
 const MIN_LEN: usize = 8 + 4 + 8;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn as_ip_protocol() {
+    pub(crate) fn as_ip_protocol() {
         let encrypted = |evidence| Found::encrypted(PROTOCOL, evidence);
         let sealed = |number| packet(1, number, &noise(number, 64));
         let cases: &[(&str, Vec<(bool, Vec<u8>)>, Outcome)] = &[
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_udp() {
+    pub(crate) fn inside_udp() {
         let framing = Found::encrypted(PROTOCOL, Evidence::Framing);
         let sealed = |number| packet(1, number, &noise(number, 64));
         let counter = |number| packet(1, number, &[&[0; 7][..], &[number], &noise(number, 56)].concat());

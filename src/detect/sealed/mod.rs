@@ -97,9 +97,33 @@ pub(crate) fn varies(fields: &[&[u8]]) -> bool {
 /// Largest distance between two packet counters that follow each other: the replay window of Linux is 64 to 8192.
 const MAX_STEP: u128 = 128;
 
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(super) static TESTS: &[fn()] = &[
+    dcerpc::tests::probe,
+    dnscrypt::tests::probe,
+    esp::tests::as_ip_protocol,
+    esp::tests::inside_udp,
+    ike::tests::over_tcp,
+    ike::tests::probe,
+    mtproto::tests::probe,
+    opcua::tests::probe,
+    openvpn::tests::over_tcp,
+    openvpn::tests::probe,
+    rdpudp::tests::probe,
+    smb::tests::probe,
+    snmp::tests::probe,
+    ssh::tests::probe,
+    tailscale::tests::probe,
+    whatsapp::tests::probe,
+    wireguard::tests::probe,
+    zerotier::tests::probe,
+];
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::ask;
     use crate::detect::{Datagram, Heads, Outcome};
 
     /// Bytes without a pattern, the same for the same seed.
@@ -123,7 +147,7 @@ pub(super) mod tests {
             .iter()
             .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
             .collect();
-        dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(dissector, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is accepted is
@@ -132,7 +156,8 @@ pub(super) mod tests {
         for (name, client, server, want) in cases {
             let probe =
                 |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
+            let heads = Heads { client, server, from_start: true, ..Heads::default() };
+            assert_eq!(ask(dissector, heads), *want, "{name}");
             if matches!(want, Outcome::No | Outcome::NeedMore) {
                 continue;
             }

@@ -144,7 +144,7 @@ const RES_PQ: u32 = 0x0516_2463;
 const LENGTHS: std::ops::RangeInclusive<usize> = 40..=1 << 20;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_streams};
     use super::*;
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let of = |evidence| Found::encrypted(PROTOCOL, evidence).from_client();
         let (nonce, other) = (noise(1, 16), noise(2, 16));
         let ask = plain(REQ_PQ_MULTI, &nonce);

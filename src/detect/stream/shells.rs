@@ -168,12 +168,12 @@ fn telnet(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
         let cases: &[Row<'_>] = &[
             ("ftp", &FTP, b"USER a\r\n", b"220 b\r\n", "found"),
