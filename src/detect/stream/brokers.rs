@@ -85,6 +85,11 @@ fn kafka_client(head: &[u8]) -> Header {
     }
     match (u16_at(head, 12), head.get(14..)) {
         (Some(0xffff), _) => Header::Good { len: len as usize + 4, bits: 48 },
+        // No name either; a consumer that fetches or asks for offsets says that it is no replica.
+        (Some(0), _) if matches!(api, FETCH | LIST_OFFSETS) => match u32_at(head, 14) {
+            Some(replica) => good(replica == u32::MAX && len >= 18, len as usize + 4, 64),
+            None => Header::Short,
+        },
         (Some(name @ 1..=249), Some(text)) if u32::from(name) + 10 <= len => match text.get(..usize::from(name)) {
             Some(text) => good(text.iter().all(u8::is_ascii_graphic), len as usize + 4, 42 + u32::from(name.min(16))),
             None => Header::Short,
@@ -93,6 +98,10 @@ fn kafka_client(head: &[u8]) -> Header {
         _ => Header::Bad,
     }
 }
+
+/// Numbers of requests (Kafka protocol guide, "Api Keys").
+const FETCH: u16 = 1;
+const LIST_OFFSETS: u16 = 2;
 
 /// Length and correlation: little by itself.
 fn kafka_server(head: &[u8]) -> Header {
@@ -149,10 +158,15 @@ pub(super) mod tests {
             ],
         );
         let kafka = b"\0\0\0\x14\0\x12\0\x03\0\0\0\x01\0\x08consumer\0\0";
+        let offsets = b"\0\0\0\x12\0\x02\0\0\0\0\0\0\0\0\xff\xff\xff\xff\0\0\0\0";
+        let mut replica = offsets.to_vec();
+        replica[14] = 0;
         check(
             &KAFKA,
             &[
                 ("api versions", kafka, b"\0\0\0\x10\0\0\0\x01", "found"),
+                ("offsets, asked for without a name", offsets, b"", "likely"),
+                ("the same from a replica", &replica, b"", "no"),
                 ("no such api", b"\0\0\0\x14\x12\x12\0\x03", b"", "no"),
                 ("binary name", b"\0\0\0\x14\0\x12\0\x03\0\0\0\x01\0\x02\x01\x02", b"", "no"),
             ],
