@@ -52,7 +52,9 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mtproto::MtProto,
     &esp::Esp,
     &esp::EspUdp,
+    &esp::EspTcp,
     &dnscrypt::DnsCrypt,
+    &dnscrypt::DnsCryptTcp,
     &zerotier::ZeroTier,
 ];
 
@@ -101,8 +103,10 @@ const MAX_STEP: u128 = 128;
 #[cfg(test)]
 pub(super) static TESTS: &[fn()] = &[
     dcerpc::tests::probe,
+    dnscrypt::tests::over_tcp,
     dnscrypt::tests::probe,
     esp::tests::as_ip_protocol,
+    esp::tests::inside_tcp,
     esp::tests::inside_udp,
     ike::tests::over_tcp,
     ike::tests::probe,
