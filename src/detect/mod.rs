@@ -288,6 +288,29 @@ pub(crate) mod tests {
         assert!(missing.is_empty(), "no test listed in TESTS has these:\n{}", missing.join("\n"));
     }
 
+    /// Every file with a dissector says on what evidence and by what sources it answers.
+    #[test]
+    fn every_dissector_states_its_evidence_and_its_sources() {
+        let mut files = 0;
+        for folder in ["detect/stream", "detect/datagram", "detect/sealed", "tls", "quic"] {
+            for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let row =
+                    text.contains("impl Dissector for") || text.contains(": Framed =") || text.contains(": Shape =");
+                // The two kinds of rows themselves are no protocols.
+                if row && !path.ends_with("framed.rs") && !path.ends_with("shape.rs") {
+                    let doc: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+                    for word in ["//! Sources: ", "//! Evidence: "] {
+                        assert!(doc.iter().any(|line| line.starts_with(word)), "{}: {word}", path.display());
+                    }
+                    files += 1;
+                }
+            }
+        }
+        assert!(files > 60, "{files}");
+    }
+
     /// Names of one group of the table with the transports that they run on.
     type Names = BTreeMap<&'static str, BTreeSet<&'static str>>;
 
