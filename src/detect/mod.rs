@@ -268,6 +268,29 @@ pub(crate) mod tests {
         outcome
     }
 
+    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is not refused is
+    /// refused.
+    pub(crate) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
+        for (name, client, server, want) in cases {
+            let probe =
+                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            let heads = Heads { client, server, from_start: true, ..Heads::default() };
+            assert_eq!(ask(dissector, heads), *want, "{name}");
+            if *want == Outcome::No {
+                continue;
+            }
+            for end in 0..=client.len() {
+                let client = client.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
+                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
+            }
+            for end in 0..=server.len() {
+                let server = server.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
+            }
+        }
+    }
+
     /// Every dissector has a test in which it accepts its own, and one in which it refuses a near miss. The rows of
     /// `fixed.json` have theirs made from them.
     #[test]

@@ -81,8 +81,9 @@ const MAGIC: &[u8] = b"r6fnvWj8";
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tests::{noise, probe_datagrams, probe_streams};
+    use super::super::tests::{noise, probe_datagrams};
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     #[test]
     pub(crate) fn probe() {

@@ -154,29 +154,6 @@ pub(super) mod tests {
         ask(dissector, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
-    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is accepted is
-    /// refused.
-    pub(super) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
-        for (name, client, server, want) in cases {
-            let probe =
-                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            let heads = Heads { client, server, from_start: true, ..Heads::default() };
-            assert_eq!(ask(dissector, heads), *want, "{name}");
-            if matches!(want, Outcome::No | Outcome::NeedMore) {
-                continue;
-            }
-            for end in 0..=client.len() {
-                let client = client.get(..end).unwrap_or_default();
-                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
-                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
-            }
-            for end in 0..=server.len() {
-                let server = server.get(..end).unwrap_or_default();
-                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
-            }
-        }
-    }
-
     #[test]
     fn counters() {
         let cases: &[(&str, &[u64], bool)] = &[

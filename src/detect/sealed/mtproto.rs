@@ -145,8 +145,9 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 40..=1 << 20;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tests::{noise, probe_streams};
+    use super::super::tests::noise;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn plain(constructor: u32, nonce: &[u8]) -> Vec<u8> {
         let data = [&constructor.to_le_bytes()[..], nonce].concat();

@@ -168,7 +168,7 @@ const ENOUGH: u32 = 4;
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::detect::tests::ask;
+    use crate::detect::tests::probe_streams;
 
     fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
         [&kind[..], &((8 + body.len()) as u32).to_le_bytes(), body].concat()
@@ -219,17 +219,7 @@ pub(super) mod tests {
             ),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| ask(&OpcUa, Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&OpcUa, &[(name, client, server, *want)]);
         }
     }
 }

@@ -273,7 +273,7 @@ const SIGNATURES: [(u16, &str); 3] = [(0, "hmac-sha256"), (1, "aes-cmac"), (2, "
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::detect::tests::ask;
+    use crate::detect::tests::probe_streams;
 
     fn clear(sign: u8) -> Vec<u8> {
         [&[0, 0, 0, 64, sign][..], b"SMB", &[7; 60]].concat()
@@ -302,17 +302,7 @@ pub(super) mod tests {
             ("answered by text", clear(SMB2), b"HTTP/1.1 400".to_vec(), Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| ask(&Smb, Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Smb, &[(name, client, server, *want)]);
         }
     }
 

@@ -132,8 +132,9 @@ const MAX_ROUTING: usize = 4096;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::tests::{noise, probe_streams};
+    use super::super::tests::noise;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn frame(tag: u8, rest: &[u8]) -> Vec<u8> {
         let body = [EPHEMERAL, &noise(tag, 32), rest].concat();

@@ -264,13 +264,12 @@ fn nntp_server(head: &[u8]) -> Header {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::trial::check;
+    use super::super::trial::check_rows;
     use super::*;
 
     #[test]
     pub(crate) fn probe() {
-        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+        check_rows(&[
             ("smtp", &SMTP, b"EHLO a\r\n", b"220 b\r\n", "found"),
             (
                 "smtp with a line too long",
@@ -303,9 +302,6 @@ pub(super) mod tests {
             ("smtp is not nntp", &NNTP, b"EHLO a\r\n", b"220 b ESMTP\r\n", "no"),
             ("nntp", &NNTP, b"MODE READER\r\n", b"200 a\r\n", "found"),
             ("binary", &SMTP, b"\x16\x03\x01", b"", "no"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+        ]);
     }
 }

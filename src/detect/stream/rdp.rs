@@ -220,7 +220,7 @@ const LEVEL_LOW: u32 = 1;
 pub(super) mod tests {
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
-    use crate::detect::tests::ask;
+    use crate::detect::tests::probe_streams;
     use crate::model::UpgradeOutcome;
 
     fn message(code: u8, variable: &[u8]) -> Vec<u8> {
@@ -254,17 +254,7 @@ pub(super) mod tests {
             ("text", b"GET / HTTP/1.1".to_vec(), vec![], Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| ask(&Rdp, Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Rdp, &[(name, client, server, *want)]);
         }
     }
 

@@ -305,7 +305,7 @@ const MAX_HELD: usize = 64 * 1024;
 pub(super) mod tests {
     use super::super::upgrade::trial::run;
     use super::*;
-    use crate::detect::tests::ask;
+    use crate::detect::tests::probe_streams;
 
     fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
         [&[kind, 1, 0, 8 + body.len() as u8, 0, 0, 1, 0][..], body].concat()
@@ -346,17 +346,7 @@ pub(super) mod tests {
             ("answered by another protocol", &asked, b"HTTP/1.1 400", Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| ask(&Tds, Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Tds, &[(name, client, server, *want)]);
         }
     }
 

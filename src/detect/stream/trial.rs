@@ -33,6 +33,16 @@ pub(super) fn check(dissector: &dyn Dissector, cases: &[Case<'_>]) {
     }
 }
 
+/// A case with the row that it is about.
+pub(super) type Row<'a> = (&'a str, &'a dyn Dissector, &'a [u8], &'a [u8], &'a str);
+
+/// The same for cases of several rows.
+pub(super) fn check_rows(cases: &[Row<'_>]) {
+    for (name, row, client, server, want) in cases {
+        check(*row, &[(name, client, server, want)]);
+    }
+}
+
 /// Bytes without any order, the same in every run (xorshift64*).
 pub(super) fn random(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -278,7 +278,7 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::trial::check;
+    use super::super::trial::{check, check_rows};
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::detect::tests::ask;
@@ -287,8 +287,7 @@ pub(super) mod tests {
 
     #[test]
     pub(crate) fn probe() {
-        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+        check_rows(&[
             ("http", &HTTP, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\n", "found"),
             ("request only", &HTTP, b"PROPFIND /a HTTP/1.1\r\n", b"", "likely"),
             ("answer only", &HTTP, b"", b"HTTP/1.0 304 Not\r\n", "likely"),
@@ -307,10 +306,7 @@ pub(super) mod tests {
             ("http is not sip", &SIP, b"REGISTER sip:a HTTP/1.1\r\n", b"", "no"),
             ("icy", &ICY, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\n", "found"),
             ("http is not icy", &ICY, b"GET / HTTP/1.0\r\n", b"HTTP/1.0 200 OK\r\n", "no"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+        ]);
     }
 
     #[test]
