@@ -124,6 +124,8 @@ pub struct TlsFacts {
     pub offered_versions: Vec<u16>,
     /// Negotiated cipher suite.
     pub cipher: Option<u16>,
+    /// Cipher kind of SSL 2, three bytes; such a handshake has no `cipher`.
+    pub ssl2_cipher: Option<u32>,
     /// Suites that the client offered, in its order, GREASE left out.
     #[serde(with = "crate::model::kept::room")]
     pub offered_ciphers: Vec<u16>,

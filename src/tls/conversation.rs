@@ -88,8 +88,15 @@ impl Conversation {
         }
     }
 
-    /// An SSL 2 hello, after its type.
+    /// An SSL 2 hello, after its type; or the client's key behind it, which begins what is SSL 2 alone.
     pub(super) fn ssl2_hello(&mut self, from_client: bool, kind: u8, body: &[u8]) {
+        if kind == ssl2::MASTER_KEY {
+            if from_client {
+                self.facts.ssl2_cipher = self.facts.ssl2_cipher.or(ssl2::master_key(body));
+            }
+            self.ssl2_data(from_client);
+            return;
+        }
         let believed = match (from_client, kind) {
             (true, 1) => ssl2::client_hello(body, &mut self.facts),
             (false, 4) => ssl2::server_hello(body, &mut self.facts),
