@@ -34,6 +34,7 @@ pub(super) mod stun;
 mod text;
 mod tftp;
 mod tunnel;
+mod uftp;
 mod voice;
 
 /// The dissectors of this group, surest first.
@@ -110,6 +111,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &voice::H225,
     &rtp::Rtcp,
     &rtp::Rtp,
+    &uftp::UFTP,
     &iot::Coap,
     &iot::MQTT_SN,
     &rpc::RX,
@@ -163,6 +165,7 @@ pub(super) static TESTS: &[fn()] = &[
     tftp::tests::messages,
     tunnel::tests::management,
     tunnel::tests::tunnels,
+    uftp::tests::messages,
     voice::tests::signalling,
 ];
 
