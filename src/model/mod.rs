@@ -12,7 +12,7 @@ mod steps;
 pub use connection::{ConnectionId, Opening, opening};
 pub use counts::{Counts, Units};
 pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
-pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
+pub use flow::{Endpoint, FlowKey, FlowSummary, Seed, Side, Transport, Tunnel};
 pub use loss::Loss;
 pub use protocol::{Class, Evidence, Protocol};
 pub use steps::{FlowPart, Steps};
