@@ -2,7 +2,7 @@
 //!
 //! A value that was not seen is `None` or empty, never a likely guess.
 
-use super::Protocol;
+use super::{Fingerprint, Protocol};
 
 /// Facts of one flow. At most one of `tls` and `ssh` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -44,7 +44,6 @@ impl Facts {
                 + tls.key_shares.capacity())
                 + tls.server_name.as_ref().map_or(0, String::capacity)
                 + tls.offered_protocols.len() * 32
-                + 128
         });
         let trace = self.trace.as_ref().map_or(0, |_| 256);
         size_of::<Self>() + trace + tls + self.announced.capacity() * 48 + self.connections.capacity() * 24
@@ -151,11 +150,11 @@ pub struct TlsFacts {
     /// ALPN list of the ClientHello.
     pub offered_protocols: Vec<String>,
     /// JA3 (MD5, 32 hex digits) of the ClientHello.
-    pub ja3: Option<String>,
+    pub ja3: Option<Fingerprint>,
     /// JA3S (MD5, 32 hex digits) of the ServerHello.
-    pub ja3s: Option<String>,
+    pub ja3s: Option<Fingerprint>,
     /// JA4 of the ClientHello.
-    pub ja4: Option<String>,
+    pub ja4: Option<Fingerprint>,
     /// The session was resumed (PSK accepted, or abbreviated handshake).
     pub resumed: bool,
     /// TLS 1.3: the server selected a PSK and sent no key share (psk_ke).

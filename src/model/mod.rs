@@ -3,6 +3,7 @@
 mod connection;
 mod counts;
 mod facts;
+mod fingerprint;
 mod flow;
 pub(crate) mod kept;
 mod loss;
@@ -12,6 +13,8 @@ mod steps;
 pub use connection::{ConnectionId, Opening, opening};
 pub use counts::{Counts, Units};
 pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
+pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::hex_digit;
 pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
 pub use loss::Loss;
 pub use protocol::{Class, Evidence, Protocol};

@@ -54,7 +54,7 @@ pub(crate) fn tls13() -> TlsFacts {
         offered_groups: vec![29, 23],
         server_name: Some("example.org".to_owned()),
         offered_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
-        ja3: Some("0123456789abcdef0123456789abcdef".to_owned()),
+        ja3: crate::model::Fingerprint::new("0123456789abcdef0123456789abcdef"),
         handshake: Handshake::Completed,
         ..TlsFacts::default()
     }

@@ -32,8 +32,9 @@ pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
     if facts.ja3.is_some() {
         return true;
     }
-    facts.ja3 = Some(fingerprint::ja3(&hello));
-    facts.ja4 = Some(fingerprint::ja4(&hello, carrier));
+    let (ja3, ja4) = fingerprint::of_client(&hello, carrier);
+    facts.ja3 = Some(ja3);
+    facts.ja4 = Some(ja4);
     facts.fallback_scsv = numbers(hello.ciphers).any(|suite| suite == FALLBACK_SCSV);
     facts.offered_ciphers = offered(hello.ciphers, MAX_SUITES);
     facts.offered_versions = vec![hello.version];
