@@ -30,7 +30,7 @@ pub(super) fn of_client(hello: &ClientHello<'_>, carrier: Carrier) -> (Fingerpri
     let parts = Parts::of(hello, carrier);
     let mut room = [0; MAX_KEY];
     match parts.key(&mut room) {
-        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, || (parts.ja3(), parts.ja4()))),
+        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, || ((parts.ja3(), parts.ja4()), 0))),
         None => (parts.ja3(), parts.ja4()),
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn ja3s(hello: &ServerHello<'_>) -> Fingerprint {
     [hello.version, hello.cipher].into_iter().for_each(|number| key.add(&number.to_be_bytes()));
     hello.extensions().for_each(|(kind, _)| key.add(&kind.to_be_bytes()));
     match key.done() {
-        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, make)),
+        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, || (make(), 0))),
         None => make(),
     }
 }

@@ -24,13 +24,14 @@ impl<V: Clone> Memo<V> {
         Self { answers: HashMap::default(), bytes: 0, most_bytes }
     }
 
-    /// The answer for `question`: what `answer` gives, now or when it was asked before.
-    pub(super) fn recall(&mut self, question: &[u8], answer: impl FnOnce() -> V) -> V {
+    /// The answer for `question`: what `answer` gives, now or when it was asked before. It also says how many heap bytes
+    /// its answer holds.
+    pub(super) fn recall(&mut self, question: &[u8], answer: impl FnOnce() -> (V, usize)) -> V {
         if let Some(known) = self.answers.get(question) {
             return known.clone();
         }
-        let made = answer();
-        let bytes = question.len() + size_of::<V>() + ENTRY_BYTES;
+        let (made, held) = answer();
+        let bytes = question.len() + size_of::<V>() + ENTRY_BYTES + held;
         if self.bytes + bytes > self.most_bytes {
             self.answers.clear();
             self.bytes = 0;
@@ -52,7 +53,7 @@ mod tests {
         let mut ask = |number: u32| {
             let answer = memo.recall(&number.to_be_bytes(), || {
                 made += 1;
-                number * 10
+                (number * 10, 0)
             });
             assert_eq!(answer, number * 10);
             made
