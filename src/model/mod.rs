@@ -7,6 +7,7 @@ mod fingerprint;
 mod flow;
 pub(crate) mod kept;
 mod loss;
+mod offer;
 mod protocol;
 mod steps;
 
@@ -17,5 +18,6 @@ pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex_digit;
 pub use flow::{Endpoint, FlowKey, FlowSummary, Side, Transport, Tunnel};
 pub use loss::Loss;
+pub use offer::{Offer, SharedOffer};
 pub use protocol::{Class, Evidence, Protocol};
 pub use steps::{FlowPart, Steps};

@@ -287,7 +287,7 @@ mod tests {
             let (found, facts) = read(sent);
             let tls = facts.tls.expect("TLS facts");
             assert_eq!(tls.handshake, *want, "{name}");
-            assert_eq!(tls.offered_ciphers, [0x1301], "{name}");
+            assert_eq!(tls.offer.ciphers, [0x1301], "{name}");
             assert_eq!(
                 tls.version.is_some(),
                 sent.iter().any(|(_, bytes)| [&server[..], &after, &other].contains(bytes)),

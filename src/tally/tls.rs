@@ -126,17 +126,17 @@ impl TlsSums {
     }
 
     fn add_offered(&mut self, tls: &TlsFacts, wire_bytes: u64) {
-        if tls.offered_ciphers.is_empty() && tls.offered_versions.is_empty() {
+        if tls.offer.ciphers.is_empty() && tls.offer.versions.is_empty() {
             return;
         }
         let offered = &mut self.offered;
         offered.hellos.count(wire_bytes);
-        offered.versions.count_list(&tls.offered_versions, wire_bytes);
-        offered.cipher_suites.count_list(&tls.offered_ciphers, wire_bytes);
-        offered.groups.count_list(&tls.offered_groups, wire_bytes);
-        offered.signatures.count_list(&tls.offered_signatures, wire_bytes);
+        offered.versions.count_list(&tls.offer.versions, wire_bytes);
+        offered.cipher_suites.count_list(&tls.offer.ciphers, wire_bytes);
+        offered.groups.count_list(&tls.offer.groups, wire_bytes);
+        offered.signatures.count_list(&tls.offer.signatures, wire_bytes);
         let mut counted = [false; KNOWN_PROTOCOLS.len() + 1];
-        for name in &tls.offered_protocols {
+        for name in &tls.offer.protocols {
             let place = protocol_place(name);
             if !std::mem::replace(&mut counted[place], true) {
                 count_name(&mut offered.alpn, protocol_at(place), wire_bytes);

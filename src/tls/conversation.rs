@@ -217,14 +217,7 @@ impl Conversation {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        let facts = &self.facts;
-        let numbers = facts.offered_ciphers.capacity()
-            + facts.offered_groups.capacity()
-            + facts.offered_signatures.capacity()
-            + facts.offered_versions.capacity()
-            + facts.key_shares.capacity();
-        let names: usize = facts.offered_protocols.iter().map(|name| name.capacity() + size_of::<String>()).sum();
-        numbers * 2 + names + self.session_id.capacity()
+        self.facts.offer.memory() + self.session_id.capacity()
     }
 
     fn client_hello(&mut self, body: &[u8]) {

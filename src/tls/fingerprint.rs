@@ -3,9 +3,6 @@
 //! Sources: Salesforce "JA3" (2017; fields joined by commas, values by dashes, GREASE left out of JA3); FoxIO "JA4: TLS
 //! Client Fingerprinting" technical details. JA3 takes the legacy version fields, JA4 the supported versions.
 //! Not handled: JA4S and the other members of the family; SSL 2 hellos have no fingerprint.
-//!
-//! Most hellos repeat what another one said in everything that fingerprints look at. So what came of the latest hellos is
-//! remembered by exactly these parts ([`Memo`]), and the digests are made once for each kind of client.
 
 use std::cell::RefCell;
 
@@ -16,7 +13,7 @@ use super::hello::{
     ALPN, Carrier, ClientHello, EC_POINT_FORMATS, SERVER_NAME, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS,
     SUPPORTED_VERSIONS, ServerHello, is_grease,
 };
-use super::memo::Memo;
+use super::memo::{Memo, Question, Room};
 use super::read::{Reader, numbers};
 use crate::model::{Fingerprint, hex_digit};
 
@@ -24,15 +21,8 @@ use crate::model::{Fingerprint, hex_digit};
 ///
 /// JA3: MD5 of `version,ciphers,extensions,groups,point formats`, 32 hex digits. JA4: `t13d1516h2_8daaf6152771_e5627efa2ab1`.
 pub(super) fn of_client(hello: &ClientHello<'_>, carrier: Carrier) -> (Fingerprint, Fingerprint) {
-    thread_local! {
-        static KNOWN: RefCell<Memo<(Fingerprint, Fingerprint)>> = RefCell::new(Memo::new(MEMO_BYTES));
-    }
     let parts = Parts::of(hello, carrier);
-    let mut room = [0; MAX_KEY];
-    match parts.key(&mut room) {
-        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, || ((parts.ja3(), parts.ja4()), 0))),
-        None => (parts.ja3(), parts.ja4()),
-    }
+    (parts.ja3(), parts.ja4())
 }
 
 /// JA3S: MD5 of `version,cipher,extensions`, 32 hex digits.
@@ -49,12 +39,12 @@ pub(super) fn ja3s(hello: &ServerHello<'_>) -> Fingerprint {
         text.numbers(hello.extensions().map(|(kind, _)| kind));
         text.fingerprint()
     };
-    let mut room = [0; MAX_KEY];
-    let mut key = Key::new(&mut room);
-    [hello.version, hello.cipher].into_iter().for_each(|number| key.add(&number.to_be_bytes()));
-    hello.extensions().for_each(|(kind, _)| key.add(&kind.to_be_bytes()));
-    match key.done() {
-        Some(key) => KNOWN.with_borrow_mut(|known| known.recall(key, || (make(), 0))),
+    let mut room = Room::default();
+    let mut question = Question::new(&mut room);
+    [hello.version, hello.cipher].into_iter().for_each(|number| question.add(&number.to_be_bytes()));
+    hello.extensions().for_each(|(kind, _)| question.add(&kind.to_be_bytes()));
+    match question.done() {
+        Some(question) => KNOWN.with_borrow_mut(|known| known.recall(question, || (make(), 0))),
         None => make(),
     }
 }
@@ -97,20 +87,6 @@ impl<'a> Parts<'a> {
             versions: list8(versions),
             protocol: list8(Some(list16(protocols))),
         }
-    }
-
-    /// All of it in one string of bytes; `None` when it is longer than is worth remembering.
-    fn key<'k>(&self, room: &'k mut [u8; MAX_KEY]) -> Option<&'k [u8]> {
-        let mut key = Key::new(room);
-        key.add(&[self.carrier as u8]);
-        key.add(&self.hello.version.to_be_bytes());
-        // The lengths in front keep apart what would else run together.
-        for list in [self.hello.ciphers, self.groups, self.formats, self.signatures, self.versions, self.protocol] {
-            key.add(&(list.len() as u16).to_be_bytes());
-            key.add(list);
-        }
-        self.hello.extensions().for_each(|(kind, _)| key.add(&kind.to_be_bytes()));
-        key.done()
     }
 
     fn ja3(&self) -> Fingerprint {
@@ -214,33 +190,6 @@ fn two_digits(count: usize) -> [u8; 2] {
     [b'0' + count / 10, b'0' + count % 10]
 }
 
-/// Bytes put together in room of a fixed size.
-struct Key<'k> {
-    room: &'k mut [u8; MAX_KEY],
-    len: usize,
-    fits: bool,
-}
-
-impl<'k> Key<'k> {
-    fn new(room: &'k mut [u8; MAX_KEY]) -> Self {
-        Self { room, len: 0, fits: true }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        match self.room.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                self.len += bytes.len();
-            }
-            None => self.fits = false,
-        }
-    }
-
-    fn done(self) -> Option<&'k [u8]> {
-        self.room.get(..self.len).filter(|_| self.fits)
-    }
-}
-
 /// A text on its way into a digest, through a small buffer: no hello, however long, makes it any larger.
 struct Text<D> {
     digest: D,
@@ -319,10 +268,8 @@ impl<D: Digest> Text<D> {
     }
 }
 
-/// Longest run of bytes that is worth remembering; those of browsers have 150 to 250 bytes.
-const MAX_KEY: usize = 512;
-/// Memory of each memo: more than a thousand kinds of clients. Unit: bytes.
-const MEMO_BYTES: usize = 512 << 10;
+/// Memory of what is remembered of server hellos: thousands of kinds. Unit: bytes.
+const MEMO_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,49 @@ impl<V: Clone> Memo<V> {
     }
 }
 
+/// Room for a question; those of browsers have 150 to 250 bytes. What does not fit is not worth remembering.
+pub(super) struct Room([u8; 512]);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self([0; 512])
+    }
+}
+
+/// A question that is put together.
+pub(super) struct Question<'r> {
+    room: &'r mut [u8],
+    len: usize,
+    fits: bool,
+}
+
+impl<'r> Question<'r> {
+    pub(super) fn new(room: &'r mut Room) -> Self {
+        Self { room: &mut room.0, len: 0, fits: true }
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        match self.room.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.fits = false,
+        }
+    }
+
+    /// Adds bytes and their number, which keeps them apart from what follows.
+    pub(super) fn add_list(&mut self, bytes: &[u8]) {
+        self.add(&(bytes.len() as u32).to_be_bytes());
+        self.add(bytes);
+    }
+
+    /// The whole question; `None` when it did not fit.
+    pub(super) fn done(self) -> Option<&'r [u8]> {
+        self.room.get(..self.len).filter(|_| self.fits)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +103,20 @@ mod tests {
         };
         let counts = [1, 2, 1, 3, 4, 4, 5, 1].map(&mut ask);
         assert_eq!(counts, [1, 2, 2, 3, 4, 4, 5, 6], "the fifth makes it forget the first");
+    }
+
+    #[test]
+    fn questions_are_put_together_as_far_as_they_fit() {
+        let mut room = Room::default();
+        let mut question = Question::new(&mut room);
+        question.add(&[7]);
+        question.add_list(&[8, 9]);
+        assert_eq!(question.done(), Some(&[7, 0, 0, 0, 2, 8, 9][..]));
+        for (len, fits) in [(512, true), (513, false)] {
+            let mut question = Question::new(&mut room);
+            question.add(&vec![1; len]);
+            question.add(&[]);
+            assert_eq!(question.done().map(<[u8]>::len), fits.then_some(len));
+        }
     }
 }
