@@ -60,6 +60,12 @@ impl Finding {
     pub fn before_upgrade(&self) -> bool {
         matches!(self.looks_at, Look::Upgrade(_)) || matches!(self.id, "password_in_clear" | "upgrade_stripped")
     }
+
+    /// Whether a password can be read in the flow.
+    #[must_use]
+    pub fn shows_password(&self) -> bool {
+        matches!(self.id, "password_in_clear" | "login_in_clear" | "community_in_clear")
+    }
 }
 
 /// What the predicate of a row is asked about.

@@ -187,6 +187,19 @@ fn passwords_are_counted_and_not_printed() {
     for text in [report, explained] {
         assert!(!text.contains("Y2xlcms6b2ZmaWNl") && !text.contains("clerk"));
     }
+    // "office", and the community "public", as bytes of openings are written.
+    for (name, secret) in [
+        ("findings/logins", "06 6f 66 66 69 63 65"),
+        ("findings/logins", "22 6f 66 66 69 63 65"),
+        ("snmp", "70 75 62 6c 69 63"),
+    ] {
+        let capture = path(&format!("{name}.pcap"));
+        for format in ["text", "json"] {
+            let explained = tlscov(&["explain", capture.to_str().unwrap(), "--format", format]);
+            assert!(!explained.contains(secret), "{name} in {format}");
+            assert!(explained.contains("a password in clear may be among the first bytes"), "{name} in {format}");
+        }
+    }
 }
 
 /// Each connection of each protocol, as its client was told to log in or not.

@@ -116,7 +116,7 @@ pub(super) fn with_bits(header: Header, more: u32) -> Header {
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     const MAX_LEN: usize = 4096;
     let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
-    if text.len() > MAX_LEN || text.len() % 4 != 0 {
+    if text.len() > MAX_LEN || !text.len().is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
