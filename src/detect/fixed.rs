@@ -25,7 +25,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Datagram, Dissector, Found, Heads, Outcome};
+use super::stream::logins;
+use super::{Datagram, Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Class, Evidence, Protocol, Transport};
 
 /// Rows over TCP.
@@ -54,6 +55,10 @@ impl Dissector for Fixed {
             if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
         };
         table.candidates(heads).map(answer).fold(Outcome::No, surer)
+    }
+
+    fn session(&self, found: Found) -> Option<Box<dyn Session>> {
+        if self.0 == Transport::TCP { logins::session(found.protocol) } else { None }
     }
 }
 

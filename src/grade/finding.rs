@@ -10,7 +10,8 @@
 use std::sync::LazyLock;
 
 use super::registry::{self, Suite};
-use crate::model::{CertificateFacts, Class, FlowSummary, Handshake, SshFacts, TlsFacts, UpgradeOutcome};
+use crate::model::{CertificateFacts, Class, FlowSummary, Handshake, SshFacts, TlsFacts, Tunnel, UpgradeOutcome};
+use crate::net::TunnelKind;
 
 /// How much a finding matters, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,12 @@ impl Finding {
     #[must_use]
     pub fn before_upgrade(&self) -> bool {
         matches!(self.looks_at, Look::Upgrade(_)) || matches!(self.id, "password_in_clear" | "upgrade_stripped")
+    }
+
+    /// Whether a password can be read in the flow.
+    #[must_use]
+    pub fn shows_password(&self) -> bool {
+        matches!(self.id, "password_in_clear" | "login_in_clear" | "community_in_clear")
     }
 }
 
@@ -126,7 +133,7 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
 /// Whether frames of this name belong to a protocol that encrypts by nature: in clear it protects in name only.
 #[must_use]
 pub fn protects_in_name_only(name: &str) -> bool {
-    ["tls", "dtls", "ssh", "esp", "ah", "macsec"].contains(&name)
+    ["tls", "dtls", "ssh", "esp", "esp-null", "ah", "macsec"].contains(&name)
 }
 
 use Concern::{High, Low, Medium, Note};
@@ -293,9 +300,11 @@ fn is_clear(flow: &FlowSummary, names: &[&str]) -> bool {
     flow.class == Class::Plaintext && names.contains(&flow.protocol.name())
 }
 
-/// TLS has rows of its own, by suite.
+/// TLS has rows of its own, by suite. What AH and MACsec leave readable is found as the protocol inside them.
 fn in_name_only(flow: &FlowSummary) -> bool {
-    is_clear(flow, &["ssh", "esp", "ah", "macsec"])
+    let inside = |tunnel: &Tunnel| TunnelKind::of(*tunnel).is_some_and(|kind| ["ah", "macsec"].contains(&kind.name));
+    let protected = flow.class == Class::Plaintext && flow.tunnels.iter().any(inside);
+    protected || is_clear(flow, &["ssh", "esp", "esp-null", "ah", "macsec"])
 }
 
 /// Whether a flow of `protocol` agreed on one of these key exchanges or ciphers.

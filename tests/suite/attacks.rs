@@ -26,6 +26,7 @@ pub const ATTACKS: [Attack; 32] = [
     Attack { name: "whole-hellos", tells: &["one_sided_flows"], make: |size| frames(size / 50, whole_hello) },
     Attack { name: "server-keys", tells: &["unwatched_flows"], make: |size| frames(size, server_key) },
     Attack { name: "large-certificates", tells: &["evicted_flows"], make: |size| frames(size, large_certificate) },
+    Attack { name: "endless-logins", tells: &["evicted_flows"], make: |size| frames(size, endless_login) },
     Attack { name: "quic-offsets", tells: &["evicted_flows"], make: |size| frames(size / 4, quic_offset) },
     Attack { name: "overlaps", tells: &["conflicting_segments"], make: |size| frames(size, overlap) },
     Attack { name: "holes", tells: &["missing_segment_gaps"], make: |size| frames(size, hole) },
@@ -285,6 +286,13 @@ fn large_certificate(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
     let seq = 1 + part as u32 * 1400;
     payload.resize(1400, 0x30);
     tcp(out, from, to, 0x18, seq, &payload);
+}
+
+/// Clients of a database that go on and on before they log in, ten thousand at the same time.
+fn endless_login(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
+    let (client, part) = ((number % 10_000) as u32, (number / 10_000) as u32);
+    let payload = [0, 10, 0xd0, 0x41, 0, 1, 0, 4, 0x10, 0x41].repeat(140);
+    tcp(out, (0x0a00_0000 + client, 5000), SERVER, 0x18, 1 + part * 1400, &payload);
 }
 
 /// Segments of a few flows that say other things about the same sequence numbers.
