@@ -119,6 +119,8 @@ pub struct TlsFacts {
     pub offer: SharedOffer,
     /// Negotiated cipher suite.
     pub cipher: Option<u16>,
+    /// Cipher kind of SSL 2, three bytes; such a handshake has no `cipher`.
+    pub ssl2_cipher: Option<u32>,
     /// Negotiated named group: ServerHello key_share (1.3), ServerKeyExchange named_curve (1.2 and earlier).
     pub group: Option<u16>,
     /// Size of the finite-field DH prime in ServerKeyExchange. Unit: bits.

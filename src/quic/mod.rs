@@ -25,6 +25,10 @@ use crate::model::{Evidence, Protocol, Transport};
 /// QUIC.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&Quic, &google::GoogleQuic];
 
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(crate) static TESTS: &[fn()] = &[tests::probes, google::tests::probe];
+
 struct Quic;
 
 impl Dissector for Quic {
@@ -151,12 +155,13 @@ const MAX_TRIES: usize = 4;
 const PATIENCE: usize = 4;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::keys::Sender;
     use super::keys::tests::sealed;
     use super::version::Version;
     use super::*;
     use crate::detect::Moment;
+    use crate::detect::tests::ask;
     use crate::model::{Facts, Handshake};
 
     const V1: Version = Version(1);
@@ -164,7 +169,7 @@ mod tests {
     fn probe(sent: &[(bool, &[u8])]) -> Outcome {
         let datagrams: Vec<_> =
             sent.iter().map(|&(from_client, bytes)| Datagram { from_client, bytes, wire_len: bytes.len() }).collect();
-        Quic.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(&Quic, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     /// A CRYPTO frame at offset 0 with a hello: version, random, session ID, suites and compression, extensions.
@@ -195,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn probes() {
+    pub(crate) fn probes() {
         let found = Outcome::Found(Found::encrypted(Protocol::QUIC, Evidence::Verified).from_client());
         let framing = Outcome::Likely(Found::encrypted(Protocol::QUIC, Evidence::Framing));
         let negotiated = Outcome::Likely(Found::encrypted(Protocol::QUIC, Evidence::Framing).from_client());
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_datagrams_end() {
+    pub(crate) fn hostile_datagrams_end() {
         let initial = [&[0xc0, 0, 0, 0, 1, 8][..], b"original", &[0, 0, 21], &[5; 21]].concat();
         let flood: Vec<u8> = initial.iter().copied().cycle().take(65_000).collect();
         let sent = [(true, &flood[..]); 8];

@@ -113,7 +113,7 @@ pub struct TlsRecord<'a> {
     /// Versions that the client offered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub offered_versions: Vec<Cow<'static, str>>,
-    /// Negotiated cipher suite, its IANA name.
+    /// Negotiated cipher suite, its IANA name; of SSL 2, the name of its cipher kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cipher: Option<Cow<'static, str>>,
     /// Its code point.
@@ -347,8 +347,11 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         version: facts.version.map(code::version),
         draft: facts.draft,
         offered_versions: facts.offer.versions.iter().map(|version| code::version(*version)).collect(),
-        cipher: facts.cipher.map(code::suite),
-        cipher_code: facts.cipher.map(|code| format!("0x{code:04x}")),
+        cipher: facts.cipher.map(code::suite).or_else(|| facts.ssl2_cipher.map(code::ssl2_cipher)),
+        cipher_code: facts
+            .cipher
+            .map(|code| format!("0x{code:04x}"))
+            .or_else(|| facts.ssl2_cipher.map(|code| format!("0x{code:06x}"))),
         curve: facts.group.map(code::group),
         dh_bits: facts.dh_bits,
         signature: facts.signature.map(code::signature),

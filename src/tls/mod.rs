@@ -33,3 +33,8 @@ pub use dissect::opens_client_hello;
 
 /// TLS and DTLS.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
+
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(crate) static TESTS: &[fn()] =
+    &[dissect::tests::hellos, dissect::tests::middle_of_a_stream, dtls::tests::recognition];

@@ -323,6 +323,7 @@ pub(super) mod testing {
     //! What the tests of this folder share.
 
     use super::*;
+    use crate::detect::tests::ask;
 
     /// A datagram from the client, captured whole.
     pub(in crate::detect::datagram) fn datagram(bytes: &[u8]) -> Datagram<'_> {
@@ -336,7 +337,7 @@ pub(super) mod testing {
             .enumerate()
             .map(|(index, bytes)| Datagram { from_client: index % 2 == 0, bytes, wire_len: bytes.len() })
             .collect();
-        dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(dissector, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     /// `f` found, `l` likely, `m` need more, `n` no: short for tables.
