@@ -24,6 +24,11 @@ def frames(path):
         place += 16 + captured
 
 
+def record(seconds, fraction, frame):
+    """The record of a frame in a pcap file."""
+    return struct.pack("<IIII", seconds, fraction, len(frame), len(frame)) + frame
+
+
 def moved(frame, office):
     """The frame with other IPv4 addresses: 10.A.B.1 and 10.A.B.2 for the two hosts of the recording."""
     if frame[12:14] != b"\x08\x00":
@@ -45,8 +50,7 @@ def write(testdata, out, offices=200):
             first = recording[0][0]
             for seconds, fraction, frame in recording:
                 time = 1_700_000_000 + 60 * office + seconds - first
-                frame = moved(frame, office)
-                file.write(struct.pack("<IIII", time, fraction, len(frame), len(frame)) + frame)
+                file.write(record(time, fraction, moved(frame, office)))
                 count += 1
     return count
 
