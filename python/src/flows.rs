@@ -14,7 +14,7 @@ use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, SchemaRef};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use tlscov::cli::embed::Request;
@@ -135,11 +135,7 @@ impl Stream {
                 warned.err().map(|error| Err(failed(&error.to_string())))
             }
             Ok(None) => Some(Err(failed(&broken().to_string()))),
-            Err(error) => {
-                // Arrow has no place for a Python exception: the signal is raised again once the interpreter goes on.
-                let again = py.import("_thread").and_then(|threads| threads.call_method0("interrupt_main"));
-                Some(Err(failed(&format!("interrupted: {}", again.err().unwrap_or(error)))))
-            }
+            Err(error) => Some(Err(interrupted(py, &error))),
         }
     }
 
@@ -178,6 +174,15 @@ fn send_all(request: &Request, mut rows: Rows, stop: Arc<AtomicBool>, sender: &S
 fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
     let text = std::ffi::CString::new(text.replace('\0', "?"))?;
     PyErr::warn(py, &py.get_type::<CaptureWarning>(), &text, 1)
+}
+
+/// What a signal handler raised, as an error of Arrow, which has no place for a Python exception.
+fn interrupted(py: Python<'_>, error: &PyErr) -> ArrowError {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        // Ctrl-C comes again as soon as the interpreter goes on; without that it would be an error like any other.
+        let _ = py.import("_thread").and_then(|threads| threads.call_method0("interrupt_main"));
+    }
+    failed(&format!("interrupted: {error}"))
 }
 
 fn failed(what: &str) -> ArrowError {
