@@ -67,6 +67,8 @@ def report_of(job):
     reports = [
         scan_link.options(**pinned[box]).remote(job, box, item) for box, items in plans for item in ray.get(items)
     ]
+    if not reports:
+        raise SystemExit("no capture in any of the folders")
     while len(reports) > 1:
         reports = [merge.remote(job, *reports[start : start + FAN_IN]) for start in range(0, len(reports), FAN_IN)]
     return ray.get(reports[0])

@@ -140,7 +140,8 @@ def grade(
     """
     suites = [suites] if isinstance(suites, str) else list(suites)
     options = {"policy": policy, "as_of": as_of, "tls": tls, "format": "json"}
-    return json.loads(_tlscov.grade([*_options(options), "--", *suites]))
+    graded: list[dict[str, Any]] = json.loads(_tlscov.grade([*_options(options), "--", *suites]))
+    return graded
 
 
 def _arguments(given: dict[str, Any]) -> list[str]:

@@ -4,6 +4,19 @@ from collections.abc import Iterable, KeysView
 from os import PathLike
 from typing import Any, final
 
+__all__ = [
+    "CaptureWarning",
+    "Error",
+    "Flows",
+    "InputError",
+    "Report",
+    "UsageError",
+    "flows",
+    "grade",
+    "merge",
+    "scan",
+]
+
 class Error(Exception):
     """What can be put right by who called: a file, a policy, an option."""
 
@@ -34,8 +47,8 @@ class Report:
         """The report in another format: text, markdown, html, csv, prometheus, cbom, benchmark, bmf or json."""
     def keys(self) -> KeysView[str]:
         """Names of its parts, in order."""
-    def __getitem__(self, key: str) -> Any: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __getitem__(self, key: str, /) -> Any: ...
+    def __eq__(self, other: object, /) -> bool: ...
 
 @final
 class Flows:
