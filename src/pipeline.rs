@@ -435,7 +435,7 @@ fn first_time(
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
-    sums: Sums,
+    sums: Account,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
     /// What its flows announced, as far as it is kept.
@@ -447,7 +447,7 @@ struct Worker {
 }
 
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
-struct Sums {
+struct Account {
     tally: Tally,
     plan: Option<Arc<Plan>>,
     policies: Arc<Vec<Policy>>,
@@ -490,7 +490,7 @@ impl<'a> Run<'a> {
         };
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
-            sums: Sums {
+            sums: Account {
                 tally: tally(),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
@@ -820,13 +820,21 @@ impl Worker {
         });
     }
 
+    /// Closes all flows; those that may still be explained wait.
+    fn drain(&mut self) {
+        self.shard.end();
+        self.settle();
+        let Self { shard, sums, pending, .. } = self;
+        shard.finish(|flow| if associate::may_be_announced(&flow) { pending.push(flow) } else { sums.add(flow) });
+    }
+
     fn pending_memory(&self) -> usize {
         let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
         self.pending.capacity() * size_of::<FlowSummary>() + beside
     }
 }
 
-impl Sums {
+impl Account {
     /// Grades a flow and adds it up.
     fn add(&mut self, flow: FlowSummary) {
         self.used = true;
