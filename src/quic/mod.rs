@@ -9,6 +9,7 @@
 //! read (association); or by packets of one side that keep to one such ID while all else varies ([`short`], framing).
 //! Not handled: the rest of them, above all those whose ends chose short IDs or none. They stay unknown.
 
+mod first;
 pub mod frame;
 mod google;
 pub mod keys;
@@ -17,7 +18,6 @@ mod session;
 mod short;
 pub mod version;
 
-use self::keys::{InitialKeys, Sender};
 use self::packet::{Kind, Long, Packet, packets};
 use crate::detect::{Datagram, Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
@@ -57,9 +57,8 @@ impl Dissector for Quic {
                 _ => Outcome::No,
             };
         }
-        let mut plain = Vec::new();
         for datagram in heads.datagrams {
-            if opens_as_client(datagram, &mut plain) {
+            if opens_as_client(datagram) {
                 return if datagram.from_client {
                     Outcome::Found(Found::encrypted(Protocol::QUIC, Evidence::Verified).from_client())
                 } else {
@@ -80,13 +79,10 @@ impl Dissector for Quic {
 }
 
 /// Whether the datagram has an Initial packet that opens with the keys of a client that made up its destination.
-fn opens_as_client(datagram: &Datagram<'_>, plain: &mut Vec<u8>) -> bool {
+fn opens_as_client(datagram: &Datagram<'_>) -> bool {
     packets(datagram.bytes).take(MAX_TRIES).any(|packet| match packet {
-        Packet::Long(long) if long.kind == Kind::Initial && long.destination.len() >= MIN_DESTINATION => {
-            long.version.secrets().iter().any(|secrets| {
-                InitialKeys::derive(secrets, long.destination, Sender::Client)
-                    .is_some_and(|keys| keys.open(&long, plain).is_some())
-            })
+        Packet::Long(long) => {
+            long.kind == Kind::Initial && long.destination.len() >= MIN_DESTINATION && first::opens(&long)
         }
         _ => false,
     })
@@ -160,6 +156,7 @@ const PATIENCE: usize = 4;
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::keys::Sender;
     use super::keys::tests::sealed;
     use super::version::Version;
     use super::*;
@@ -295,7 +292,7 @@ pub(super) mod tests {
             let (found, facts) = read(sent);
             let tls = facts.tls.expect("TLS facts");
             assert_eq!(tls.handshake, *want, "{name}");
-            assert_eq!(tls.offered_ciphers, [0x1301], "{name}");
+            assert_eq!(tls.offer.ciphers, [0x1301], "{name}");
             assert_eq!(
                 tls.version.is_some(),
                 sent.iter().any(|(_, bytes)| [&server[..], &after, &other].contains(bytes)),

@@ -346,7 +346,7 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
     TlsRecord {
         version: facts.version.map(code::version),
         draft: facts.draft,
-        offered_versions: facts.offered_versions.iter().map(|version| code::version(*version)).collect(),
+        offered_versions: facts.offer.versions.iter().map(|version| code::version(*version)).collect(),
         cipher: facts.cipher.map(code::suite).or_else(|| facts.ssl2_cipher.map(code::ssl2_cipher)),
         cipher_code: facts
             .cipher
@@ -357,16 +357,16 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         signature: facts.signature.map(code::signature),
         server_name: facts.server_name.as_deref(),
         next_protocol: facts.next_protocol.as_deref(),
-        offered_protocols: &facts.offered_protocols,
+        offered_protocols: &facts.offer.protocols,
         srtp_profile: facts.srtp_profile.map(|code| format!("0x{code:04x}")),
         resumed: facts.version.map(|_| facts.resumed),
         established,
         hello_retry: facts.hello_retry,
         ech_offered: facts.ech_offered,
         ech_real: facts.ech_real,
-        ja3: facts.ja3.as_deref(),
+        ja3: facts.offer.ja3.as_deref(),
         ja3s: facts.ja3s.as_deref(),
-        ja4: facts.ja4.as_deref(),
+        ja4: facts.offer.ja4.as_deref(),
         certificate: facts.certificate.as_ref().map(certificate),
     }
 }

@@ -224,14 +224,7 @@ impl Conversation {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        let facts = &self.facts;
-        let numbers = facts.offered_ciphers.capacity()
-            + facts.offered_groups.capacity()
-            + facts.offered_signatures.capacity()
-            + facts.offered_versions.capacity()
-            + facts.key_shares.capacity();
-        let names: usize = facts.offered_protocols.iter().map(|name| name.capacity() + size_of::<String>()).sum();
-        numbers * 2 + names + self.session_id.capacity() + FINGERPRINTS_LEN
+        self.facts.offer.memory() + self.session_id.capacity()
     }
 
     fn client_hello(&mut self, body: &[u8]) {
@@ -303,8 +296,6 @@ impl Conversation {
 
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
-/// Two MD5 in hex, and a JA4.
-const FINGERPRINTS_LEN: usize = 32 + 32 + 36;
 /// A protected Finished of TLS 1.3 is 4 + 32 bytes, one of type and at least 8 of tag; a protected alert is far shorter.
 const FINISHED_MIN: usize = 4 + 32 + 1 + 8;
 /// The same with hashes of 32 and 48 bytes and tags of 8 and 16.

@@ -384,7 +384,7 @@ pub(super) mod tests {
             assert_eq!((found.class, found.evidence), (Class::Encrypted, Evidence::Handshake));
             assert_eq!((facts.version, facts.group, facts.signature), (Some(0xfefd), Some(23), Some(0x0403)));
             assert_eq!((facts.handshake, facts.resumed), (Handshake::Completed, false));
-            assert!(facts.ja4.is_some_and(|ja4| ja4.starts_with("dd2")));
+            assert!(facts.offer.ja4.is_some_and(|ja4| ja4.starts_with("dd2")));
         }
     }
 

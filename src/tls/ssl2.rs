@@ -13,8 +13,8 @@ pub(super) const VERSION: u16 = 0x0002;
 /// Reads a ClientHello after its type. Returns whether it is one; if not, `facts` is left as it was.
 pub(super) fn client_hello(body: &[u8], facts: &mut TlsFacts) -> bool {
     let Some((version, ciphers)) = client_parts(body) else { return false };
-    facts.offered_versions = vec![version];
-    facts.offered_ciphers = ciphers
+    facts.offer.versions = vec![version];
+    facts.offer.ciphers = ciphers
         .chunks_exact(3)
         .filter_map(|cipher| match cipher {
             [0, high, low] => Some(u16::from_be_bytes([*high, *low])),
@@ -22,7 +22,7 @@ pub(super) fn client_hello(body: &[u8], facts: &mut TlsFacts) -> bool {
         })
         .take(MAX_SUITES)
         .collect();
-    facts.fallback_scsv = facts.offered_ciphers.contains(&0x5600);
+    facts.fallback_scsv = facts.offer.ciphers.contains(&0x5600);
     true
 }
 
@@ -136,8 +136,8 @@ mod tests {
     fn keeps_the_suites_that_tls_has() {
         let mut facts = TlsFacts::default();
         assert!(client_hello(&client(0x0301)[3..], &mut facts));
-        assert_eq!((facts.offered_versions, facts.offered_ciphers), (vec![0x0301], vec![0x002f]));
-        assert_eq!(facts.ja3, None);
+        assert_eq!((&facts.offer.versions[..], &facts.offer.ciphers[..]), (&[0x0301][..], &[0x002f][..]));
+        assert_eq!(facts.offer.ja3, None);
     }
 
     #[test]

@@ -99,8 +99,9 @@ impl Message {
         let small = counts.iter().filter(|count| **count <= 8).count();
         let body = reader.rest();
         let host = |byte: &&u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        reader.holds(small >= 3 && counts.contains(&1), 0)?;
         let letters = body.iter().filter(host).count();
-        reader.holds(small >= 3 && counts.contains(&1) && letters >= 12 && letters * 10 >= body.len() * 5, FAIR)
+        reader.holds(letters >= 12 && letters * 10 >= body.len() * 5, FAIR)
     }
 
     /// A message that is broken behind its first question, or lies about its counts, is still in clear when the question

@@ -62,8 +62,8 @@ impl Dissector for EspUdp {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let packets: Vec<_> = heads.datagrams.iter().filter(|datagram| datagram.bytes != [0xff]).collect();
-        let sound = packets.iter().all(|datagram| {
+        let packets = heads.datagrams.iter().filter(|datagram| datagram.bytes != [0xff]);
+        let sound = packets.clone().all(|datagram| {
             u32_at(datagram.bytes, 0).is_some_and(|spi| spi > 255)
                 && u32_at(datagram.bytes, 4).is_some_and(|number| number > 0)
                 && datagram.wire_len >= MIN_LEN
@@ -72,6 +72,7 @@ impl Dissector for EspUdp {
         if !sound {
             return Outcome::No;
         }
+        let packets: Vec<_> = packets.collect();
         let runs = [true, false].map(|side| run(packets.iter().copied(), side, 8));
         let sides = [true, false].map(|side| packets.iter().filter(|datagram| datagram.from_client == side).count());
         // OpenVPN's data of version 2 has the same shape: opcode, peer ID (small), packet ID.

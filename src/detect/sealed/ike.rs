@@ -173,7 +173,7 @@ impl Session for IkeSession {
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.carrier_version = self.version.map(u32::from);
         let post_quantum_offered = self.post_quantum_offered;
-        facts.algorithms = self.chosen.map(|chosen| Algorithms { post_quantum_offered, ..chosen });
+        facts.algorithms = self.chosen.map(|chosen| Box::new(Algorithms { post_quantum_offered, ..chosen }));
     }
 
     fn memory(&self) -> usize {

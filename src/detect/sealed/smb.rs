@@ -242,7 +242,7 @@ impl Session for SmbSession {
         // In clear the cipher was agreed on and not used.
         if found.class == Class::Encrypted {
             let [cipher, mac] = [agreed.cipher, agreed.signing].map(|name| name.map(str::to_owned));
-            facts.algorithms = Some(Algorithms { cipher, mac, ..Algorithms::default() });
+            facts.algorithms = Some(Box::new(Algorithms { cipher, mac, ..Algorithms::default() }));
         }
     }
 

@@ -314,7 +314,7 @@ impl Session for SshSession {
         if ssh.cipher.iter().all(|cipher| cipher.as_deref() == Some("none")) {
             found.class = Class::Plaintext;
         }
-        facts.ssh = Some(ssh);
+        facts.ssh = Some(Box::new(ssh));
     }
 
     fn memory(&self) -> usize {

@@ -15,6 +15,7 @@ mod files;
 mod framed;
 mod industrial;
 mod lines;
+pub(super) mod logins;
 mod mail;
 mod media;
 mod network;

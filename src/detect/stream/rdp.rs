@@ -179,7 +179,7 @@ impl Session for RdpSession {
                 16 => "3des",
                 _ => "unknown",
             };
-            facts.algorithms = Some(Algorithms { cipher: Some(cipher.to_owned()), ..Algorithms::default() });
+            facts.algorithms = Some(Box::new(Algorithms { cipher: Some(cipher.to_owned()), ..Algorithms::default() }));
         }
         self.negotiation.finish(found, facts);
     }

@@ -260,7 +260,7 @@ pub(super) mod tests {
             let mut facts = Facts::default();
             let mut found = found;
             next.finish(&mut found, &mut facts);
-            assert_eq!(facts.tls.map(|tls| tls.offered_ciphers), Some(vec![0xc02b]), "cut at {cut}");
+            assert_eq!(facts.tls.map(|tls| tls.offer.ciphers.clone()), Some(vec![0xc02b]), "cut at {cut}");
         }
     }
 }

@@ -185,7 +185,15 @@ impl Talking {
         let (message, asks) = match unread.first() {
             Some(4) => (ask_4(unread), true),
             Some(5) if !self.greeted => (greeting(unread), false),
-            Some(1) if self.greeted => (password(unread), false),
+            Some(1) if self.greeted => {
+                let message = password(unread);
+                if let Message::Whole(len) = message {
+                    // Behind the user name, the length of the password, which ends the message.
+                    let user = unread.get(1).map_or(0, |len| usize::from(*len));
+                    talk.password |= len > 3 + user;
+                }
+                (message, false)
+            }
             _ => (address(unread, 1..=1), true),
         };
         if let Message::Whole(_) = message {
@@ -346,6 +354,25 @@ pub(super) mod tests {
             let mut found = Found::plaintext(Socks.protocol());
             session.finish(&mut found, &mut Facts::default());
             assert_eq!(found.class, want, "{name}");
+        }
+    }
+
+    /// RFC 1929: a password is told, a user without one is not.
+    #[test]
+    fn passwords() {
+        let cases: &[(&str, &[u8], bool)] = &[
+            ("user and password", b"\x05\x01\x02\x01\x05clerk\x06office", true),
+            ("user alone", b"\x05\x01\x02\x01\x05clerk\x00", false),
+            ("cut", b"\x05\x01\x02\x01\x05clerk\x06offi", false),
+            ("no login", b"\x05\x01\x00\x05\x01\x00\x03\x01a\x01\xbb", false),
+            ("version 4 with a user", b"\x04\x01\x01\xbb\x0a\0\0\x01clerk\0", false),
+        ];
+        for (name, client, want) in cases {
+            let mut session = Socks.session(Found::plaintext(Socks.protocol())).unwrap();
+            let _ = session.feed(true, client, Moment { time_ns: 0, wire_len: 0 });
+            let mut facts = Facts::default();
+            session.finish(&mut Found::plaintext(Socks.protocol()), &mut facts);
+            assert_eq!(facts.password_in_clear.is_some(), *want, "{name}");
         }
     }
 

@@ -9,7 +9,7 @@
 use super::super::Session;
 use super::description::Listener;
 use super::framed::{Framed, Header, good};
-use super::text::{line, opening, starts, whole};
+use super::text::{basic, line, opening, starts, whole};
 use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
 use crate::model::Protocol;
 
@@ -202,9 +202,8 @@ impl Negotiation for Connect {
 impl Connect {
     /// Whether to go on after a request.
     fn request(&mut self, talk: &mut Talk, head: &[u8]) -> bool {
-        // RFC 7617 section 2: user and password, in Base64.
-        let basic = |field| header(head, field).is_some_and(|value| starts(value, "Basic "));
-        talk.password |= basic("authorization") || basic("proxy-authorization");
+        talk.password |=
+            ["authorization", "proxy-authorization"].iter().any(|field| header(head, field).is_some_and(basic));
         if self.plain {
             let chunked = header(head, "transfer-encoding").is_some();
             let (length, upgrade) = (content_length(head), header(head, "upgrade"));
@@ -333,6 +332,10 @@ pub(super) mod tests {
     fn passwords() {
         const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
         const LOGIN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi\r\n\r\n";
+        const PROXY: &[u8] = b"GET http://a/ HTTP/1.1\r\nProxy-Authorization: basic YTpi\r\n\r\n";
+        const EMPTY: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTo=\r\n\r\n";
+        const BROKEN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi!\r\n\r\n";
+        const DIGEST: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Digest username=\"a\"\r\n\r\n";
         const TOKEN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Bearer abc\r\n\r\n";
         const DENIED: &[u8] = b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno";
         let post = |size: usize| {
@@ -346,6 +349,10 @@ pub(super) mod tests {
         let cases: &[Case<'_>] = &[
             ("first request", &[(true, LOGIN)], true),
             ("none", &[(true, GET), (false, DENIED), (true, GET)], false),
+            ("for a proxy", &[(true, PROXY)], true),
+            ("an empty password", &[(true, EMPTY)], false),
+            ("no Base64", &[(true, BROKEN)], false),
+            ("a digest", &[(true, GET), (false, DENIED), (true, DIGEST)], false),
             ("another scheme", &[(true, GET), (false, DENIED), (true, TOKEN)], false),
             ("second request", &[(true, GET), (false, DENIED), (true, LOGIN)], true),
             ("both in one piece", &[(true, &[GET, LOGIN].concat())], true),
