@@ -164,6 +164,18 @@ struct TdsSession {
     #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     outcome: Option<UpgradeOutcome>,
+    /// Whether the login shows a password; `None` while that is open.
+    password: Option<bool>,
+}
+
+/// Whether a login that is not encrypted holds a password. It is hidden by a fixed rule (each byte's halves exchanged, then
+/// combined with 0xa5) that anyone can undo: MS-TDS section 2.2.6.4, where the field cchPassword stands at 46.
+fn shows_password(head: &[u8]) -> Option<bool> {
+    match head.first() {
+        None => None,
+        Some(&LOGIN) => head.get(HEADER_LEN + 46..)?.first_chunk().map(|len| u16::from_le_bytes(*len) > 0),
+        Some(_) => Some(false),
+    }
 }
 
 #[typetag::serde(name = "stream/tds/TdsSession")]
@@ -178,15 +190,21 @@ impl Session for TdsSession {
             (Prelogin::Whole { len: asked_len, encryption: asked }, Prelogin::Whole { len, encryption: answer }) => {
                 (asked_len, asked, len, answer)
             }
-            (Prelogin::Other, _) | (_, Prelogin::Other) => return Step::Done,
+            (Prelogin::Other, _) => {
+                // Old clients log in without a pre-login.
+                self.password = shows_password(client);
+                return if self.password.is_none() { Step::Continue } else { Step::Done };
+            }
+            (_, Prelogin::Other) => return Step::Done,
             _ => return Step::Continue,
         };
+        let behind = client.get(asked_len..).unwrap_or_default();
         if !matches!(answer, Some(ON | REQUIRED)) {
             let refused = matches!(asked, Some(ON | REQUIRED)) && answer == Some(NOT_SUPPORTED);
             self.outcome = refused.then_some(UpgradeOutcome::Refused);
-            return Step::Done;
+            self.password = shows_password(behind);
+            return if self.password.is_none() { Step::Continue } else { Step::Done };
         }
-        let behind = client.get(asked_len..).unwrap_or_default();
         match behind {
             [PRELOGIN, _, _, _, _, _, _, _, 0x16, 3, ..] => {}
             [PRELOGIN, ..] | [] if behind.len() < HEADER_LEN + 2 => return Step::Continue,
@@ -210,6 +228,9 @@ impl Session for TdsSession {
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.upgrade = self.outcome.map(|outcome| (PROTOCOL, outcome));
+        if self.password == Some(true) {
+            facts.password_in_clear = Some(PROTOCOL);
+        }
     }
 
     fn memory(&self) -> usize {
@@ -302,9 +323,10 @@ const REQUIRED: u8 = 3;
 const MAX_HELD: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::upgrade::trial::run;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
         [&[kind, 1, 0, 8 + body.len() as u8, 0, 0, 1, 0][..], body].concat()
@@ -320,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Found::plaintext(PROTOCOL).from_client();
         let (asked, answer) = (packet(PRELOGIN, &options(0)), packet(RESPONSE, &options(1)));
         let headers = [22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0];
@@ -345,17 +367,7 @@ mod tests {
             ("answered by another protocol", &asked, b"HTTP/1.1 400", Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| Tds.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Tds, &[(name, client, server, *want)]);
         }
     }
 
@@ -414,6 +426,36 @@ mod tests {
             }
             let inside = INSIDE.take();
             assert_eq!(inside, b"\x16onetwo\x17raw\x12", "size {size}");
+        }
+    }
+
+    #[test]
+    fn passwords() {
+        let login = |password_len: u8| {
+            let mut body = vec![0; 94];
+            body[46] = password_len;
+            packet(LOGIN, &body)
+        };
+        let inside_tls = hello();
+        let none = options(NOT_SUPPORTED);
+        type Row<'a> = (&'a str, &'a [(bool, Vec<u8>)], bool);
+        let (asked, answered) = ((true, packet(PRELOGIN, &none)), (false, packet(RESPONSE, &none)));
+        let cases: &[Row<'_>] = &[
+            ("in clear", &[asked.clone(), answered.clone(), (true, login(6))], true),
+            ("without a pre-login", &[(true, login(6))], true),
+            ("by ticket", &[asked.clone(), answered.clone(), (true, login(0))], false),
+            ("cut", &[asked.clone(), answered.clone(), (true, login(6)[..50].to_vec())], false),
+            ("a batch", &[asked.clone(), answered, (true, packet(BATCH, &[22, 0]))], false),
+            ("encrypted login", &[asked, (false, packet(RESPONSE, &options(0))), (true, inside_tls)], false),
+        ];
+        for (name, pieces, want) in cases {
+            let mut session = Tds.session(Found::plaintext(PROTOCOL)).unwrap();
+            for (client, piece) in *pieces {
+                let _ = session.feed(*client, piece, Moment { time_ns: 0, wire_len: 0 });
+            }
+            let mut facts = Facts::default();
+            session.finish(&mut Found::plaintext(PROTOCOL), &mut facts);
+            assert_eq!(facts.password_in_clear.is_some(), *want, "{name}");
         }
     }
 }
