@@ -123,7 +123,11 @@ mod tests {
         let request = request(&[HTTPS, "--jobs", "1"]).unwrap();
         let read = || {
             let mut flows = 0;
-            let (tally, warnings) = request.run(Arc::default(), Some(&mut |_| Ok(flows += 1))).unwrap();
+            let mut count = |_: &crate::report::FlowRecord<'_>| {
+                flows += 1;
+                Ok(())
+            };
+            let (tally, warnings) = request.run(Arc::default(), Some(&mut count)).unwrap();
             let mut json = Vec::new();
             (format_named("json").unwrap().write)(&Report::new(&tally), &mut json).unwrap();
             (flows, json, warnings)
