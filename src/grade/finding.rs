@@ -115,7 +115,7 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
     let tls = hello.filter(|tls| tls.version.is_some() && completed != Some(false));
     let suite = tls.and_then(|tls| tls.cipher).and_then(registry::suite);
     let certificate = tls.and_then(|tls| tls.certificate.as_ref());
-    let ssh = facts.and_then(|facts| facts.ssh.as_ref()).filter(|ssh| ssh.handshake == Handshake::Completed);
+    let ssh = facts.and_then(|facts| facts.ssh.as_deref()).filter(|ssh| ssh.handshake == Handshake::Completed);
     let upgrade = facts.and_then(|facts| facts.upgrade);
     let seconds = flow.first_ns.div_euclid(1_000_000_000);
     FINDINGS.iter().filter(move |row| match row.looks_at {
@@ -335,7 +335,7 @@ fn offers_more(tls: &TlsFacts) -> bool {
     let Some(chosen) = tls.version else { return false };
     let alike = |version: u16| (version >= 0xfe00) == (chosen >= 0xfe00);
     // Drafts of TLS 1.3 (0x7fxx) rank above every version before them.
-    tls.offered_versions.iter().any(|version| alike(*version) && rank(*version) > rank(chosen))
+    tls.offer.versions.iter().any(|version| alike(*version) && rank(*version) > rank(chosen))
 }
 
 /// Source: RFC 9325 section 4.5; families as in the registry of groups.
@@ -374,7 +374,7 @@ fn terrapin(ssh: &SshFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoint, Facts, FlowKey, Protocol, Transport};
+    use crate::model::{Endpoint, Facts, FlowKey, Offer, Protocol, SharedOffer, Transport};
 
     /// A flow of 2018-08-01 with these facts.
     fn flow(protocol: Protocol, class: Class, facts: Facts) -> FlowSummary {
@@ -409,12 +409,16 @@ mod tests {
         of(flow, completed).map(|row| row.id).collect()
     }
 
+    fn versions(offered: &[u16]) -> SharedOffer {
+        Offer { versions: offered.to_vec(), ..Offer::default() }.into()
+    }
+
     /// TLS 1.2 with an AEAD suite, nothing wrong with it.
     fn good() -> TlsFacts {
         TlsFacts {
             version: Some(0x0303),
             cipher: Some(0xc02f),
-            offered_versions: vec![0x0303],
+            offer: versions(&[0x0303]),
             group: Some(29),
             signature: Some(0x0804),
             secure_renegotiation: true,
@@ -461,9 +465,9 @@ mod tests {
             ("SSL 3", |tls| tls.version = Some(0x0300), &["ssl"]),
             ("TLS 1.1", |tls| tls.version = Some(0x0302), &["tls_1.0_or_1.1"]),
             ("DTLS 1.0", |tls| tls.version = Some(0xfeff), &["tls_1.0_or_1.1"]),
-            ("sentinel, 1.3 offered", |tls| { tls.downgrade_sentinel = true; tls.offered_versions = vec![0x0304, 0x0303] }, &["downgrade"]),
+            ("sentinel, 1.3 offered", |tls| { tls.downgrade_sentinel = true; tls.offer = versions(&[0x0304, 0x0303]) }, &["downgrade"]),
             ("sentinel, 1.2 offered", |tls| tls.downgrade_sentinel = true, &["downgrade_sentinel"]),
-            ("1.3 offered, no sentinel", |tls| tls.offered_versions = vec![0x0304, 0x0303], &[]),
+            ("1.3 offered, no sentinel", |tls| tls.offer = versions(&[0x0304, 0x0303]), &[]),
             ("fallback", |tls| tls.fallback_scsv = true, &["fallback_scsv"]),
             ("compression", |tls| tls.compression = Some(1), &["compression"]),
             ("renegotiation", |tls| tls.secure_renegotiation = false, &["renegotiation_unprotected"]),
@@ -488,7 +492,7 @@ mod tests {
         let facts = Facts { tls: Some(tls), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["fallback_scsv"]);
         // A client that sees through a downgrade breaks off: that is when it matters.
-        let tls = TlsFacts { downgrade_sentinel: true, offered_versions: vec![0x0304, 0x0303], ..good() };
+        let tls = TlsFacts { downgrade_sentinel: true, offer: versions(&[0x0304, 0x0303]), ..good() };
         let facts = Facts { tls: Some(tls), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["downgrade"]);
     }
@@ -525,7 +529,7 @@ mod tests {
             let both = |name: Option<&str>| [name.map(str::to_owned), name.map(str::to_owned)];
             let (cipher, mac) = (both(Some(cipher)), both(mac));
             let ssh = SshFacts { cipher, mac, strict_kex, handshake: Handshake::Completed, ..SshFacts::default() };
-            flow(SSH, Class::Encrypted, Facts { ssh: Some(ssh), ..Facts::default() })
+            flow(SSH, Class::Encrypted, Facts { ssh: Some(Box::new(ssh)), ..Facts::default() })
         };
         let clear = |name: &'static &'static str, facts| flow(Protocol(name), Class::Plaintext, facts);
         let upgrade =

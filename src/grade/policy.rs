@@ -572,7 +572,7 @@ mod tests {
                 cipher: Some(cipher.to_owned()),
                 ..crate::model::Algorithms::default()
             };
-            Facts { algorithms: Some(algorithms), ..Facts::default() }
+            Facts { algorithms: Some(Box::new(algorithms)), ..Facts::default() }
         };
         let (ike, rdp) = (Protocol(&"isakmp"), Protocol(&"rdp"));
         let cases: &[(&str, Protocol, Facts, Level, &[&str])] = &[
@@ -616,7 +616,7 @@ mod tests {
         let policy = Policy::load("bcp195").unwrap();
         let silent = Policy::load("mozilla-modern").unwrap();
         for (name, ssh, level, rules) in cases {
-            let facts = Facts { ssh: Some(ssh), ..Facts::default() };
+            let facts = Facts { ssh: Some(Box::new(ssh)), ..Facts::default() };
             let verdict = policy.grade(SSH, Some(&facts));
             assert_eq!(
                 (verdict.level, ids(&policy, &verdict)),

@@ -19,6 +19,7 @@ pub const ATTACKS: [Attack; 32] = [
     Attack { name: "one-packet-flows", tells: &["evicted_flows"], make: |size| frames(size, one_packet_flow) },
     Attack { name: "silent-flows", tells: &[], make: |size| frames_every(size, 40_000_000, one_packet_flow) },
     Attack { name: "syn-flood", tells: &[], make: |size| frames(size, syn) },
+    Attack { name: "chosen-addresses", tells: &[], make: |size| frames(size, chosen_address) },
     Attack { name: "unknown-flows", tells: &["one_sided_flows"], make: |size| frames(size, unknown_flow) },
     Attack { name: "half-hellos", tells: &["evicted_flows"], make: |size| frames(size, half_hello) },
     Attack { name: "large-hellos", tells: &["one_sided_flows"], make: |size| frames(size, large_hello) },
@@ -159,6 +160,15 @@ fn one_packet_flow(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     let payload: Vec<u8> = (0..4).flat_map(|_| noise.next().to_le_bytes()).collect();
     let (from, to) = (anyone(noise), anyone(noise));
     udp(out, from, to, &payload);
+}
+
+/// IPv6 addresses whose halves cancel out where a hash adds one to the other, rotated by some bits.
+fn chosen_address(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
+    out.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 12, 17, 64]);
+    out.extend(number.to_be_bytes());
+    out.extend(number.rotate_right(31).to_be_bytes());
+    out.extend([0xff; 16]);
+    out.extend([0x9c, 0x40, 0x27, 0x10, 0, 12, 0, 0, 0x80, 0, 0, 1]);
 }
 
 fn syn(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {

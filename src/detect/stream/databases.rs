@@ -585,8 +585,8 @@ impl Negotiation for AmqpTls {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::check;
+pub(super) mod tests {
+    use super::super::trial::check_rows;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::model::UpgradeOutcome::{self, Offered, Refused, Used};
@@ -616,12 +616,11 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let (hello, login, ssl) = (greeting(true), answer(false), answer(true));
         let ask = b"\0\0\0\x08\x04\xd2\x16\x2f";
         let start = b"\0\0\0\x13\0\x03\0\0user\0root\0\0";
-        type Row<'a> = (&'a str, &'a dyn Dissector, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+        check_rows(&[
             ("ldap", &LDAP, BIND, BOUND, "found"),
             ("ldap cut", &LDAP, &BIND[..7], b"", "more"),
             ("kerberos is not ldap", &LDAP, b"\x30\x0c\xa1\x03\x02\x01\x05", b"", "no"),
@@ -635,14 +634,12 @@ mod tests {
             ("another answer", &Postgres, ask, b"X", "no"),
             ("length alone", &Postgres, b"\0\0\0\x08\0\0\0\0", b"", "no"),
             ("amqp over tls", &AMQP_TLS, AMQP_TLS_HEADER, AMQP_TLS_HEADER, "found"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+            ("amqp in clear", &AMQP_TLS, b"AMQP\0\0\x09\x01", b"", "no"),
+        ]);
     }
 
     #[test]
-    fn upgrades() {
+    pub(crate) fn upgrades() {
         let (ask, hello) = (start_tls(), greeting(true));
         let glued = [answer(true), HELLO.to_vec()].concat();
         let success = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";

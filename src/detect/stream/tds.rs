@@ -323,9 +323,10 @@ const REQUIRED: u8 = 3;
 const MAX_HELD: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::upgrade::trial::run;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
         [&[kind, 1, 0, 8 + body.len() as u8, 0, 0, 1, 0][..], body].concat()
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Found::plaintext(PROTOCOL).from_client();
         let (asked, answer) = (packet(PRELOGIN, &options(0)), packet(RESPONSE, &options(1)));
         let headers = [22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0];
@@ -366,17 +367,7 @@ mod tests {
             ("answered by another protocol", &asked, b"HTTP/1.1 400", Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| Tds.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Tds, &[(name, client, server, *want)]);
         }
     }
 

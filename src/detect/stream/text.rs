@@ -27,7 +27,11 @@ pub(super) fn starts(text: &[u8], word: &str) -> bool {
 
 /// Whether `text` holds `word`, in upper or lower case.
 pub(super) fn holds(text: &[u8], word: &str) -> bool {
-    text.windows(word.len().max(1)).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    let Some(first) = word.bytes().next() else { return !text.is_empty() };
+    text.windows(word.len()).any(|window| {
+        window.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&first))
+            && window.eq_ignore_ascii_case(word.as_bytes())
+    })
 }
 
 /// Whether what there is of `text` agrees with the start of `word`, in upper or lower case.

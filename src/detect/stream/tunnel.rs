@@ -304,17 +304,19 @@ impl Negotiation for Preface {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::detect::Moment;
+    use crate::detect::tests::ask;
     use crate::model::{Class, Facts};
 
     const ASK_5: &[u8] = b"\x05\x01\x00\x03\x01a\x01\xbb";
     const YES_5: &[u8] = b"\x05\x00\x00\x01\0\0\0\0\0\0";
 
     #[test]
-    fn socks() {
+    pub(crate) fn socks() {
         let v5 = [b"\x05\x01\x00", ASK_5].concat();
         let with_password = [b"\x05\x02\x00\x02\x01\x01u\x01p", ASK_5].concat();
         type Case<'a> = (&'a str, &'a [u8], &'a [u8], bool, bool);
@@ -329,7 +331,7 @@ mod tests {
             ("another answer", b"\x04\x01\x01\xbb\x0a\0\0\x01me\0", b"HTTP/1.1", false, true),
         ];
         for (name, client, server, found, no) in cases {
-            let outcome = Socks.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            let outcome = ask(&Socks, Heads { client, server, from_start: true, ..Heads::default() });
             assert_eq!((matches!(outcome, Outcome::Found(_)), outcome == Outcome::No), (*found, *no), "{name}");
         }
     }
@@ -392,5 +394,23 @@ mod tests {
         let session = Proxy.session(Found::plaintext(Proxy.protocol())).unwrap();
         let glued = [v2, HELLO].concat();
         assert_eq!(run(session, &[(true, &glued)]).1, Some(HELLO.len()));
+    }
+
+    #[test]
+    pub(crate) fn prefaces() {
+        let version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x04\xd2\x01\xbb";
+        check(
+            &Proxy,
+            &[
+                ("version 1", b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n", b"", "found"),
+                ("version 1, of unknown origin", b"PROXY UNKNOWN\r\n", b"", "found"),
+                ("version 2", version_2, b"", "found"),
+                ("version 2, cut", &version_2[..20], b"", "more"),
+                ("another family", b"PROXY UDP4 192.0.2.1 192.0.2.2 1234 443\r\n", b"", "no"),
+                ("never ending", &[b"PROXY TCP4 ".as_slice(), &[b'1'; 120]].concat(), b"", "no"),
+                ("version 3", b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c", b"", "no"),
+                ("line ends", b"\r\n\r\nGET / HTTP/1.1\r\n", b"", "no"),
+            ],
+        );
     }
 }
