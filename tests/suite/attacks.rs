@@ -15,7 +15,7 @@ pub struct Attack {
 
 /// All attacks.
 #[rustfmt::skip]
-pub const ATTACKS: [Attack; 32] = [
+pub const ATTACKS: [Attack; 33] = [
     Attack { name: "one-packet-flows", tells: &["evicted_flows"], make: |size| frames(size, one_packet_flow) },
     Attack { name: "silent-flows", tells: &[], make: |size| frames_every(size, 40_000_000, one_packet_flow) },
     Attack { name: "syn-flood", tells: &[], make: |size| frames(size, syn) },
