@@ -14,17 +14,22 @@ mod associate;
 mod batch;
 mod budget;
 mod carry;
+mod so_far;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use budget::Budget;
+pub use so_far::Periodic;
+use so_far::{Clock, Tick};
 
-use crate::capture::{self, Batch, Epoch, Input, Source};
+use crate::capture::{self, Batch, Description, Epoch, Input, Source};
 use crate::error::{Error, Result};
 use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
@@ -126,16 +131,36 @@ pub fn scan(
     progress: &(dyn Fn(u64) + Sync),
     flows: Option<FlowSink<'_>>,
 ) -> Result<Scan> {
+    scan_with_reports(inputs, options, progress, flows, None)
+}
+
+/// The same, with reports of what was read so far.
+///
+/// # Errors
+/// Those of [`scan`], and those of the periodic reports.
+pub fn scan_with_reports(
+    inputs: &[Input],
+    options: &Options,
+    progress: &(dyn Fn(u64) + Sync),
+    flows: Option<FlowSink<'_>>,
+    periodic: Option<Periodic<'_>>,
+) -> Result<Scan> {
     let pool = threads(options)?;
     let mut scan = Scan::default();
     let mut out = Out::new(flows);
-    for group in groups(inputs, options) {
+    let mut clock = Clock::new(periodic);
+    let groups =
+        if clock.is_running() && !options.continued { inputs.chunks(1).collect() } else { groups(inputs, options) };
+    for group in groups {
         if options.stop.load(Ordering::Relaxed) {
             scan.tally.add_loss(Loss::Interrupted, group.len() as u64);
             continue;
         }
         if group.len() == 1 || options.continued {
-            let read = read_files(group, options, &pool, progress, out.keep, &mut |name, flows| out.write(name, flows));
+            let keep = out.keep;
+            let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
+            let tick: Tick<'_> = &mut |run, file, sums| clock.look(&scan.tally, run, file, sums);
+            let read = read_files(group, options, &pool, progress, keep, closed, tick);
             scan.take(read, options)?;
             continue;
         }
@@ -147,7 +172,7 @@ pub fn scan(
                     Ok(())
                 };
                 let input = std::slice::from_ref(input);
-                let read = read_files(input, options, &pool, progress, out.keep, &mut collect)?;
+                let read = read_files(input, options, &pool, progress, out.keep, &mut collect, &mut so_far::never)?;
                 Ok((read, closed))
             };
             group.par_iter().map(read_one).collect()
@@ -196,7 +221,7 @@ pub fn scan_part(
         run.resume(before).map_err(|what| Error::usage("--state-in", what))?;
     }
     let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
-    run.read_all(inputs, progress, closed)?;
+    run.read_all(inputs, progress, closed, &mut so_far::never)?;
     if let Some(error) = run.failed.pop() {
         return Err(error);
     }
@@ -221,13 +246,30 @@ pub fn scan_part(
 ///
 /// # Errors
 /// When the threads cannot be started, when `flows` fails, and when the capture cannot be read.
-pub fn scan_source(mut source: Box<dyn Source>, options: &Options, flows: Option<FlowSink<'_>>) -> Result<Scan> {
+pub fn scan_source(source: Box<dyn Source>, options: &Options, flows: Option<FlowSink<'_>>) -> Result<Scan> {
+    scan_source_with_reports(source, options, flows, None)
+}
+
+/// The same, with reports of what was read so far.
+///
+/// # Errors
+/// Those of [`scan_source`], and those of the periodic reports.
+pub fn scan_source_with_reports(
+    source: Box<dyn Source>,
+    options: &Options,
+    flows: Option<FlowSink<'_>>,
+    periodic: Option<Periodic<'_>>,
+) -> Result<Scan> {
     let pool = threads(options)?;
     let mut scan = Scan::default();
     let mut out = Out::new(flows);
-    let mut first = Batch::default();
-    source.next_batch(&mut first)?;
-    let read = read((first, source), options, &pool, &|_| {}, out.keep, &mut |name, flows| out.write(name, flows));
+    let mut clock = Clock::new(periodic);
+    let mut run = Run::new(options, &pool, out.keep);
+    let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
+    let tick: Tick<'_> = &mut |run, file, sums| clock.look(&Tally::default(), run, file, sums);
+    let read = Started::with(source)
+        .and_then(|started| run.read(started, &|_| {}, closed, tick))
+        .and_then(|()| run.finish(closed));
     scan.take(read, options)?;
     scan.tally.name_policies(&options.policies);
     Ok(scan)
@@ -325,9 +367,10 @@ fn read_files(
     progress: &(dyn Fn(u64) + Sync),
     keep: bool,
     closed: CloseSink<'_>,
+    tick: Tick<'_>,
 ) -> Result<Read> {
     let mut run = Run::new(options, pool, keep);
-    run.read_all(inputs, progress, closed)?;
+    run.read_all(inputs, progress, closed, tick)?;
     match (inputs, run.failed.pop()) {
         ([_], Some(error)) if run.tally.captures.is_empty() => Err(error),
         (_, error) => {
@@ -338,43 +381,61 @@ fn read_files(
 }
 
 /// A source, and its first batch.
-type Started = (Batch, Box<dyn Source>);
+struct Started {
+    source: Box<dyn Source>,
+    first: Batch,
+    /// Whether there may be more than the first batch.
+    more: bool,
+}
 
-fn start(input: &Input, reading: capture::Options) -> Result<Started> {
-    let mut first = Batch::default();
-    let mut source = capture::open(input, reading)?;
-    source.next_batch(&mut first)?;
-    Ok((first, source))
+impl Started {
+    fn with(mut source: Box<dyn Source>) -> Result<Self> {
+        let mut first = Batch::default();
+        let more = source.next_batch(&mut first)?;
+        Ok(Self { source, first, more })
+    }
+}
+
+/// Opens an input; `None` when the user stopped before it said anything. A pipe may keep a reader waiting for as long as it
+/// likes, so that a thread of its own waits there.
+fn start(input: &Input, reading: capture::Options, stop: &AtomicBool) -> Result<Option<Started>> {
+    if !input.is_live() {
+        return capture::open(input, reading).and_then(Started::with).map(Some);
+    }
+    let (send, started) = mpsc::sync_channel(1);
+    let input = input.clone();
+    std::thread::spawn(move || send.send(capture::open(&input, reading).and_then(Started::with)));
+    loop {
+        match started.recv_timeout(Duration::from_millis(100)) {
+            Ok(started) => return started.map(Some),
+            Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(error @ RecvTimeoutError::Disconnected) => return Err(Error::Io(std::io::Error::other(error))),
+        }
+    }
 }
 
 /// Time of the first frame of a file. The file is opened again when its turn comes, since many files open at once would
 /// each hold buffers; what can be read only once stays open.
-fn first_time(input: &Input, reading: capture::Options) -> Result<(Option<i64>, Option<Started>)> {
+fn first_time(
+    input: &Input,
+    reading: capture::Options,
+    stop: &AtomicBool,
+) -> Result<Option<(Option<i64>, Option<Started>)>> {
     let once = input.stored_len().is_none();
     let batch_bytes = if once { reading.batch_bytes } else { 1 };
-    let (first, source) = start(input, capture::Options { batch_bytes, ..reading })?;
-    let time_ns = first.frames.first().map(|frame| frame.time_ns);
-    Ok((time_ns, once.then_some((first, source))))
-}
-
-/// Reads one capture.
-fn read(
-    (first, source): Started,
-    options: &Options,
-    pool: &ThreadPool,
-    progress: &(dyn Fn(u64) + Sync),
-    keep: bool,
-    closed: CloseSink<'_>,
-) -> Result<Read> {
-    let mut run = Run::new(options, pool, keep);
-    run.read(first, source, progress, closed)?;
-    run.finish(closed)
+    let Some(mut started) = start(input, capture::Options { batch_bytes, ..reading }, stop)? else { return Ok(None) };
+    while once && started.first.frames.is_empty() && started.more && !stop.load(Ordering::Relaxed) {
+        started.more = started.source.next_batch(&mut started.first)?;
+    }
+    let time_ns = started.first.frames.first().map(|frame| frame.time_ns);
+    Ok(Some((time_ns, once.then_some(started))))
 }
 
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
-    sums: Sums,
+    sums: Account,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
     /// What its flows announced, as far as it is kept.
@@ -386,7 +447,7 @@ struct Worker {
 }
 
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
-struct Sums {
+struct Account {
     tally: Tally,
     plan: Option<Arc<Plan>>,
     policies: Arc<Vec<Policy>>,
@@ -429,7 +490,7 @@ impl<'a> Run<'a> {
         };
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
-            sums: Sums {
+            sums: Account {
                 tally: tally(),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
@@ -462,7 +523,14 @@ impl<'a> Run<'a> {
     }
 
     /// Reads one file, or several in the order of their first frames. Files that cannot be read are among the failed.
-    fn read_all(&mut self, inputs: &[Input], progress: &(dyn Fn(u64) + Sync), closed: CloseSink<'_>) -> Result<()> {
+    fn read_all(
+        &mut self,
+        inputs: &[Input],
+        progress: &(dyn Fn(u64) + Sync),
+        closed: CloseSink<'_>,
+        tick: Tick<'_>,
+    ) -> Result<()> {
+        let stop = &self.options.stop;
         let within = self.budget.reading;
         let reading = |epoch| capture::Options { epoch, ..within };
         let mut order = Vec::new();
@@ -471,15 +539,17 @@ impl<'a> Run<'a> {
                 order.push((None, input, None));
                 break;
             }
-            match first_time(input, reading(Epoch::default())) {
-                Ok((time, opened)) => order.push((time, input, opened)),
+            match first_time(input, reading(Epoch::default()), stop) {
+                Ok(Some((time, opened))) => order.push((time, input, opened)),
+                Ok(None) => self.tally.add_loss(Loss::Interrupted, 1),
                 Err(error) => self.failed.push(error),
             }
         }
         order.sort_by_key(|(time, ..)| *time);
         for (_, input, opened) in order {
-            match opened.map_or_else(|| start(input, reading(self.epoch)), Ok) {
-                Ok((first, source)) => self.read(first, source, progress, closed)?,
+            match opened.map_or_else(|| start(input, reading(self.epoch), stop), |opened| Ok(Some(opened))) {
+                Ok(Some(started)) => self.read(started, progress, closed, tick)?,
+                Ok(None) => self.tally.add_loss(Loss::Interrupted, 1),
                 Err(error) => self.failed.push(error),
             }
         }
@@ -489,25 +559,27 @@ impl<'a> Run<'a> {
     /// Reads one file to its end: one batch is read while the one before is worked on.
     fn read(
         &mut self,
-        first: Batch,
-        mut source: Box<dyn Source>,
+        started: Started,
         progress: &(dyn Fn(u64) + Sync),
         closed: CloseSink<'_>,
+        tick: Tick<'_>,
     ) -> Result<()> {
+        let Started { mut source, first: mut current, more: mut going } = started;
         if self.name.is_empty() {
             self.name = source.description().name;
         }
         let before = self.frames;
         let mut sums = batch::Sums::default();
-        let mut current = first;
         let mut next = Batch::default();
         let mut position = 0;
         let pool = self.pool;
-        while !current.frames.is_empty() {
+        while going {
             if self.options.stop.load(Ordering::Relaxed) {
                 self.tally.add_loss(Loss::Interrupted, 1);
                 break;
             }
+            // What the file says of itself up to here; reading goes on while this batch is worked on.
+            let description = source.description();
             let (more, ()) = pool.install(|| {
                 rayon::join(
                     || {
@@ -524,22 +596,26 @@ impl<'a> Run<'a> {
                 closed(&self.name, flows)?;
             }
             std::mem::swap(&mut current, &mut next);
-            match more {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    self.failed.push(error);
-                    break;
-                }
+            going = more.unwrap_or_else(|error| {
+                self.failed.push(error);
+                false
+            });
+            if going {
+                tick(self, description, &sums)?;
             }
         }
         progress(source.position().saturating_sub(position));
         self.epoch = source.epoch();
-        let description = source.description();
+        let warnings = self.add_file(source.description(), &sums);
+        self.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Notes what a file says of itself, and the sums over its frames; gives its warnings.
+    fn add_file(&mut self, description: Description, sums: &batch::Sums) -> Vec<String> {
         for (loss, count) in &description.losses {
             self.tally.add_loss(*loss, *count);
         }
-        self.warnings.extend(description.warnings);
         self.tally.add_loss(Loss::FramesCutShort, sums.cut_short);
         self.tally.add_capture(CaptureEntry {
             name: description.name,
@@ -552,7 +628,7 @@ impl<'a> Run<'a> {
             last_ns: sums.last_ns,
             sha256: None,
         });
-        Ok(())
+        description.warnings
     }
 
     /// Memory of the closed flows that are kept for their records. Unit: bytes.
@@ -744,13 +820,21 @@ impl Worker {
         });
     }
 
+    /// Closes all flows; those that may still be explained wait.
+    fn drain(&mut self) {
+        self.shard.end();
+        self.settle();
+        let Self { shard, sums, pending, .. } = self;
+        shard.finish(|flow| if associate::may_be_announced(&flow) { pending.push(flow) } else { sums.add(flow) });
+    }
+
     fn pending_memory(&self) -> usize {
         let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
         self.pending.capacity() * size_of::<FlowSummary>() + beside
     }
 }
 
-impl Sums {
+impl Account {
     /// Grades a flow and adds it up.
     fn add(&mut self, flow: FlowSummary) {
         self.used = true;

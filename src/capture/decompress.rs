@@ -1,12 +1,10 @@
-//! Compressed captures: recognised by their first bytes, decompressed on a thread of their own.
+//! Compressed captures: recognised by their first bytes.
 //!
 //! Sources: RFC 1952 (gzip), RFC 8878 (zstd), the LZ4 frame format 1.6, the .xz file format 1.1, bzip2's `BZh`.
 //! All of them may be concatenated. A stream that stops before its end is an error, never a silent end.
 //! Not handled: compress (.Z), zip and 7z archives, zstd dictionaries, compression inside compression.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 
 /// A reader that can be handed to another thread.
 pub(super) type Reader = Box<dyn Read + Send>;
@@ -123,109 +121,6 @@ impl<R: Read> Read for Tail<R> {
         self.last.rotate_left(new.len());
         let kept = self.last.len() - new.len();
         self.last.iter_mut().skip(kept).zip(new).for_each(|(last, byte)| *last = *byte);
-        Ok(count)
-    }
-}
-
-/// Buffers on their way at most; with [`BUFFER_BYTES`] the bound on memory.
-const BUFFERS: usize = 4;
-const BUFFER_BYTES: usize = 256 << 10;
-/// Size of the first buffer: a small capture needs no more.
-const FIRST_BUFFER_BYTES: usize = 64 << 10;
-
-/// What the decompressing thread sends.
-enum Message {
-    Data(Vec<u8>),
-    End,
-    Failed(io::Error),
-}
-
-/// Reads what a thread decompresses ahead.
-pub(super) struct Ahead {
-    messages: Receiver<Message>,
-    used: Sender<Vec<u8>>,
-    current: Vec<u8>,
-    at: usize,
-    ended: bool,
-}
-
-impl Ahead {
-    /// Starts a thread that decompresses `stored`. It ends with the input, or when this reader is dropped.
-    pub(super) fn start(compression: Compression, stored: Reader, most_bytes: u64) -> io::Result<Self> {
-        let (send, messages) = sync_channel(BUFFERS);
-        let (used, unused) = channel();
-        thread::Builder::new().name(format!("{} reader", compression.name())).spawn(move || {
-            let decoder = compression.decoder(stored, most_bytes);
-            match decoder.and_then(|decoder| decompress(decoder, &send, &unused)) {
-                // The receiver is gone when the capture was dropped; then nobody wants to know.
-                Ok(()) => drop(send.send(Message::End)),
-                Err(error) => drop(send.send(Message::Failed(error))),
-            }
-        })?;
-        Ok(Self { messages, used, current: Vec::new(), at: 0, ended: false })
-    }
-}
-
-/// Sends the decompressed bytes in buffers, until the input ends or the other side hangs up.
-fn decompress(mut decoder: Reader, send: &SyncSender<Message>, unused: &Receiver<Vec<u8>>) -> io::Result<()> {
-    let mut size = FIRST_BUFFER_BYTES;
-    loop {
-        let mut buffer = unused.try_recv().unwrap_or_default();
-        buffer.resize(size, 0);
-        let (filled, result) = fill(&mut decoder, &mut buffer);
-        buffer.truncate(filled);
-        if filled > 0 && send.send(Message::Data(buffer)).is_err() {
-            return Ok(());
-        }
-        result?;
-        if filled == 0 {
-            return Ok(());
-        }
-        size = (size * 2).min(BUFFER_BYTES);
-    }
-}
-
-/// Fills `buffer` as far as the input goes: what was read counts, whatever came after it.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
-    let mut filled = 0;
-    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match reader.read(room) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (filled, Err(error)),
-        }
-    }
-    (filled, Ok(()))
-}
-
-impl Read for Ahead {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at >= self.current.len() && !self.ended {
-            match self.messages.recv() {
-                Ok(Message::Data(data)) => {
-                    let used = std::mem::replace(&mut self.current, data);
-                    self.at = 0;
-                    // The thread may have ended already; then the buffer is not needed.
-                    drop(self.used.send(used));
-                }
-                Ok(Message::End) => self.ended = true,
-                Ok(Message::Failed(error)) => {
-                    self.ended = true;
-                    return Err(error);
-                }
-                Err(_) => {
-                    self.ended = true;
-                    return Err(io::Error::other("the decompressor stopped"));
-                }
-            }
-        }
-        let ready = self.current.get(self.at..).unwrap_or_default();
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.at += count;
         Ok(count)
     }
 }

@@ -41,6 +41,16 @@ impl Input {
 }
 
 impl Input {
+    /// Whether it may have nothing to give for a while: a pipe, a terminal, a socket.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let path = match self {
+            Self::Stdin => Path::new("/dev/stdin"),
+            Self::File(path) => path,
+        };
+        fs::metadata(path).is_ok_and(|meta| !meta.is_file())
+    }
+
     /// Size of a capture that is stored as it is; `None` when it is compressed, or no plain file: then its size says
     /// nothing of what is in it.
     ///
@@ -157,6 +167,7 @@ fn is_capture(path: &Path) -> bool {
 /// # Errors
 /// When it cannot be read, or is no capture: with the name, the offset, and what was expected.
 pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
+    let options = Options { live: input.is_live(), ..options };
     match input {
         Input::Stdin => Ok(Box::new(Capture::open("-", Box::new(io::stdin()), None, options)?)),
         Input::File(path) => {

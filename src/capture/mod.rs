@@ -6,6 +6,7 @@
 //! Read are pcap, pcapng and snoop, each plain or compressed by gzip, zstd, lz4, xz or bzip2, all recognised by their
 //! first bytes. A file that is broken or stops early ends there, with a loss and a warning; what came before stays.
 
+mod ahead;
 mod decompress;
 mod input;
 mod ledger;
@@ -47,6 +48,9 @@ pub struct Options {
     pub decoder_bytes: u64,
     /// Where the file goes on, when it is not the first of its capture.
     pub epoch: Epoch,
+    /// The input may have nothing to give for a while (a pipe): a batch is handed out after a moment however little is in
+    /// it, also an empty one.
+    pub live: bool,
 }
 
 impl Default for Options {
@@ -58,6 +62,7 @@ impl Default for Options {
             check_frames: ledger::EPOCH_FRAMES,
             decoder_bytes: 128 << 20,
             epoch: Epoch::default(),
+            live: false,
         }
     }
 }
@@ -126,7 +131,8 @@ pub struct Description {
 
 /// A capture being read.
 pub trait Source: Send {
-    /// Fills `batch` with the next frames; `false` when there are none left (then `batch` is empty).
+    /// Fills `batch` with the next frames; `false` when there are none left (then `batch` is empty). With
+    /// [`Options::live`] an empty batch says that none has come yet.
     ///
     /// # Errors
     /// When reading fails, or when the file is no capture. A file cut short is no error: it ends there.

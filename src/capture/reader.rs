@@ -7,8 +7,10 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use super::decompress::{Ahead, Compression, Reader};
+use super::ahead::{Ahead, is_nothing_yet};
+use super::decompress::{Compression, Reader};
 use super::ledger::{Epoch, Ledger};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
@@ -72,6 +74,8 @@ pub(super) struct Capture {
 const READ_BYTES: usize = 256 << 10;
 /// Bytes read before the container is known.
 const HEAD_BYTES: usize = 4 << 10;
+/// How long a batch of a live input waits for frames: short beside what people notice, long beside the work of a batch.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Compressed files below this size are not worth a thread.
 const INLINE_BYTES: u64 = 64 << 10;
 /// Largest batch size that can be asked for: offsets within a batch are 32 bits wide.
@@ -85,7 +89,10 @@ impl Capture {
         let stored = Arc::new(AtomicU64::new(0));
         let mut reader: Reader = Box::new(Counted { inner: reader, count: Arc::clone(&stored) });
         let unreadable = |error: io::Error| Error::file(Path::new(name), format!("cannot be read: {error}"));
-        let (mut carry, failure) = read_head(&mut reader, HEAD_BYTES);
+        // What a live input has not sent yet is not waited for.
+        let head_bytes = if options.live { pcap::HEADER_LEN } else { HEAD_BYTES };
+        let patience = options.live.then_some(PATIENCE);
+        let (mut carry, failure) = read_head(&mut reader, head_bytes);
         let compression = Compression::recognise(&carry);
         let mut failure = failure;
         if let Some(compression) = compression {
@@ -93,11 +100,20 @@ impl Capture {
             reader = if size.is_some_and(|size| size < INLINE_BYTES) {
                 compression.decoder(whole, options.decoder_bytes).map_err(unreadable)?
             } else {
-                Box::new(Ahead::start(compression, whole, options.decoder_bytes).map_err(unreadable)?)
+                let decoder = move || compression.decoder(whole, options.decoder_bytes);
+                Box::new(Ahead::start(compression.name(), patience, decoder).map_err(unreadable)?)
             };
-            (carry, failure) = read_head(&mut reader, HEAD_BYTES);
+            (carry, failure) = read_head(&mut reader, head_bytes);
+        } else if options.live {
+            reader = Box::new(Ahead::start("pipe", patience, move || Ok(reader)).map_err(unreadable)?);
         }
-        let (container, header_len) = match recognise(&carry, options) {
+        let found = recognise(&carry, options);
+        if let (Ok((_, header_len)), None) = (&found, &failure) {
+            let (rest, behind) = read_head(&mut reader, header_len.saturating_sub(carry.len()));
+            carry.extend(rest);
+            failure = behind;
+        }
+        let (container, header_len) = match found {
             Ok(found) => found,
             Err(what) => {
                 let within = compression.map_or(String::new(), |found| format!("in {} data: ", found.name()));
@@ -180,6 +196,7 @@ impl Capture {
                     return Some(at + behind);
                 }
                 Ok(count) => left -= count as u64,
+                Err(error) if is_nothing_yet(&error) => {}
                 Err(error) => {
                     self.stop(block, format!("reading failed: {error}"));
                     return None;
@@ -218,6 +235,7 @@ impl Capture {
             self.carry.clear();
         }
         let mut at = 0;
+        let started = self.options.live.then(Instant::now);
         while !self.ended {
             let step = self.container.walk(data.get(..filled).unwrap_or_default(), at, &mut self.ledger);
             match step {
@@ -236,7 +254,12 @@ impl Capture {
                         filled -= at;
                         at = 0;
                     }
+                    if started.is_some_and(|started| started.elapsed() >= PATIENCE) {
+                        self.keep(data, at, filled);
+                        return false;
+                    }
                     match self.read(data, filled, at.saturating_add(want)) {
+                        Err(error) if is_nothing_yet(&error) => {}
                         Ok(0) => self.end(at, filled, want),
                         Ok(count) => filled += count,
                         Err(error) => self.stop(self.offset + filled as u64, format!("reading failed: {error}")),
@@ -277,7 +300,7 @@ impl Source for Capture {
         batch.epoch_ends = self.ledger.take_epoch_end();
         batch.frames = std::mem::take(&mut self.ledger.frames);
         self.next_frame += batch.frames.len() as u64;
-        Ok(!batch.frames.is_empty())
+        Ok(!batch.frames.is_empty() || (self.options.live && !self.ended))
     }
 
     fn epoch(&self) -> Epoch {
@@ -366,7 +389,7 @@ fn read_head(reader: &mut Reader, len: usize) -> (Vec<u8>, Option<io::Error>) {
         match reader.read(room) {
             Ok(0) => break,
             Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted || is_nothing_yet(&error) => {}
             Err(error) => {
                 failure = Some(error);
                 break;

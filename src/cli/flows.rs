@@ -42,7 +42,7 @@ impl Flows {
     pub fn run(&self) -> Result<Outcome> {
         let policies = self.read.how.policies()?;
         let mut sink = self.sink(&policies)?;
-        let (tally, outcome) = self.read.run(policies, Some(&mut |flow| sink.write(flow)))?;
+        let (tally, outcome) = self.read.run(policies, Some(&mut |flow| sink.write(flow)), None)?;
         // Nothing was read: what stood under that name stays.
         if tally.is_some() {
             sink.finish()?;

@@ -36,7 +36,11 @@ pub(super) struct ReportOptions {
 pub(super) struct ReportOutput {
     format: &'static Format,
     /// `None` for standard output.
+    path: Option<PathBuf>,
+    /// The file for the next report, when it is open already.
     file: Option<AtomicFile>,
+    /// Several reports go to standard output, one after the other.
+    series: bool,
     min_cell: Option<u64>,
     publish: bool,
 }
@@ -51,7 +55,23 @@ impl ReportOptions {
         let format = self.format.or_else(|| format_named(default));
         let format = format.ok_or_else(|| Error::usage("--format", "no such format"))?;
         let file = self.output.as_deref().map(AtomicFile::create).transpose()?;
-        Ok(ReportOutput { format, file, min_cell: self.min_cell, publish: self.publish })
+        let path = self.output.clone();
+        Ok(ReportOutput { format, path, file, series: false, min_cell: self.min_cell, publish: self.publish })
+    }
+
+    /// The same for several reports: each takes the place of the one before in a file, or follows it on standard output,
+    /// JSON on one line each.
+    ///
+    /// # Errors
+    /// When the file cannot be created, or reports of the format cannot follow one another.
+    pub fn open_series(&self) -> Result<ReportOutput> {
+        let output = self.open()?;
+        if output.path.is_none() && !["json", "text"].contains(&output.format.name) {
+            let what =
+                format!("{} reports do not follow one another; give each a place with -o FILE", output.format.name);
+            return Err(Error::usage("--every", what));
+        }
+        Ok(ReportOutput { series: true, ..output })
     }
 }
 
@@ -60,16 +80,24 @@ impl ReportOutput {
     ///
     /// # Errors
     /// When writing fails.
-    pub fn write(self, report: &Report) -> Result<()> {
+    pub fn write(&mut self, report: &Report) -> Result<()> {
         let mut text = Vec::new();
         let changed = match (self.publish, self.min_cell) {
             (true, least) => Some(publish(report.clone(), least.unwrap_or(10)).map_err(io::Error::from)?),
             (false, Some(least)) => Some(fold(report.clone(), least)),
             (false, None) => None,
         };
-        (self.format.write)(changed.as_ref().unwrap_or(report), &mut text)?;
-        match self.file {
-            Some(mut file) => {
+        let report = changed.as_ref().unwrap_or(report);
+        let follows = self.series && self.path.is_none();
+        if follows && self.format.name == "json" {
+            serde_json::to_writer(&mut text, report).map_err(io::Error::from)?;
+            text.push(b'\n');
+        } else {
+            (self.format.write)(report, &mut text)?;
+        }
+        match &self.path {
+            Some(path) => {
+                let mut file = self.file.take().map_or_else(|| AtomicFile::create(path), Ok)?;
                 file.write_all(&strip_bytes(&text).into_vec())?;
                 file.finish()
             }
@@ -78,6 +106,21 @@ impl ReportOutput {
                 out.write_all(&text)?;
                 Ok(out.flush()?)
             }
+        }
+    }
+
+    /// Writes a report that another one will follow: when its file cannot be written, that is told, and the next may
+    /// succeed.
+    ///
+    /// # Errors
+    /// When nobody reads standard output any more.
+    pub fn write_soon(&mut self, report: &Report) -> Result<()> {
+        match self.write(report) {
+            Err(error) if self.path.is_some() => {
+                super::complain(&error);
+                Ok(())
+            }
+            result => result,
         }
     }
 }

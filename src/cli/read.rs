@@ -13,7 +13,7 @@ use crate::capture::{self, Expanded, Input};
 use crate::error::{Error, Result};
 use crate::grade::{Policy, Verdict};
 use crate::model::{FlowSummary, Steps};
-use crate::pipeline::{self, FlowSink};
+use crate::pipeline::{self, FlowSink, Periodic};
 use crate::report::FlowRecord;
 use crate::report::anonymize::Anonymizer;
 use crate::tally::{Geo, Labels, Networks, Plan, Tally};
@@ -188,7 +188,12 @@ impl Read {
     ///
     /// # Errors
     /// When an option cannot be used, or when `each_flow` fails.
-    pub fn run(&self, policies: Vec<Policy>, each_flow: Option<EachFlow<'_>>) -> Result<(Option<Tally>, Outcome)> {
+    pub fn run(
+        &self,
+        policies: Vec<Policy>,
+        each_flow: Option<EachFlow<'_>>,
+        periodic: Option<Periodic<'_>>,
+    ) -> Result<(Option<Tally>, Outcome)> {
         let found = self.expand();
         found.errors.iter().for_each(complain);
         let failed_early = !found.errors.is_empty();
@@ -204,9 +209,10 @@ impl Read {
         let anonymizer = self.anonymizer()?;
         let options = self.asked(self.how.options(policies)?);
         let total = found.inputs.iter().map(Input::stored_len).sum();
-        let progress = Progress::new(total, self.how.quiet, self.progress);
+        // Reports that come again and again show how far it is.
+        let progress = Progress::new(total, self.how.quiet || periodic.is_some(), self.progress);
         let scanned = with_records(&options, anonymizer.as_ref(), each_flow, |records| {
-            pipeline::scan(&found.inputs, &options, &|bytes| progress.advance(bytes), records)
+            pipeline::scan_with_reports(&found.inputs, &options, &|bytes| progress.advance(bytes), records, periodic)
         });
         progress.finish();
         let pipeline::Scan { tally, failed: errors, warnings } = scanned?;

@@ -43,11 +43,13 @@ pub enum Loss {
     ForgottenAnnouncements,
     /// Flows whose server's public value was not compared with those of others, for want of memory. Unit: flows.
     UnwatchedShares,
+    /// Inputs that were still being read when the report was written (`--every`): it holds what came before. Unit: captures.
+    Unfinished,
 }
 
 impl Loss {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UnsupportedLink,
         Self::MalformedHeader,
         Self::HeaderCutShort,
@@ -68,6 +70,7 @@ impl Loss {
         Self::Interrupted,
         Self::ForgottenAnnouncements,
         Self::UnwatchedShares,
+        Self::Unfinished,
     ];
 
     /// The key in the report; its unit is its last word or in the schema.
@@ -94,6 +97,7 @@ impl Loss {
             Self::Interrupted => "interrupted_captures",
             Self::ForgottenAnnouncements => "forgotten_announcements",
             Self::UnwatchedShares => "unwatched_share_flows",
+            Self::Unfinished => "unfinished_captures",
         }
     }
 }

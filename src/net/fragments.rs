@@ -145,6 +145,18 @@ impl Pool {
         Carried { next_age: self.next_age, waiting }
     }
 
+    /// Gives `other`, which is new, all that waits here.
+    ///
+    /// # Errors
+    /// When there is no memory for the bytes that it goes through.
+    pub(crate) fn copy_to(&mut self, other: &mut Self) -> postcard::Result<()> {
+        let carried = self.carry();
+        let bytes = postcard::to_stdvec(&carried);
+        self.resume(carried);
+        other.resume(postcard::from_bytes(&bytes?)?);
+        Ok(())
+    }
+
     /// Takes up what waited.
     pub(crate) fn resume(&mut self, carried: Carried) {
         self.next_age = carried.next_age;

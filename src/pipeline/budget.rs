@@ -45,6 +45,7 @@ impl Budget {
             check_frames: (max_memory >> 15).min(u32::MAX.into()) as u32,
             // What `xz` takes at its usual level, and `zstd` at its highest usual one.
             decoder_bytes: (max_memory >> 3).max(10 << 20),
+            live: false,
         };
         let reader =
             reading.decoder_bytes + AHEAD + 2 * u64::from(reading.frame_bytes) + 3 * reading.batch_bytes as u64;

@@ -338,7 +338,7 @@ fn upgrades(tally: &Tally) -> Vec<UpgradeRow> {
 fn quality(tally: &Tally) -> Quality {
     let count = |loss: &Loss| tally.losses.get(loss).copied().unwrap_or_default();
     Quality {
-        partial: count(&Loss::Interrupted) > 0,
+        partial: count(&Loss::Interrupted) > 0 || count(&Loss::Unfinished) > 0,
         losses: Loss::ALL.iter().map(|loss| (loss.name().to_owned(), count(loss))).collect(),
         undecoded: tally
             .undecoded

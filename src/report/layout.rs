@@ -523,7 +523,7 @@ pub struct PostQuantumRow {
 /// What was seen less well than the wire carried it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
-    /// Reading was stopped by the user: the figures hold for what was read up to then.
+    /// Reading was stopped by the user, or goes on (`--every`): the figures hold for what was read up to then.
     #[serde(default)]
     pub partial: bool,
     /// Every kind of loss and its count; the unit is in the name.

@@ -504,6 +504,7 @@ pub(super) fn loss_words(loss: Loss) -> (&'static str, &'static str) {
             "flows whose server's public value was not compared with others",
             "Allow more memory with --max-memory; repeated values may be more than counted.",
         ),
+        Loss::Unfinished => ("captures that were still being read", "What comes later is in the next report."),
     }
 }
 

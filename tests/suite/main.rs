@@ -24,6 +24,8 @@ mod input;
 mod laws;
 mod mutations;
 mod parts;
+#[cfg(target_os = "linux")]
+mod periodic;
 mod privacy;
 mod recorded;
 mod reports;
