@@ -137,3 +137,67 @@ const MAX_LIST: usize = 128;
 pub(super) const FALLBACK_SCSV: u16 = 0x5600;
 /// Memory of what is remembered: more than a thousand kinds of clients. Unit: bytes.
 const MEMO_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::{SERVER_NAME, client_hello};
+    use super::super::testing::{client_hello as hello, extension, join, list, vector16};
+    use super::*;
+
+    /// What is read of a hello is a matter of the bytes that its question is made of, and of no others.
+    #[test]
+    fn what_a_client_makes_up_anew_does_not_count() {
+        let share = |group: u16, key: &[u8]| {
+            extension(KEY_SHARE, &vector16(&join(&[&group.to_be_bytes(), &vector16(key), &[0x2a, 0x2a, 0, 1, 0]])))
+        };
+        let groups = |groups: &[u16]| extension(SUPPORTED_GROUPS, &vector16(&list(groups)));
+        let name = |name: &[u8]| extension(SERVER_NAME, &vector16(&join(&[&[0], &vector16(name)])));
+        let first =
+            hello(0x0303, &[1; 32], &[0x1301, 0x1302], &[name(b"a.example"), groups(&[29, 23]), share(29, &[7; 32])]);
+        let of = |suites: &[u16], extensions: &[Vec<u8>]| hello(0x0303, &[2; 32], suites, extensions);
+        let suites = [0x1301, 0x1302];
+        let cases = [
+            ("name, session and key", of(&suites, &[name(b"b.example"), groups(&[29, 23]), share(29, &[8; 32])]), true),
+            ("length of the key", of(&suites, &[name(b"b.example"), groups(&[29, 23]), share(29, &[8; 65])]), true),
+            ("no name", of(&suites, &[groups(&[29, 23]), share(29, &[7; 32])]), false),
+            (
+                "other suites",
+                of(&[0x1301, 0x1303], &[name(b"a.example"), groups(&[29, 23]), share(29, &[7; 32])]),
+                false,
+            ),
+            ("other groups", of(&suites, &[name(b"a.example"), groups(&[29, 24]), share(29, &[7; 32])]), false),
+            ("another share", of(&suites, &[name(b"a.example"), groups(&[29, 23]), share(23, &[7; 32])]), false),
+            ("another order", of(&suites, &[groups(&[29, 23]), name(b"a.example"), share(29, &[7; 32])]), false),
+            (
+                "a share that cannot be read",
+                of(&suites, &[name(b"a.example"), groups(&[29, 23]), extension(KEY_SHARE, &[9])]),
+                false,
+            ),
+        ];
+        let asked = |body: &[u8]| {
+            let mut room = Room::default();
+            let hello = ClientHello::parse(body, Carrier::Tls);
+            hello.and_then(|hello| question(&hello, Carrier::Tls, &mut room).map(<[u8]>::to_vec))
+        };
+        let read = |body: &[u8]| {
+            let mut facts = TlsFacts::default();
+            assert!(client_hello(body, &mut facts, Carrier::Tls));
+            facts
+        };
+        let before = read(&first);
+        for (name, body, same) in cases {
+            assert_eq!(asked(&body) == asked(&first), same, "{name}");
+            assert_eq!(read(&body).offer == before.offer, same, "{name}");
+        }
+        assert_eq!(read(&first), before, "when it is remembered");
+    }
+
+    #[test]
+    fn a_hello_too_long_to_be_remembered_is_read_all_the_same() {
+        let suites: Vec<u16> = (0..400).collect();
+        let mut facts = TlsFacts::default();
+        assert!(client_hello(&hello(0x0303, &[], &suites, &[]), &mut facts, Carrier::Tls));
+        assert_eq!(facts.offer.ciphers, suites);
+        assert!(facts.offer.ja3.is_some());
+    }
+}

@@ -255,6 +255,12 @@ impl Message {
                 self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             }
             let (now, rest) = bytes.split_at(self.left.min(bytes.len()));
+            if self.body.is_empty() && now.len() == self.left {
+                // It came in one piece, as nearly all do: no need to keep a copy.
+                (self.header_have, self.left, bytes) = (0, 0, rest);
+                sink(kind, now.get(..kept(kind)).unwrap_or(now));
+                continue;
+            }
             let room = kept(kind).saturating_sub(self.body.len());
             self.body.extend_from_slice(now.get(..room).unwrap_or(now));
             self.left -= now.len();
