@@ -206,6 +206,11 @@ def tables(figures):
     return "\n".join(out)
 
 
+def flows_of(report):
+    totals = report["coverage"]["totals"]
+    return sum(totals[name]["flows"] for name in ("encrypted", "plaintext", "unknown", "control"))
+
+
 def processor(command, **more):
     """Processor time of a command, user and system (s): the least of three runs."""
     best = float("inf")
@@ -247,11 +252,10 @@ def measure(tlscov, generate, mebibytes):
             scan = [tlscov, "scan", capture, "--quiet", "-j"]
             cpu = processor([*scan, "1", "-o", path("report.json")])
             report = json.loads(Path(path("report.json")).read_text())
-            units = report["coverage"]["totals"].values()
             part = ["1", "--partial", path("part.json"), "--state-out", path("state")]
             subprocess.run([*scan, *part], check=True)
-            closed = json.loads(Path(path("part.json")).read_text())["coverage"]["totals"].values()
-            flows = sum(row.get("flows", 0) for row in units)
+            flows = flows_of(report)
+            closed = flows_of(json.loads(Path(path("part.json")).read_text()))
             with open(os.devnull, "wb") as nowhere:
                 cat = processor(["cat", capture], stdout=nowhere)
             figures["mixes"][mix] = {
@@ -260,7 +264,7 @@ def measure(tlscov, generate, mebibytes):
                 "flows": flows,
                 "cpu_seconds": round(cpu, 3),
                 "cat_seconds": round(cat, 4),
-                "open_flows": flows - sum(row.get("flows", 0) for row in closed),
+                "open_flows": flows - closed,
                 "state_bytes": os.path.getsize(path("state")),
                 "partial_bytes": os.path.getsize(path("part.json")),
             }
