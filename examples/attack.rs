@@ -13,7 +13,9 @@ fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
     let mut out = io::stdout().lock();
     let Some(name) = args.next() else {
-        return attacks::ATTACKS.iter().try_for_each(|attack| writeln!(out, "{} {}", attack.name, attack.tells.join(",")));
+        return attacks::ATTACKS
+            .iter()
+            .try_for_each(|attack| writeln!(out, "{} {}", attack.name, attack.tells.join(",")));
     };
     let usage = || io::Error::other("usage: attack [NAME [FRAMES]]");
     let attack = attacks::ATTACKS.iter().find(|attack| attack.name == name).ok_or_else(usage)?;
