@@ -9,6 +9,8 @@
 mod ahead;
 mod decompress;
 mod input;
+#[cfg(feature = "live")]
+mod interface;
 mod ledger;
 mod pcap;
 mod pcapng;
@@ -22,6 +24,8 @@ mod tests;
 use std::io::Read;
 
 pub use input::{Expanded, Input, expand, open};
+#[cfg(feature = "live")]
+pub use interface::{Listening, interfaces, listen};
 pub use ledger::Epoch;
 use reader::{Capture, Step};
 pub use survey::{Survey, survey};

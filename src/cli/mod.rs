@@ -11,6 +11,8 @@ mod flow_sink;
 mod flows;
 mod grade;
 mod interrupt;
+#[cfg(feature = "live")]
+mod live;
 mod manual;
 mod memory;
 mod output;
@@ -48,6 +50,8 @@ enum Command {
     Explain(explain::Args),
     Plan(plan::Plan),
     Watch(Box<watch::Watch>),
+    #[cfg(feature = "live")]
+    Live(Box<live::Live>),
     Merge(reports::Merge),
     Render(reports::Render),
     Check(Box<check::Check>),
@@ -133,6 +137,8 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Flows(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Watch(command) => command.run(),
+        #[cfg(feature = "live")]
+        Command::Live(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Check(command) => command.run(),

@@ -166,7 +166,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Captures of the folder that are not in the sums, the oldest first; what has no frame yet is the newest.
+    /// Captures of the folder that are not in the sums, the oldest first.
     fn list(&mut self) -> Result<Vec<(PathBuf, Result<Survey>)>> {
         let folder = &self.watch.folder;
         let unreadable = |error: std::io::Error| Error::file(folder, format!("cannot be read: {error}"));
@@ -201,11 +201,16 @@ impl Run<'_> {
                 _ => files.push((path, found)),
             }
         }
-        let age = |(path, found): &(PathBuf, Result<Survey>)| {
-            let first_ns = found.as_ref().ok().and_then(|survey| survey.first_ns);
-            (first_ns.is_none(), first_ns, path.clone())
-        };
-        files.sort_by_key(age);
+        // A file without frames was opened just now, or closed without any (`tcpdump -G` in silence). The first is younger than
+        // every change of those with frames.
+        let first = |found: &Result<Survey>| found.as_ref().ok().and_then(|survey| survey.first_ns);
+        let changed = |path: &Path| stamp(path).1;
+        let with_frames = files.iter().filter(|(_, found)| first(found).is_some());
+        let latest = with_frames.map(|(path, _)| changed(path)).max().flatten();
+        files.sort_by_cached_key(|(path, found)| {
+            let first_ns = first(found);
+            (first_ns.is_none() && changed(path) >= latest, first_ns, path.clone())
+        });
         // A file older than one that was read is no longer written; a place at the end keeps it from being the newest.
         let late = |file: &(PathBuf, Result<Survey>)| {
             let first_ns = file.1.as_ref().ok().and_then(|survey| survey.first_ns);

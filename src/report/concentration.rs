@@ -1,6 +1,7 @@
 //! Concentration and clients: from sums to figures, and back.
 
-use super::layout::{Clients, ClientsRow, Concentration, Largest};
+use super::layout::{Clients, ClientsRow, Concentration, Coverage, Largest};
+use super::number::{count, percent};
 use super::ratio;
 use crate::tally::{self, MOST_HOSTS};
 
@@ -38,6 +39,40 @@ pub(super) fn clients(sums: &tally::Concentration, ratio_of_sums: Option<f64>) -
             .collect(),
         uncounted_captures: sums.uncounted_captures,
     }
+}
+
+/// A line of the table of how the traffic is spread over flows, hosts and clients.
+pub(super) struct Spread<'a> {
+    pub(super) name: &'static str,
+    /// The figure, or why there is none.
+    pub(super) value: Result<String, &'a str>,
+}
+
+/// How the traffic is spread, for people.
+pub(super) fn spread(coverage: &Coverage) -> [Spread<'_>; 5] {
+    let Coverage { concentration, clients, .. } = coverage;
+    let line = |name, share: Option<f64>, reason| Spread {
+        name,
+        value: match reason {
+            Some(reason) if share.is_none() => Err(reason),
+            _ => Ok(percent(share)),
+        },
+    };
+    [
+        line(
+            "Of the bytes, in the ten largest flows",
+            concentration.flows.share,
+            concentration.flows.reason.as_deref(),
+        ),
+        line(
+            "Of the bytes, sent by the ten largest senders",
+            concentration.hosts.share,
+            concentration.hosts.reason.as_deref(),
+        ),
+        line("Encrypted share of all bytes", clients.ratio_of_sums, None),
+        line("Encrypted share of the client in the middle", clients.median, clients.reason.as_deref()),
+        Spread { name: "Clients", value: Ok(count(clients.clients)) },
+    ]
 }
 
 /// Why nothing is said of hosts and clients, when there are too many of them.

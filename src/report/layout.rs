@@ -356,6 +356,20 @@ pub struct Levels {
     pub ungraded: Units,
 }
 
+impl Levels {
+    /// Every level with its name, the best first.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, Units); 5] {
+        [
+            ("strong", self.strong),
+            ("acceptable", self.acceptable),
+            ("weak", self.weak),
+            ("broken", self.broken),
+            ("ungraded", self.ungraded),
+        ]
+    }
+}
+
 /// A rule and what it applied to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {

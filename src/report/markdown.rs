@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
+use super::concentration::{self, Spread};
 use super::layout::*;
 use super::number::{bytes, count, counted, percent};
 use super::{ratio, timeline};
@@ -65,19 +66,8 @@ fn units(report: &Report) -> String {
 }
 
 fn spread(report: &Report) -> String {
-    let Coverage { concentration, clients, .. } = &report.coverage;
-    let told = |share: Option<f64>, reason: &Option<String>| match reason {
-        Some(reason) if share.is_none() => format!("- ({})", escape(reason)),
-        _ => percent(share),
-    };
-    let rows = [
-        ("Of the bytes, in the ten largest flows", told(concentration.flows.share, &concentration.flows.reason)),
-        ("Of the bytes, sent by the ten largest senders", told(concentration.hosts.share, &concentration.hosts.reason)),
-        ("Encrypted share of all bytes", percent(clients.ratio_of_sums)),
-        ("Encrypted share of the client in the middle", told(clients.median, &clients.reason)),
-        ("Clients", count(clients.clients)),
-    ];
-    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+    let told = |figure: Spread| figure.value.unwrap_or_else(|reason| format!("- ({})", escape(reason)));
+    let rows = concentration::spread(&report.coverage).map(|figure| vec![figure.name.to_owned(), told(figure)]);
     section("Spread over flows, hosts and clients", &["Figure", "Value"], rows.into())
 }
 
@@ -136,20 +126,14 @@ fn strength(report: &Report) -> String {
     let mut text = String::new();
     for policy in &report.strength {
         let title = format!("Strength under {} ({})", policy.policy, policy.version);
-        let levels = &policy.levels;
-        let rows = [
-            ("strong", levels.strong),
-            ("acceptable", levels.acceptable),
-            ("weak", levels.weak),
-            ("broken", levels.broken),
-            ("ungraded", levels.ungraded),
-        ];
         text += &section(
             &title,
             &["Level", "Flows", "Wire bytes"],
-            rows.iter()
-                .map(|(name, units)| vec![(*name).to_owned(), count(units.flows), count(units.wire_bytes)])
-                .collect(),
+            policy
+                .levels
+                .named()
+                .map(|(name, units)| vec![name.to_owned(), count(units.flows), count(units.wire_bytes)])
+                .into(),
         );
         text += &format!("\nWeak share of what could be graded: {}.\n", percent(policy.weak_share.wire_bytes));
         let reasons = policy.reasons.iter().map(|reason| {

@@ -120,15 +120,7 @@ fn strength(report: &Report) -> Vec<Metric> {
         for (unit, share) in policy.graded_share.named() {
             graded.add_share([("policy", name), ("unit", unit)], *share);
         }
-        let levels = &policy.levels;
-        let levels = [
-            ("strong", levels.strong),
-            ("acceptable", levels.acceptable),
-            ("weak", levels.weak),
-            ("broken", levels.broken),
-            ("ungraded", levels.ungraded),
-        ];
-        for (level, units) in levels {
+        for (level, units) in policy.levels.named() {
             bytes.add([("policy", name), ("level", level)], units.wire_bytes);
             flows.add([("policy", name), ("level", level)], units.flows);
         }

@@ -336,16 +336,10 @@ fn first_source(source: &str) -> String {
 }
 
 fn levels(levels: &Levels) -> String {
-    let rows = [
-        ("strong", levels.strong, GOOD),
-        ("acceptable", levels.acceptable, GOOD),
-        ("weak", levels.weak, UNSURE),
-        ("broken", levels.broken, BAD),
-        ("ungraded", levels.ungraded, DIM),
-    ];
-    let whole: u64 = rows.iter().map(|(_, units, _)| units.wire_bytes).sum();
+    let rows = levels.named();
+    let whole: u64 = rows.iter().map(|(_, units)| units.wire_bytes).sum();
     let mut text = String::new();
-    for (name, units, style) in rows {
+    for ((name, units), style) in rows.into_iter().zip([GOOD, GOOD, UNSURE, BAD, DIM]) {
         let [cells, _] = cells(&[units.wire_bytes, whole.saturating_sub(units.wire_bytes)], 30);
         text += &format!(
             "  {name:<12}{style}{}{style:#}{}{:>7}{:>11}{:>14}\n",

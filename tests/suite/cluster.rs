@@ -87,6 +87,19 @@ fn many_parts_merge_in_any_order() {
     assert!(merge(&halves) == forward, "merged in groups");
 }
 
+/// The page that plans a petabyte shows what the simulation gives for the figures that were measured.
+#[test]
+fn the_plan_of_a_petabyte_is_the_simulated_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(checked) =
+        Command::new("python3").current_dir(root).args(["cluster/petabyte.py", "--check", "docs/petabyte.md"]).output()
+    else {
+        eprintln!("skipped: python3 is not installed");
+        return;
+    };
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
 /// The names of metrics in a text: words that begin with `tlscov_`.
 fn metrics(text: &str) -> BTreeSet<&str> {
     let letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';

@@ -331,6 +331,84 @@ fn an_interrupt_gives_the_report_so_far() {
     assert!(report["captures"][0]["packets"].as_u64().expect("a number") > 1000);
 }
 
+/// A second signal ends the program at once, also where the first one can change nothing: nobody reads what it writes.
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    let testdata = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
+    let mut child = tlscov(&["flows", "--quiet", testdata])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut records = child.stdout.take().expect("a pipe");
+    // It has begun to write, more than a pipe holds.
+    records.read_exact(&mut [0; 100]).expect("records");
+    let interrupt = || {
+        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(killed.expect("kill is there").success());
+    };
+    thread::sleep(Duration::from_millis(300));
+    interrupt();
+    thread::sleep(Duration::from_millis(300));
+    interrupt();
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    let mut rest = Vec::new();
+    records.read_to_end(&mut rest).expect("what was written");
+    assert!(rest.len() > 10_000 && !rest.ends_with(b"\n"), "{} bytes: it ended in the middle", rest.len());
+}
+
+/// No call about sockets, whatever the command: traced, as the kernel sees it.
+#[test]
+fn nothing_is_sent_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |name: &str| folder.path().join(name).to_str().expect("a name").to_owned();
+    let (report, trace) = (name("report.json"), name("trace"));
+    assert!(tlscov(&["scan", CAPTURE, "-o", &report]).status().expect("it starts").success());
+    let traced = |arguments: &[&str]| {
+        let mut command = Command::new("strace");
+        let output = command.args(["-f", "-qq", "-e", "trace=%network", "-o", &trace]).args(arguments).output();
+        output.ok().map(|output| (output, std::fs::read_to_string(&trace).unwrap_or_default()))
+    };
+    // That the trace shows sockets where there are some; where nothing can be traced there is nothing to see.
+    let python = ["python3", "-c", "import socket; socket.socket()"];
+    match traced(&python) {
+        Some((output, calls)) if output.status.success() => assert!(calls.contains("socket("), "{calls}"),
+        _ => {
+            eprintln!("skipped: strace is not installed, or may not trace");
+            return;
+        }
+    }
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
+    let (html, flows, state) = (name("report.html"), name("flows.csv"), name("state"));
+    let commands: &[&[&str]] = &[
+        &["scan", CAPTURE, "--flows", &flows, "--names", "--by", "service"],
+        &["scan", CAPTURE, "--every", "1s", "-o", &html, "--format", "html"],
+        &["scan", CAPTURE, "--partial", &report, "--state-out", &state],
+        &["scan", policy, "-q"],
+        &["flows", CAPTURE],
+        &["explain", CAPTURE],
+        &["plan", CAPTURE],
+        &["merge", &report],
+        &["render", &report, "--format", "html"],
+        &["check", &report, "--min-encrypted", "1%"],
+        &["trend", &report, &report],
+        &["compare", &report, "--with", "published"],
+        &["watch", policy, "--once", "--state", &state],
+        &["grade", "0x1301"],
+        &["policies"],
+        &["schema", "report"],
+    ];
+    let program = env!("CARGO_BIN_EXE_tlscov");
+    for arguments in commands {
+        let (_, calls) = traced(&[&[program], *arguments].concat()).expect("strace was there before");
+        // The end of a process and its signals are no calls.
+        let sockets: Vec<&str> =
+            calls.lines().filter(|line| line.contains('(') && !line.contains("---") && !line.contains("+++")).collect();
+        assert!(sockets.is_empty(), "{arguments:?}: {sockets:#?}");
+    }
+}
+
 #[test]
 fn stopping_leaves_totals_that_add_up() {
     let (reader, writer) = io::pipe().expect("a pipe");

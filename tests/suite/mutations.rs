@@ -183,6 +183,51 @@ fn truncation_at_record_boundaries() {
     }
 }
 
+/// The blocks of a pcapng file: where each begins, and its type.
+fn blocks(bytes: &[u8]) -> Vec<(usize, u32)> {
+    let big_endian = bytes[8..12] == [0x1a, 0x2b, 0x3c, 0x4d];
+    let word = |at: usize| {
+        let word = bytes[at..at + 4].try_into().unwrap();
+        if big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
+    };
+    let (mut at, mut blocks) = (0, Vec::new());
+    while at < bytes.len() {
+        blocks.push((at, word(at)));
+        at += word(at + 4) as usize;
+    }
+    blocks
+}
+
+/// The same in the blocks of pcapng, in the files as they are: cut before, in and behind each header and before its end.
+#[test]
+fn truncation_at_block_boundaries() {
+    const PACKETS: [u32; 3] = [2, 3, 6];
+    let mut cuts = 0;
+    for path in captures().iter().filter(|path| path.extension().is_some_and(|end| end == "pcapng")) {
+        let bytes = std::fs::read(path).expect("readable");
+        let mut packets = 0;
+        for (at, kind) in blocks(&bytes).into_iter().take(200) {
+            let name = format!("{}: cut at the block of type {kind:#x} at byte {at}", path.display());
+            let end = at + u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+            for (cut, lost) in [(at, false), (at + 1, true), (at + 8, true), (end - 4, true), (end - 1, true)] {
+                let read = read_bytes(bytes[..cut].to_vec(), &options(1), 4 << 20);
+                let Some((scan, _)) = read else {
+                    // Shorter than what tells a pcapng file from any other.
+                    assert!(cut < 16, "{name}");
+                    continue;
+                };
+                assert_eq!(scan.tally.captures[0].packets, packets, "{name}, to {cut}");
+                let told = scan.tally.losses.contains_key(&tlscov::model::Loss::CaptureCutShort);
+                assert_eq!(told, lost, "{name}, to {cut}");
+                adds_up(&scan.tally, &name);
+                cuts += 1;
+            }
+            packets += u64::from(PACKETS.contains(&kind));
+        }
+    }
+    assert!(cuts > 900, "{cuts}");
+}
+
 /// The classes of all flows between the same ends.
 fn classes(flows: &[FlowSummary]) -> BTreeMap<String, BTreeSet<Class>> {
     let mut classes: BTreeMap<String, BTreeSet<Class>> = BTreeMap::new();

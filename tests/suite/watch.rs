@@ -121,6 +121,31 @@ fn the_newest_file_waits_and_names_come_again() {
     assert_eq!(once(&["--closed-after", "0s"]), 3);
 }
 
+/// `tcpdump -G` closes a file also when nothing came: such a file is no reason to take the one that is being written.
+#[test]
+fn a_file_that_stayed_empty_is_not_the_newest() {
+    let (captures, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = rotation(captures.path());
+    let empty = captures.path().join("eth0_0.pcap");
+    std::fs::write(&empty, pcap(&[])).unwrap();
+    let past = std::time::SystemTime::now() - Duration::from_secs(10);
+    std::fs::File::options().write(true).open(&empty).unwrap().set_modified(past).unwrap();
+    let (path, bytes) = &files[0];
+    std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    let end = |more: &[&str]| {
+        let end = watch(captures.path(), out.path(), &[&["--once"], more].concat()).wait_with_output().unwrap();
+        assert!(end.status.success() && end.stderr.is_empty(), "{}", String::from_utf8_lossy(&end.stderr));
+        std::fs::read_to_string(out.path().join("total.json")).unwrap_or_default()
+    };
+    end(&[]);
+    std::fs::write(path, bytes).unwrap();
+    // A new one without frames, on the other hand, says that the one before is complete.
+    std::fs::write(captures.path().join("eth0_9.pcap"), pcap(&[])).unwrap();
+    let total: serde_json::Value = serde_json::from_str(&end(&[])).unwrap();
+    let packets: u64 = total["captures"].as_array().unwrap().iter().map(|one| one["packets"].as_u64().unwrap()).sum();
+    assert_eq!(packets, 40, "{total}");
+}
+
 #[test]
 fn another_state_is_refused() {
     let (captures, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

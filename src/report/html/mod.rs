@@ -21,13 +21,17 @@ use page::Page;
 use trend::TrendPage;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    fill(concat!(include_str!("macros.html"), include_str!("report.html")), &Page::new(report), out)
+    fill(
+        concat!(include_str!("macros.html"), include_str!("head.html"), include_str!("report.html")),
+        &Page::new(report),
+        out,
+    )
 }
 
 /// Writes a series of reports that were made by `definition`.
 pub(super) fn write_trend(points: &[Point], definition: &Definition, out: &mut dyn Write) -> io::Result<()> {
     let page = TrendPage::new(points, definition);
-    fill(concat!(include_str!("macros.html"), include_str!("trend.html")), &page, out)
+    fill(concat!(include_str!("macros.html"), include_str!("head.html"), include_str!("trend.html")), &page, out)
 }
 
 fn style() -> Value {

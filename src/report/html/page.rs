@@ -5,6 +5,7 @@ use minijinja::Value;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::super::concentration::{self, Spread};
 use super::super::definition::Definition;
 use super::super::layout::*;
 use super::super::number::{bytes, count, counted, percent};
@@ -338,14 +339,7 @@ fn strength(report: &Report) -> Vec<PolicyCard> {
 }
 
 fn policy_card(place: usize, policy: &PolicyStrength) -> PolicyCard {
-    let levels = &policy.levels;
-    let levels = [
-        ("strong", levels.strong),
-        ("acceptable", levels.acceptable),
-        ("weak", levels.weak),
-        ("broken", levels.broken),
-        ("ungraded", levels.ungraded),
-    ];
+    let levels = policy.levels.named();
     let whole: u64 = levels.iter().map(|(_, units)| units.wire_bytes).sum();
     let parts: Vec<_> = levels.iter().map(|(name, units)| part(name, name, units.wire_bytes, whole)).collect();
     let title = format!("Under {} ({})", policy.policy, policy.version);
@@ -610,19 +604,8 @@ fn breakdowns(report: &Report) -> Vec<Figure> {
 
 /// How the traffic is spread over flows, hosts and clients.
 fn spread(report: &Report) -> Table {
-    let Coverage { concentration, clients, .. } = &report.coverage;
-    let told = |share: Option<f64>, reason: &Option<String>| match reason {
-        Some(reason) if share.is_none() => format!("– ({reason})"),
-        _ => percent(share),
-    };
-    let rows = [
-        ("Of the bytes, in the ten largest flows", told(concentration.flows.share, &concentration.flows.reason)),
-        ("Of the bytes, sent by the ten largest senders", told(concentration.hosts.share, &concentration.hosts.reason)),
-        ("Encrypted share of all bytes", percent(clients.ratio_of_sums)),
-        ("Encrypted share of the client in the middle", told(clients.median, &clients.reason)),
-        ("Clients", count(clients.clients)),
-    ];
-    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+    let told = |figure: Spread| figure.value.unwrap_or_else(|reason| format!("– ({reason})"));
+    let rows = concentration::spread(&report.coverage).map(|figure| vec![figure.name.to_owned(), told(figure)]);
     Table::new("How the traffic is spread over flows, hosts and clients", &["Figure", "Value"], rows.into())
 }
 
