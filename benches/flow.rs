@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tlscov::flow::{Arrival, Limits, Shard};
-use tlscov::model::{Endpoint, FlowKey, Steps, Transport, Tunnel};
+use tlscov::model::{Endpoint, FlowKey, Seed, Steps, Transport, Tunnel};
 use tlscov::net::Packet;
 
 /// Segment number `number` of connection `flow`: 100 bytes that are no known protocol.
@@ -26,11 +26,11 @@ fn segment(flow: u32, number: u32) -> Packet {
     }
 }
 
-fn feed(shard: &mut Shard, packets: &[Packet], payload: &[u8]) {
+fn feed(shard: &mut Shard, seed: Seed, packets: &[Packet], payload: &[u8]) {
     for (packet, frame) in packets.iter().zip(0..) {
         shard.take(Arrival {
             packet,
-            hash: packet.key.shard_hash(),
+            hash: packet.key.hash_with(seed),
             frame,
             frames: 1,
             time_ns: frame as i64,
@@ -42,30 +42,31 @@ fn feed(shard: &mut Shard, packets: &[Packet], payload: &[u8]) {
 
 fn flow(c: &mut Criterion) {
     let payload = [0xc3; 100];
+    let seed = Seed::random();
     let mut group = c.benchmark_group("flow");
     let settled: Vec<Packet> = (0..40_000).map(|number| segment(number % 100, number / 100)).collect();
     group.throughput(Throughput::Elements(settled.len() as u64));
-    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
-    feed(&mut shard, &settled, &payload);
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
+    feed(&mut shard, seed, &settled, &payload);
     assert_eq!(shard.open_flows(), 100);
-    shard.finish();
-    let total: u64 = shard.closed.iter().map(|flow| flow.total().payload_bytes).sum();
+    let mut total = 0;
+    shard.finish(|flow| total += flow.total().payload_bytes);
     assert_eq!(total, 40_000 * 100);
     group.bench_function("100 flows of 400 segments", |b| {
         b.iter(|| {
-            let mut shard = Shard::new(Limits::default(), Steps::Automatic);
-            feed(&mut shard, black_box(&settled), &payload);
+            let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
+            feed(&mut shard, seed, black_box(&settled), &payload);
             shard.open_flows()
         });
     });
     let scattered: Vec<Packet> = (0..40_000).map(|number| segment(number, 0)).collect();
-    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
-    feed(&mut shard, &scattered, &payload);
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
+    feed(&mut shard, seed, &scattered, &payload);
     assert_eq!(shard.open_flows(), 40_000);
     group.bench_function("40,000 flows of one segment", |b| {
         b.iter(|| {
-            let mut shard = Shard::new(Limits::default(), Steps::Automatic);
-            feed(&mut shard, black_box(&scattered), &payload);
+            let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
+            feed(&mut shard, seed, black_box(&scattered), &payload);
             shard.open_flows()
         });
     });

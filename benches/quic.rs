@@ -71,7 +71,7 @@ fn quic(c: &mut Criterion) {
         session.feed(true, packet, Moment { time_ns: 0, wire_len: packet.len() });
         let (mut found, mut facts) = (found, Facts::default());
         session.finish(&mut found, &mut facts);
-        facts.tls.map(|tls| tls.offered_ciphers)
+        facts.tls.map(|tls| tls.offer.ciphers.clone())
     };
     assert_eq!(read(&packet), Some(vec![0x1301]));
 

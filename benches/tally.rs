@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tlscov::grade::Policy;
 use tlscov::model::{
-    Class, Counts, Endpoint, Evidence, Facts, FlowKey, FlowSummary, Handshake, Protocol, TlsFacts, Transport, Tunnel,
+    Class, Counts, Endpoint, Evidence, Facts, FlowKey, FlowSummary, Handshake, Offer, Protocol, TlsFacts, Transport,
+    Tunnel,
 };
 use tlscov::report::Report;
 use tlscov::tally::Tally;
@@ -53,16 +54,20 @@ fn flow(number: u32) -> FlowSummary {
 fn hello() -> TlsFacts {
     TlsFacts {
         version: Some(0x0304),
-        offered_versions: vec![0x0304, 0x0303],
+        offer: Offer {
+            versions: vec![0x0304, 0x0303],
+            ciphers: vec![
+                0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d,
+                0x002f, 0x0035, 0x000a,
+            ],
+            groups: vec![0x11ec, 29, 23, 24],
+            protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            ..Offer::default()
+        }
+        .into(),
         cipher: Some(0x1301),
-        offered_ciphers: vec![
-            0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d,
-            0x002f, 0x0035, 0x000a,
-        ],
         group: Some(0x11ec),
-        offered_groups: vec![0x11ec, 29, 23, 24],
         server_name: Some("example.org".to_owned()),
-        offered_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
         handshake: Handshake::Completed,
         ..TlsFacts::default()
     }

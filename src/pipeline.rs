@@ -33,7 +33,7 @@ use crate::capture::{self, Batch, Description, Epoch, Input, Source};
 use crate::error::{Error, Result};
 use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
-use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Steps, Transport};
+use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Steps, Transport};
 use crate::net::fragments::Pool;
 use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
 
@@ -435,19 +435,29 @@ fn first_time(
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
-    tally: Tally,
-    plan: Option<Arc<Plan>>,
+    sums: Account,
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
-    flows: Vec<Closed>,
-    /// Memory of `flows`, roughly.
-    kept_bytes: usize,
     /// What its flows announced, as far as it is kept.
     announced: HashSet<Announcement>,
     /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
     connections: HashSet<Announcement>,
     /// Most announcements to keep of either kind; the first that come stay.
     most_announced: usize,
+}
+
+/// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
+struct Account {
+    tally: Tally,
+    plan: Option<Arc<Plan>>,
+    policies: Arc<Vec<Policy>>,
+    /// Records are wanted.
+    keep: bool,
+    flows: Vec<Closed>,
+    /// Memory of `flows`, roughly.
+    kept_bytes: usize,
+    /// Something was added up.
+    used: bool,
 }
 
 /// One capture on its way through the stages.
@@ -458,11 +468,12 @@ struct Run<'a> {
     pool: &'a ThreadPool,
     budget: Budget,
     name: String,
-    keep: bool,
     workers: Vec<Worker>,
     pieces: Vec<batch::Piece>,
     fragments: Pool,
     tally: Tally,
+    /// What keys are hashed with.
+    seed: Seed,
     frames: u64,
     now_ns: i64,
     warnings: Vec<String>,
@@ -471,19 +482,24 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
-        let budget = Budget::of(options.max_memory);
+        let (budget, seed) = (Budget::of(options.max_memory), Seed::random());
         let tally = || {
             let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
             tally.limit_watch(budget.watch);
             tally
         };
         let worker = || Worker {
-            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps),
-            tally: tally(),
-            plan: options.plan.clone(),
+            shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
+            sums: Account {
+                tally: tally(),
+                plan: options.plan.clone(),
+                policies: Arc::clone(&options.policies),
+                keep,
+                flows: Vec::new(),
+                kept_bytes: 0,
+                used: false,
+            },
             pending: Vec::new(),
-            flows: Vec::new(),
-            kept_bytes: 0,
             announced: HashSet::new(),
             connections: HashSet::new(),
             most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
@@ -494,11 +510,11 @@ impl<'a> Run<'a> {
             pool,
             budget,
             name: String::new(),
-            keep,
             workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
             pieces: Vec::new(),
             fragments: Pool::new(budget.fragments),
             tally: tally(),
+            seed,
             frames: 0,
             now_ns: i64::MIN,
             warnings: Vec::new(),
@@ -617,15 +633,15 @@ impl<'a> Run<'a> {
 
     /// Memory of the closed flows that are kept for their records. Unit: bytes.
     fn kept_memory(&self) -> usize {
-        self.workers.iter().map(|worker| worker.kept_bytes).sum()
+        self.workers.iter().map(|worker| worker.sums.kept_bytes).sum()
     }
 
     /// The closed flows kept so far, in the order of their first frames.
     fn take_flows(&mut self) -> Vec<Closed> {
         let mut flows = Vec::new();
         for worker in &mut self.workers {
-            flows.append(&mut worker.flows);
-            worker.kept_bytes = 0;
+            flows.append(&mut worker.sums.flows);
+            worker.sums.kept_bytes = 0;
         }
         flows.sort_unstable_by_key(|(flow, _)| (flow.first_frame, flow.last_ns));
         flows
@@ -635,17 +651,17 @@ impl<'a> Run<'a> {
     fn work(&mut self, batch: &Batch, frames_before: u64, sums: &mut batch::Sums) {
         let first_frame = frames_before + batch.first_frame;
         self.frames = first_frame + batch.frames.len() as u64;
-        let used = batch::decode(batch, first_frame, self.options.shards, &mut self.pieces);
+        let keys = self.keys();
+        let used = batch::decode(batch, first_frame, keys, &mut self.pieces);
         let pieces = &mut self.pieces[..used];
-        let mut late = batch::put_together(batch, pieces, &mut self.fragments, &mut self.tally);
-        late.iter_mut().for_each(|late| late.keep_to(self.options.shards));
+        let late = batch::put_together(batch, pieces, &mut self.fragments, keys, &mut self.tally);
         for piece in pieces.iter_mut() {
             piece.add_to(&mut self.tally, sums);
         }
-        let (pieces, policies, keep) = (&*pieces, &self.options.policies, self.keep);
+        let pieces = &*pieces;
         let serve = |(number, worker): (usize, &mut Worker)| {
             if batch::serve(&mut worker.shard, number, batch, pieces, &late) {
-                worker.settle(policies, keep);
+                worker.settle();
             }
         };
         if batch.frames.len() < 256 {
@@ -664,18 +680,17 @@ impl<'a> Run<'a> {
 
     /// Time-outs.
     fn end_epoch(&mut self) {
-        let (now_ns, policies, keep) = (self.now_ns, &self.options.policies, self.keep);
+        let now_ns = self.now_ns;
         self.workers.par_iter_mut().for_each(|worker| {
             worker.shard.sweep(now_ns);
-            worker.settle(policies, keep);
+            worker.settle();
         });
     }
 
     /// The memory bound: what waits is added up, and the oldest flows are closed early.
     fn check_memory(&mut self) {
-        let (policies, keep) = (&self.options.policies, self.keep);
         for worker in &mut self.workers {
-            self.tally.take_watch(&mut worker.tally);
+            self.tally.take_watch(&mut worker.sums.tally);
         }
         let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending > self.budget.pending {
@@ -690,25 +705,26 @@ impl<'a> Run<'a> {
         let upto = batch::oldest(self.workers.iter().map(|worker| &worker.shard), excess);
         self.workers.par_iter_mut().for_each(|worker| {
             worker.shard.evict(upto);
-            worker.settle(policies, keep);
+            worker.settle();
         });
+    }
+
+    /// How packets find their flows.
+    fn keys(&self) -> batch::Keys {
+        batch::Keys { shards: self.options.shards.clamp(1, SHARDS), seed: self.seed }
+    }
+
+    /// All that flows announced about others so far.
+    fn known(&self) -> associate::Known {
+        let workers = self.workers.iter();
+        let announced = workers.flat_map(|worker| worker.announced.iter().chain(&worker.connections).copied());
+        associate::Known::new(&mut announced.collect())
     }
 
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
-        let mut announced: Vec<Announcement> = self
-            .workers
-            .iter()
-            .flat_map(|worker| worker.announced.iter().chain(&worker.connections).copied())
-            .collect();
-        let known = associate::Known::new(&mut announced);
-        let (policies, keep) = (&self.options.policies, self.keep);
-        self.workers.par_iter_mut().for_each(|worker| {
-            for mut flow in std::mem::take(&mut worker.pending) {
-                known.explain(&mut flow);
-                worker.add(flow, policies, keep);
-            }
-        });
+        let known = self.known();
+        self.workers.par_iter_mut().for_each(|worker| worker.explain(&known));
     }
 
     /// Closes what is open and adds everything up.
@@ -717,9 +733,10 @@ impl<'a> Run<'a> {
         let flows = self.take_flows();
         closed(&self.name, flows)?;
         let Self { name, mut tally, workers, warnings, failed, .. } = self;
-        for mut worker in workers {
-            worker.tally.timeline.coarsen(worker.shard.interval_level());
-            tally.merge(worker.tally);
+        // Most shards of a small capture saw nothing.
+        for mut worker in workers.into_iter().filter(|worker| worker.sums.used) {
+            worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
+            tally.merge(worker.sums.tally);
         }
         tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
@@ -730,7 +747,7 @@ impl<'a> Run<'a> {
         let flows = self.take_flows();
         closed(&self.name, flows)?;
         for worker in &mut self.workers {
-            let mut tally = std::mem::take(&mut worker.tally);
+            let mut tally = std::mem::take(&mut worker.sums.tally);
             tally.timeline.coarsen(worker.shard.interval_level());
             self.tally.merge(tally);
         }
@@ -739,16 +756,18 @@ impl<'a> Run<'a> {
         Ok((Read { name, tally, warnings, failed }, state))
     }
 
+    /// What is open ends, then all is known that flows announced about others, then everything is added up: so what may be
+    /// announced need not be kept beside its flow.
     fn close(&mut self) {
-        let mut leftovers = batch::leftovers(&mut self.fragments, self.frames, &mut self.tally);
-        leftovers.iter_mut().for_each(|late| late.keep_to(self.options.shards));
-        let (policies, keep) = (&self.options.policies, self.keep);
+        let keys = self.keys();
+        let leftovers = batch::leftovers(&mut self.fragments, self.frames, keys, &mut self.tally);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);
-            worker.shard.finish();
-            worker.settle(policies, keep);
+            worker.shard.end();
+            worker.settle();
         });
-        self.resolve();
+        let known = self.known();
+        self.workers.par_iter_mut().for_each(|worker| worker.close(&known));
     }
 }
 
@@ -759,7 +778,7 @@ fn parts_memory(flow: &FlowSummary) -> usize {
 
 impl Worker {
     /// Takes over the flows that the shard has closed.
-    fn settle(&mut self, policies: &[Policy], keep: bool) {
+    fn settle(&mut self) {
         for announcement in self.shard.announced.drain(..) {
             let list = match announcement.by {
                 Sign::End(_) => &mut self.announced,
@@ -768,27 +787,59 @@ impl Worker {
             if list.len() < self.most_announced {
                 list.insert(announcement);
             } else if !list.contains(&announcement) {
-                self.tally.add_loss(Loss::ForgottenAnnouncements, 1);
+                self.sums.used = true;
+                self.sums.tally.add_loss(Loss::ForgottenAnnouncements, 1);
             }
         }
         for flow in std::mem::take(&mut self.shard.closed) {
             if associate::may_be_announced(&flow) {
                 self.pending.push(flow);
             } else {
-                self.add(flow, policies, keep);
+                self.sums.add(flow);
             }
         }
+    }
+
+    /// Adds up what waited.
+    fn explain(&mut self, known: &associate::Known) {
+        for mut flow in std::mem::take(&mut self.pending) {
+            known.explain(&mut flow);
+            self.sums.add(flow);
+        }
+    }
+
+    /// Closes all flows and adds them up, with what waited.
+    fn close(&mut self, known: &associate::Known) {
+        self.explain(known);
+        let sums = &mut self.sums;
+        self.shard.finish(|mut flow| {
+            if associate::may_be_announced(&flow) {
+                known.explain(&mut flow);
+            }
+            sums.add(flow);
+        });
+    }
+
+    /// Closes all flows; those that may still be explained wait.
+    fn drain(&mut self) {
+        self.shard.end();
+        self.settle();
+        let Self { shard, sums, pending, .. } = self;
+        shard.finish(|flow| if associate::may_be_announced(&flow) { pending.push(flow) } else { sums.add(flow) });
     }
 
     fn pending_memory(&self) -> usize {
         let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
         self.pending.capacity() * size_of::<FlowSummary>() + beside
     }
+}
 
+impl Account {
     /// Grades a flow and adds it up.
-    fn add(&mut self, flow: FlowSummary, policies: &[Policy], keep: bool) {
+    fn add(&mut self, flow: FlowSummary) {
+        self.used = true;
         let verdicts: Vec<Verdict> = if flow.class == Class::Encrypted {
-            policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect()
+            self.policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect()
         } else {
             Vec::new()
         };
@@ -809,7 +860,7 @@ impl Worker {
         ] {
             self.tally.add_loss(loss, u64::from(flow.flags.contains(&word)));
         }
-        if keep {
+        if self.keep {
             self.kept_bytes +=
                 size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
             self.flows.push((flow, verdicts));

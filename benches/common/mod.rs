@@ -14,6 +14,8 @@ pub enum Mix {
     Handshakes,
     /// Small packets in many short flows: names, probes, management.
     Small,
+    /// A few connections of TLS 1.3 whose handshakes are over, and records of data in them: two sizes differ in nothing else.
+    Settled,
 }
 
 /// One recorded capture: Ethernet frames with the time since the first. Unit of time: nanoseconds.
@@ -42,6 +44,9 @@ pub fn generate(mix: Mix, size: u64, seed: u64, out: &mut dyn Write) -> io::Resu
         header.extend_from_slice(&word.to_le_bytes());
     }
     out.write_all(&header)?;
+    if mix == Mix::Settled {
+        return settled(size, out);
+    }
     let mut written = header.len() as u64;
     let mut state = seed;
     let mut dice = |bound: usize| {
@@ -68,17 +73,7 @@ pub fn generate(mix: Mix, size: u64, seed: u64, out: &mut dyn Write) -> io::Resu
             now_ns += 2_000;
             let mut frame = frame.clone();
             renumber(&mut frame, player.number);
-            let record = [
-                (now_ns / 1_000_000_000) as u32,
-                (now_ns % 1_000_000_000) as u32,
-                frame.len() as u32,
-                frame.len() as u32,
-            ];
-            for word in record {
-                out.write_all(&word.to_le_bytes())?;
-            }
-            out.write_all(&frame)?;
-            written += 16 + frame.len() as u64;
+            written += write_frame(now_ns, &frame, out)?;
         }
         let player = &players[chosen];
         if player.next >= templates[player.template].frames.len() {
@@ -86,6 +81,63 @@ pub fn generate(mix: Mix, size: u64, seed: u64, out: &mut dyn Write) -> io::Resu
             if written >= size {
                 players.push(Player { template: 0, next: 0, number });
             }
+        }
+    }
+    Ok(written)
+}
+
+fn write_frame(now_ns: u64, frame: &[u8], out: &mut dyn Write) -> io::Result<u64> {
+    let len = frame.len() as u32;
+    for word in [(now_ns / 1_000_000_000) as u32, (now_ns % 1_000_000_000) as u32, len, len] {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    out.write_all(frame)?;
+    Ok(16 + u64::from(len))
+}
+
+/// Data in a connection that goes on and on. Unit: bytes of one packet's TCP payload, which is one TLS record.
+const RECORD_LEN: u16 = 1400;
+
+/// The start of a recorded connection for each player, then full packets of the server in turn.
+fn settled(size: u64, out: &mut dyn Write) -> io::Result<u64> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls13.pcap");
+    const SERVER_PORT: [u8; 2] = 4433_u16.to_be_bytes();
+    // Ethernet, IPv4 and TCP with its usual option, as in that capture.
+    const PAYLOAD: usize = 14 + 20 + 32;
+    let is_tcp = |frame: &[u8]| frame.get(12..14) == Some(&[8, 0]) && frame.get(23) == Some(&6);
+    let opening: Vec<Vec<u8>> = frames(&path)?
+        .into_iter()
+        .map(|(_, frame)| frame)
+        .filter(|frame| is_tcp(frame))
+        .take_while(|frame| frame[47] & 1 == 0)
+        .collect();
+    let from_server = |frame: &&Vec<u8>| frame[34..36] == SERVER_PORT && frame.len() > PAYLOAD;
+    let last = opening.iter().rfind(from_server).ok_or_else(|| io::Error::other("tls13.pcap has no data"))?;
+    let mut next =
+        u32::from_be_bytes([last[38], last[39], last[40], last[41]]).wrapping_add((last.len() - PAYLOAD) as u32);
+    let mut data = last[..PAYLOAD].to_vec();
+    data[16..18].copy_from_slice(&(20 + 32 + RECORD_LEN).to_be_bytes());
+    data.extend_from_slice(&[23, 3, 3]);
+    data.extend_from_slice(&(RECORD_LEN - 5).to_be_bytes());
+    data.extend((0..RECORD_LEN - 5).map(|place| (place.wrapping_mul(40_503) >> 8) as u8));
+    let (mut written, mut now_ns) = (0, 1_700_000_000_000_000_000);
+    let players = 0..PLAYERS as u32;
+    let mut play = |frame: &[u8], number| {
+        let mut frame = frame.to_vec();
+        renumber(&mut frame, number);
+        now_ns += 2_000;
+        write_frame(now_ns, &frame, out)
+    };
+    for number in players.clone() {
+        for frame in &opening {
+            written += play(frame, number)?;
+        }
+    }
+    while written < size {
+        data[38..42].copy_from_slice(&next.to_be_bytes());
+        next = next.wrapping_add(u32::from(RECORD_LEN));
+        for number in players.clone() {
+            written += play(&data, number)?;
         }
     }
     Ok(written)

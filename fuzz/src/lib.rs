@@ -14,7 +14,7 @@ use tlscov::capture::{self, Batch, Frame, Source};
 use tlscov::detect::{DISSECTORS, Datagram, Dissector, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
 use tlscov::flow::{Arrival, Limits, Shard, reassemble};
 use tlscov::grade::Policy;
-use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Steps, Transport};
+use tlscov::model::{Class, Endpoint, Evidence, Facts, FlowKey, Protocol, Seed, Steps, Transport};
 use tlscov::net::fragments::{self, Pool};
 use tlscov::net::{self, Decoded, Packet};
 use tlscov::pipeline::{Options, scan_source};
@@ -188,7 +188,8 @@ pub fn order(data: &[u8]) {
     let stream: Vec<u8> = (0..70_000u32).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
     let client = Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), port: 1025 };
     let server = Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), port: 4444 };
-    let mut shard = Shard::new(Limits::default(), Steps::Automatic);
+    let seed = Seed::random();
+    let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
     let mut total = 0u64;
     let mut ordered = Vec::new();
@@ -220,7 +221,7 @@ pub fn order(data: &[u8]) {
             payload_captured: len as u32,
             payload_len: len as u32,
         };
-        let hash = packet.key.shard_hash();
+        let hash = packet.key.hash_with(seed);
         let frame = number as u64;
         shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len: len as u64 + 54, payload });
         seen[usize::from(!from_client)].extend(offset..offset + len);
@@ -229,8 +230,8 @@ pub fn order(data: &[u8]) {
             ordered.push((packet.seq, payload));
         }
     }
-    shard.finish();
-    let flows: Vec<_> = shard.closed.iter().collect();
+    let mut flows = Vec::new();
+    shard.finish(|flow| flows.push(flow));
     let fresh: u64 = flows.iter().map(|flow| flow.total().payload_bytes).sum();
     let repeated: u64 = flows.iter().map(|flow| flow.retransmitted_bytes).sum();
     assert_eq!(fresh, seen.iter().map(|seen| seen.len() as u64).sum::<u64>());

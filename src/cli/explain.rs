@@ -104,12 +104,18 @@ struct Recognised {
     /// Class and evidence by these bytes alone, where reading on changed them.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_first: Option<String>,
-    /// First bytes of each side that it looked at, in hex.
+    /// First bytes of each side that it looked at, in hex. Empty where a password may be among them.
     client_opening: String,
     server_opening: String,
+    /// Why these bytes are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<&'static str>,
     /// In words.
     why: &'static str,
 }
+
+/// Said instead of the first bytes of a flow with a password in clear: it is counted and never printed.
+const WITHHELD: &str = "a password in clear may be among the first bytes";
 
 #[derive(Serialize)]
 struct Found {
@@ -182,6 +188,9 @@ impl<'a> Explained<'a> {
                 writeln!(out, "    {side} opens with {bytes}")?;
             }
         }
+        if let Some(why) = how.withheld {
+            writeln!(out, "    the first bytes are not shown: {why}")?;
+        }
         if let Some(facts) = self.facts() {
             writeln!(out, "  read: {facts}")?;
         }
@@ -231,7 +240,9 @@ fn plain(value: &serde_json::Value) -> String {
 
 impl Recognised {
     fn new(flow: &FlowSummary, trace: Option<&Trace>) -> Self {
-        let opening = |side: usize| trace.and_then(|trace| trace.openings.get(side)).map(|bytes| hex(bytes));
+        let secret = finding::of(flow, established(flow)).any(finding::Finding::shows_password);
+        let openings = trace.filter(|_| !secret).map(|trace| &trace.openings);
+        let opening = |side: usize| openings.and_then(|openings| openings.get(side)).map(|bytes| hex(bytes));
         let (dissector, written_in) = match trace.and_then(|trace| trace.dissector.as_ref()) {
             Some((protocol, place)) => (Some(protocol.name().to_owned()), Some(place.clone())),
             None => (None, None),
@@ -245,6 +256,7 @@ impl Recognised {
             at_first: said.map(|(class, evidence)| format!("{} by {}", class.name(), evidence.name())),
             client_opening: opening(0).unwrap_or_default(),
             server_opening: opening(1).unwrap_or_default(),
+            withheld: secret.then_some(WITHHELD),
             why: why(flow),
         }
     }

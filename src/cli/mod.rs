@@ -5,6 +5,7 @@
 
 mod check;
 mod compare;
+pub mod embed;
 mod explain;
 mod flow_sink;
 mod flows;
@@ -167,10 +168,15 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<ExitCode>) -> Result<E
 
 /// What is wrong with the arguments, and where to read on.
 fn one_line(error: &clap::Error) -> String {
+    format!("{}; see --help", first_line(error))
+}
+
+/// What is wrong with the arguments.
+fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = first.strip_prefix("error:").unwrap_or(first).split_whitespace().collect();
-    format!("{}; see --help", words.join(" "))
+    words.join(" ")
 }
 
 /// One line on stderr about an error.

@@ -95,7 +95,7 @@ enum ByOption {
 }
 
 /// What is done with each flow record.
-pub(super) type EachFlow<'a> = &'a mut dyn FnMut(&FlowRecord<'_>) -> Result<()>;
+pub type EachFlow<'a> = &'a mut dyn FnMut(&FlowRecord<'_>) -> Result<()>;
 
 impl How {
     /// The policies asked for, sorted by name.
@@ -138,13 +138,20 @@ impl How {
     /// # Errors
     /// When an option cannot be used.
     pub fn options(&self, policies: Vec<Policy>) -> Result<pipeline::Options> {
+        Ok(pipeline::Options { stop: super::interrupt::stop(), ..self.without_signals(policies)? })
+    }
+
+    /// All that decides how captures are read; nothing stops it yet.
+    ///
+    /// # Errors
+    /// When an option cannot be used.
+    fn without_signals(&self, policies: Vec<Policy>) -> Result<pipeline::Options> {
         Ok(pipeline::Options {
             jobs: self.jobs.map(usize::from),
             max_memory: self.max_memory,
             policies: Arc::new(policies),
             steps: self.interval.map_or(Steps::Automatic, Steps::Every),
             plan: self.plan()?,
-            stop: super::interrupt::stop(),
             ..pipeline::Options::default()
         })
     }
@@ -162,6 +169,19 @@ impl Read {
     /// When the key cannot be read.
     pub fn anonymizer(&self) -> Result<Option<Anonymizer>> {
         self.anonymize.as_deref().map(Anonymizer::load).transpose()
+    }
+
+    /// What is asked for without any effect on this process, for programs that read captures in their own way.
+    ///
+    /// # Errors
+    /// When an option cannot be used.
+    pub fn options(&self) -> Result<pipeline::Options> {
+        Ok(self.asked(self.how.without_signals(self.how.policies()?)?))
+    }
+
+    /// `options` with those that are not in [`How`].
+    fn asked(&self, options: pipeline::Options) -> pipeline::Options {
+        pipeline::Options { strict: self.strict, continued: self.continued, ..options }
     }
 
     /// Reads all captures. Inputs that fail, and warnings, are told on stderr; `None` when there is nothing to report.
@@ -187,8 +207,7 @@ impl Read {
             warn(&skipped(&found.skipped));
         }
         let anonymizer = self.anonymizer()?;
-        let options = self.how.options(policies)?;
-        let options = pipeline::Options { strict: self.strict, continued: self.continued, ..options };
+        let options = self.asked(self.how.options(policies)?);
         let total = found.inputs.iter().map(Input::stored_len).sum();
         // Reports that come again and again show how far it is.
         let progress = Progress::new(total, self.how.quiet || periodic.is_some(), self.progress);
@@ -254,7 +273,8 @@ pub(super) fn with_records<T>(
     read(Some(&mut record))
 }
 
-fn skipped(files: &[PathBuf]) -> String {
+/// One line about files of a folder that are no captures.
+pub(super) fn skipped(files: &[PathBuf]) -> String {
     match files {
         [one] => format!("{}: no capture, skipped", one.display()),
         [first, rest @ ..] => format!("{} and {} more files are no captures, skipped", first.display(), rest.len()),

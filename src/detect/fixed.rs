@@ -25,7 +25,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Datagram, Dissector, Found, Heads, Outcome};
+use super::stream::logins;
+use super::{Datagram, Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Class, Evidence, Protocol, Transport};
 
 /// Rows over TCP.
@@ -53,7 +54,11 @@ impl Dissector for Fixed {
         let answer = |row: &'static Row| {
             if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
         };
-        table.candidates(heads).iter().map(|row| answer(row)).fold(Outcome::No, surer)
+        table.candidates(heads).map(answer).fold(Outcome::No, surer)
+    }
+
+    fn session(&self, found: Found) -> Option<Box<dyn Session>> {
+        if self.0 == Transport::TCP { logins::session(found.protocol) } else { None }
     }
 }
 
@@ -82,13 +87,20 @@ impl Table {
         Self { all, by_byte }
     }
 
-    fn candidates(&self, heads: Heads<'_>) -> &[&'static Row] {
-        let first = match heads.datagrams {
-            [first, ..] => first.bytes.first().map(|byte| (!first.from_client, byte)),
-            [] => heads.client.first().map(|byte| (false, byte)).or(heads.server.first().map(|byte| (true, byte))),
+    fn candidates(&self, heads: Heads<'_>) -> impl Iterator<Item = &'static Row> {
+        let (is_server, head) = match heads.datagrams {
+            [first, ..] => (!first.from_client, first.bytes),
+            [] if heads.client.is_empty() => (true, heads.server),
+            [] => (false, heads.client),
         };
-        let place = first.map(|(is_server, byte)| usize::from(is_server) * 256 + usize::from(*byte));
-        place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all)
+        let place = head.first().map(|byte| usize::from(is_server) * 256 + usize::from(*byte));
+        let rows = place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all);
+        let opening = head.first_chunk().map(|opening| u64::from_be_bytes(*opening));
+        rows.iter().copied().filter(move |row| {
+            let patterns = if is_server { &row.server } else { &row.client };
+            let may = |opening| patterns.is_empty() || patterns.iter().any(|pattern| pattern.may_open(opening));
+            opening.is_none_or(may)
+        })
     }
 }
 
@@ -303,6 +315,15 @@ impl Piece {
         }
     }
 
+    /// Which bits a byte that fits has for certain, and their values.
+    fn pinned(self) -> (u8, u8) {
+        match self {
+            Self::Bits { value, mask } => (mask, value),
+            Self::Letter(letter) => (0xdf, letter.to_ascii_uppercase()),
+            Self::Digit => (0xf0, 0x30),
+        }
+    }
+
     /// Bits that this piece pins down.
     fn bits(self) -> u32 {
         match self {
@@ -318,9 +339,17 @@ impl Piece {
 struct Pattern {
     pieces: Vec<Piece>,
     bits: u32,
+    /// Which bits of the first eight bytes are pinned down, and their values: what differs there differs.
+    opening: (u64, u64),
 }
 
 impl Pattern {
+    /// Whether something that begins with these eight bytes may fit.
+    fn may_open(&self, opening: u64) -> bool {
+        let (mask, value) = self.opening;
+        opening & mask == value
+    }
+
     fn fit(&self, head: &[u8]) -> Fit {
         if !self.pieces.iter().zip(head).all(|(piece, byte)| piece.fits(*byte)) {
             Fit::Differs
@@ -351,7 +380,11 @@ impl Pattern {
             }
         }
         let bits = pieces.iter().map(|piece| piece.bits()).sum();
-        (!pieces.is_empty()).then_some(Self { pieces, bits })
+        let pinned = pieces.iter().map(|piece| piece.pinned()).chain(std::iter::repeat((0, 0))).take(8);
+        let opening = pinned.fold((0, 0), |(masks, values), (mask, value)| {
+            (masks << 8 | u64::from(mask), values << 8 | u64::from(value))
+        });
+        (!pieces.is_empty()).then_some(Self { pieces, bits, opening })
     }
 
     fn parse_byte(text: &str) -> Option<Piece> {

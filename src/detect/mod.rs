@@ -243,6 +243,97 @@ pub(crate) mod tests {
     pub(crate) use super::sealed::tests::noise;
     use super::*;
 
+    /// What dissectors have answered in this thread, each by its name, transport and source: accepted, refused.
+    type Asked = BTreeMap<(&'static str, Option<&'static str>, String), [bool; 2]>;
+
+    thread_local! {
+        static ASKED: std::cell::RefCell<Asked> = const { std::cell::RefCell::new(Asked::new()) };
+    }
+
+    fn identity(dissector: &dyn Dissector) -> (&'static str, Option<&'static str>, String) {
+        (dissector.protocol().name(), dissector.transport().name(), dissector.source())
+    }
+
+    /// Asks a dissector on behalf of a test, and keeps in mind what it said.
+    pub(crate) fn ask(dissector: &dyn Dissector, heads: Heads<'_>) -> Outcome {
+        let outcome = dissector.probe(heads);
+        let said = match outcome {
+            Outcome::Found(_) | Outcome::Likely(_) => Some(0),
+            Outcome::No => Some(1),
+            Outcome::NeedMore => None,
+        };
+        if let Some(said) = said {
+            ASKED.with_borrow_mut(|asked| asked.entry(identity(dissector)).or_default()[said] = true);
+        }
+        outcome
+    }
+
+    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is not refused is
+    /// refused.
+    pub(crate) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
+        for (name, client, server, want) in cases {
+            let probe =
+                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            let heads = Heads { client, server, from_start: true, ..Heads::default() };
+            assert_eq!(ask(dissector, heads), *want, "{name}");
+            if *want == Outcome::No {
+                continue;
+            }
+            for end in 0..=client.len() {
+                let client = client.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
+                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
+            }
+            for end in 0..=server.len() {
+                let server = server.get(..end).unwrap_or_default();
+                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
+            }
+        }
+    }
+
+    /// Every dissector has a test in which it accepts its own, and one in which it refuses a near miss. The rows of
+    /// `fixed.json` have theirs made from them.
+    #[test]
+    fn every_dissector_has_a_test_and_a_near_miss() {
+        let tests = [crate::tls::TESTS, crate::quic::TESTS, sealed::TESTS, stream::TESTS, datagram::TESTS]
+            .into_iter()
+            .flatten();
+        tests.for_each(|test| test());
+        let asked = ASKED.take();
+        let fixed = |dissector: &&dyn Dissector| dissector.source().contains("fixed");
+        let all = DISSECTORS.iter().copied().flatten().copied().filter(|dissector| !fixed(dissector));
+        let missing: Vec<String> = all
+            .filter_map(|dissector| match asked.get(&identity(dissector)) {
+                Some([true, true]) => None,
+                said => Some(format!("{:?} accepted, refused: {said:?}", identity(dissector))),
+            })
+            .collect();
+        assert!(missing.is_empty(), "no test listed in TESTS has these:\n{}", missing.join("\n"));
+    }
+
+    /// Every file with a dissector says on what evidence and by what sources it answers.
+    #[test]
+    fn every_dissector_states_its_evidence_and_its_sources() {
+        let mut files = 0;
+        for folder in ["detect/stream", "detect/datagram", "detect/sealed", "tls", "quic"] {
+            for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let row =
+                    text.contains("impl Dissector for") || text.contains(": Framed =") || text.contains(": Shape =");
+                // The two kinds of rows themselves are no protocols.
+                if row && !path.ends_with("framed.rs") && !path.ends_with("shape.rs") {
+                    let doc: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
+                    for word in ["//! Sources: ", "//! Evidence: "] {
+                        assert!(doc.iter().any(|line| line.starts_with(word)), "{}: {word}", path.display());
+                    }
+                    files += 1;
+                }
+            }
+        }
+        assert!(files > 60, "{files}");
+    }
+
     /// Names of one group of the table with the transports that they run on.
     type Names = BTreeMap<&'static str, BTreeSet<&'static str>>;
 

@@ -83,7 +83,13 @@ impl Parts {
         }
         match self.list.last_mut() {
             Some(last) if last.time_ns == time_ns => add(last, &part),
-            _ => self.list.push(part),
+            _ => {
+                // Most flows that leave an interval leave one or two.
+                if self.list.len() < 2 {
+                    self.list.reserve_exact(1);
+                }
+                self.list.push(part);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
 use crate::model::{
-    Class, ConnectionId, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Side, Steps, Trace, Transport,
+    Class, ConnectionId, Counts, Endpoint, Evidence, Facts, FlowSummary, Protocol, Seed, Side, Steps, Trace, Transport,
 };
 use crate::net::Packet;
 
@@ -16,7 +16,7 @@ use crate::net::Packet;
 pub struct Arrival<'a> {
     /// The packet, decoded.
     pub packet: &'a Packet,
-    /// [`crate::model::FlowKey::shard_hash`] of its key.
+    /// [`crate::model::FlowKey::hash_with`] of its key, with the seed of the shard.
     pub hash: u64,
     /// Number of the frame within the capture.
     pub frame: u64,
@@ -65,11 +65,11 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard without flows, which cuts them into intervals of `steps`.
+    /// A shard without flows, which cuts them into intervals of `steps`, and whose table hashes with `seed`.
     #[must_use]
-    pub fn new(limits: Limits, steps: Steps) -> Self {
+    pub fn new(limits: Limits, steps: Steps, seed: Seed) -> Self {
         Self {
-            table: Table::default(),
+            table: Table::new(seed),
             limits,
             cold_bytes: 0,
             closed: Vec::new(),
@@ -204,8 +204,13 @@ impl Shard {
         });
     }
 
-    /// Last times and bytes held of all open flows, to decide which are the oldest.
-    pub fn ages(&self) -> impl Iterator<Item = (i64, u64, usize)> {
+    /// Last times and first frames of all open flows, to decide which are the oldest.
+    pub fn ages(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame))
+    }
+
+    /// The same with the bytes that each flow holds.
+    pub fn weights(&self) -> impl Iterator<Item = (i64, u64, usize)> {
         self.table.iter().map(|flow| (flow.last_ns, flow.first_frame, FLOW_BYTES + cold_memory(flow)))
     }
 
@@ -214,21 +219,39 @@ impl Shard {
         self.remove_if(mark::EVICTED, |flow| (flow.last_ns, flow.first_frame) <= upto);
     }
 
-    /// Closes all flows.
-    pub fn finish(&mut self) {
-        self.remove_if(0, |_| true);
+    /// The capture has ended: takes the best answer about every flow, and what they announced, without closing them.
+    pub fn end(&mut self) {
+        for (_, record) in self.table.in_order(|flow| !flow.has(mark::SETTLED)) {
+            let flow = self.table.record_mut(record);
+            let before = cold_memory(flow);
+            end(flow, &mut self.announced);
+            self.cold_bytes = self.cold_bytes + cold_memory(flow) - before;
+        }
+    }
+
+    /// Closes all flows, and hands over a few at a time.
+    pub fn finish(&mut self, mut take: impl FnMut(FlowSummary)) {
+        for (_, record) in self.table.in_order(|_| true) {
+            let flow = self.table.take(record);
+            self.close(flow);
+            self.closed.drain(..).for_each(&mut take);
+        }
+        self.cold_bytes = 0;
+        self.table.tidy();
     }
 
     fn remove_if(&mut self, marks: u16, goes: impl FnMut(&Flow) -> bool) {
-        let mut gone = Vec::new();
-        self.table.remove_if(goes, |flow| gone.push(flow));
-        gone.sort_unstable_by_key(|flow| flow.first_frame);
-        self.closed.reserve(gone.len());
-        for mut flow in gone {
+        let gone = self.table.in_order(goes);
+        if gone.is_empty() {
+            return;
+        }
+        for (_, record) in gone {
+            let mut flow = self.table.take(record);
             flow.set(marks);
             self.cold_bytes -= cold_memory(&flow);
             self.close(flow);
         }
+        self.table.tidy();
     }
 
     fn close(&mut self, mut flow: Flow) {
@@ -702,6 +725,7 @@ fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     if let Some(Stage::Reading(..)) = flow.cold.as_deref().map(|cold| &cold.stage) {
         end_session(flow, announced);
     }
+    settle(flow);
 }
 
 /// The flow as it leaves this stage.
@@ -773,7 +797,8 @@ mod tests {
     fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
         let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
         let (opener, other) = (end(1, 40_000), end(2, 4000));
-        let mut shard = Shard::new(Limits::default(), Steps::Automatic);
+        let seed = Seed::random();
+        let mut shard = Shard::new(Limits::default(), Steps::Automatic, seed);
         for (frame, (from_opener, tcp_flags, seq, payload)) in (0..).zip(segments) {
             let (a, b) = if *from_opener { (opener, other) } else { (other, opener) };
             let (key, from) = FlowKey::new(Transport::TCP, a, b);
@@ -790,13 +815,14 @@ mod tests {
                 payload_captured: len,
                 payload_len: len,
             };
-            let hash = key.shard_hash();
+            let hash = key.hash_with(seed);
             let wire_len = 54 + u64::from(len);
             shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
         }
-        shard.finish();
-        assert_eq!(shard.closed.len(), 1);
-        shard.closed.remove(0)
+        let mut closed = Vec::new();
+        shard.finish(|flow| closed.push(flow));
+        assert_eq!(closed.len(), 1);
+        closed.remove(0)
     }
 
     #[test]

@@ -44,9 +44,7 @@ impl Shard {
     /// Takes everything out, to go on elsewhere.
     pub(crate) fn carry(self) -> Carried {
         let Self { mut table, closed, announced, next_sweep_ns, clock, limits: _, cold_bytes: _ } = self;
-        let mut flows = Vec::with_capacity(table.len());
-        table.remove_if(|_| true, |flow| flows.push(flow));
-        flows.sort_unstable_by_key(|flow| flow.first_frame);
+        let flows = table.in_order(|_| true).into_iter().map(|(_, record)| table.take(record)).collect();
         Carried { flows, closed, announced, next_sweep_ns, clock }
     }
 
@@ -58,7 +56,7 @@ impl Shard {
         self.clock = carried.clock;
         for flow in carried.flows {
             self.cold_bytes += cold_memory(&flow);
-            self.table.insert(flow.key.shard_hash(), flow);
+            self.table.insert(self.table.hash(&flow.key), flow);
         }
     }
 }

@@ -4,11 +4,11 @@
 //! index and one record. Records live in chunks and never move, so growing copies nothing and wastes little.
 
 use super::record::Flow;
-use crate::model::FlowKey;
+use crate::model::{FlowKey, Seed};
 
 /// Open addressing over records in chunks.
-#[derive(Default)]
 pub(super) struct Table {
+    seed: Seed,
     /// `tag << 32 | record + 1`; 0 is empty. The length is a power of two, or zero.
     slots: Vec<u64>,
     chunks: Vec<Vec<Flow>>,
@@ -23,6 +23,16 @@ const CHUNK: usize = 64;
 pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 12;
 
 impl Table {
+    /// An empty table of flows whose keys are hashed with `seed`.
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { seed, slots: Vec::new(), chunks: Vec::new(), free: Vec::new(), live: 0 }
+    }
+
+    /// The hash of a key in this table.
+    pub(super) fn hash(&self, key: &FlowKey) -> u64 {
+        key.hash_with(self.seed)
+    }
+
     /// Flows held.
     pub(super) fn len(&self) -> usize {
         self.live
@@ -90,21 +100,27 @@ impl Table {
         self.chunks.iter().flatten().filter(|flow| flow.is_live())
     }
 
-    /// Takes out every flow that `goes`.
-    pub(super) fn remove_if(&mut self, mut goes: impl FnMut(&Flow) -> bool, mut take: impl FnMut(Flow)) {
-        let before = self.live;
-        for (chunk_number, chunk) in self.chunks.iter_mut().enumerate() {
-            for (place, flow) in chunk.iter_mut().enumerate() {
-                if flow.is_live() && goes(flow) {
-                    take(std::mem::replace(flow, Flow::vacant()));
-                    self.free.push((chunk_number * CHUNK + place) as u32);
-                    self.live -= 1;
-                }
-            }
-        }
+    /// First frames and numbers of all flows that `fits`, in the order of their first frames.
+    pub(super) fn in_order(&self, mut fits: impl FnMut(&Flow) -> bool) -> Vec<(u64, u32)> {
+        let flows = self.chunks.iter().flatten().zip(0..);
+        let those = flows.filter(|(flow, _)| flow.is_live() && fits(flow));
+        let mut order: Vec<(u64, u32)> = those.map(|(flow, record)| (flow.first_frame, record)).collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// Takes out a flow. The index still points at its place: [`Table::tidy`] must follow before anything is looked up.
+    pub(super) fn take(&mut self, record: u32) -> Flow {
+        self.free.push(record);
+        self.live -= 1;
+        std::mem::replace(self.record_mut(record), Flow::vacant())
+    }
+
+    /// Makes the index anew after flows were taken out.
+    pub(super) fn tidy(&mut self) {
         if self.live == 0 {
-            *self = Self::default();
-        } else if self.live != before {
+            *self = Self::new(self.seed);
+        } else {
             self.resize((self.live * 2).next_power_of_two().max(16));
         }
     }
@@ -137,16 +153,16 @@ impl Table {
         for record in 0..self.chunks.iter().map(Vec::len).sum::<usize>() as u32 {
             let flow = self.record(record);
             if flow.is_live() {
-                let hash = flow.key.shard_hash();
+                let hash = self.hash(&flow.key);
                 self.link(hash, record);
             }
         }
     }
 }
 
-/// Hash bits that the place in the index does not already tell: the middle ones (the top six choose the shard).
+/// Hash bits that the place in the index does not already tell.
 fn tag(hash: u64) -> u64 {
-    hash >> 26 & 0xffff_ffff
+    hash >> 32
 }
 
 #[cfg(test)]
@@ -164,20 +180,24 @@ mod tests {
 
     #[test]
     fn keeps_what_it_was_given_through_growth_and_removal() {
-        let mut table = Table::default();
+        let mut table = Table::new(Seed::random());
         for n in 10..5010 {
-            assert_eq!(table.find(key(n).shard_hash(), &key(n)), None);
-            table.insert(key(n).shard_hash(), Flow::new(key(n), u64::from(n), 0));
+            assert_eq!(table.find(table.hash(&key(n)), &key(n)), None);
+            table.insert(table.hash(&key(n)), Flow::new(key(n), u64::from(n), 0));
         }
         assert_eq!(table.len(), 5000);
-        let mut gone = 0;
-        table.remove_if(|flow| flow.first_frame % 3 == 0, |_| gone += 1);
-        assert_eq!(gone + table.len(), 5000);
+        let gone = table.in_order(|flow| flow.first_frame % 3 == 0);
+        assert!(gone.is_sorted());
+        for (frame, record) in &gone {
+            assert_eq!(table.take(*record).first_frame, *frame);
+        }
+        table.tidy();
+        assert_eq!(gone.len() + table.len(), 5000);
         for n in 10..5010 {
-            let found = table.find(key(n).shard_hash(), &key(n)).map(|record| table.record(record).first_frame);
+            let found = table.find(table.hash(&key(n)), &key(n)).map(|record| table.record(record).first_frame);
             assert_eq!(found, (n % 3 != 0).then_some(u64::from(n)), "{n}");
         }
-        table.insert(key(12).shard_hash(), Flow::new(key(12), 12, 0));
+        table.insert(table.hash(&key(12)), Flow::new(key(12), 12, 0));
         assert_eq!(table.iter().count(), table.len());
     }
 }

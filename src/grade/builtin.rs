@@ -1,6 +1,9 @@
 //! The policies that come with the program: the files in `policies/`.
 
-use super::registry;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::{Policy, registry};
 
 /// Names and texts. The first is the default; those in [`PARTS`] are there to be inherited.
 const POLICIES: &[(&str, &str)] = &[
@@ -36,6 +39,15 @@ pub fn builtin_names() -> Vec<&'static str> {
 /// The text of a built-in policy or part.
 pub(super) fn text(name: &str) -> Option<&'static str> {
     POLICIES.iter().chain(PARTS).find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// A built-in policy or part as of its latest edition. It is read when it is first asked for and kept: a run asks for the
+/// default several times. `None` for a name that is none.
+pub(super) fn policy(name: &str) -> Option<Policy> {
+    static READ: [OnceLock<Option<Policy>>; POLICIES.len() + PARTS.len()] =
+        [const { OnceLock::new() }; POLICIES.len() + PARTS.len()];
+    let (known, kept) = POLICIES.iter().chain(PARTS).zip(&READ).find(|((known, _), _)| *known == name)?;
+    kept.get_or_init(|| Policy::from_text(known.1, Path::new(name)).ok()).clone()
 }
 
 /// What to say of a name that is none.

@@ -92,9 +92,9 @@ impl<'a> Seen<'a> {
                 seen.set(Flag::Compression, method != 0);
             }
         }
-        seen.other = facts.and_then(|facts| facts.algorithms.as_ref());
+        seen.other = facts.and_then(|facts| facts.algorithms.as_deref());
         seen.carrier_version = facts.and_then(|facts| facts.carrier_version);
-        if let Some(ssh) = facts.and_then(|facts| facts.ssh.as_ref()) {
+        if let Some(ssh) = facts.and_then(|facts| facts.ssh.as_deref()) {
             seen.ssh = Some(ssh);
             seen.set(Flag::SshStrictKex, ssh.strict_kex);
         }

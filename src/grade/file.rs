@@ -511,8 +511,9 @@ fn suite_test(when: &When) -> Checked<Option<Test>> {
     let mut asked: Vec<(Vec<String>, Part)> = Vec::new();
     for (list, key, part) in parts {
         if let Some(list) = list {
-            let known: Vec<&str> = registry::suites().iter().map(part).collect();
-            asked.push((words(list, key, &known)?, part));
+            let known = || registry::suites().iter().map(part);
+            let find = |word: &str| known().any(|known| known == word).then(|| word.to_owned());
+            asked.push((each(list, key, known(), find)?, part));
         }
     }
     let bits = when.bits.as_ref().map(|range| span(range, "bits")).transpose()?;

@@ -10,7 +10,8 @@
 use std::sync::LazyLock;
 
 use super::registry::{self, Suite};
-use crate::model::{CertificateFacts, Class, FlowSummary, Handshake, SshFacts, TlsFacts, UpgradeOutcome};
+use crate::model::{CertificateFacts, Class, FlowSummary, Handshake, SshFacts, TlsFacts, Tunnel, UpgradeOutcome};
+use crate::net::TunnelKind;
 
 /// How much a finding matters, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,12 @@ impl Finding {
     #[must_use]
     pub fn before_upgrade(&self) -> bool {
         matches!(self.looks_at, Look::Upgrade(_)) || matches!(self.id, "password_in_clear" | "upgrade_stripped")
+    }
+
+    /// Whether a password can be read in the flow.
+    #[must_use]
+    pub fn shows_password(&self) -> bool {
+        matches!(self.id, "password_in_clear" | "login_in_clear" | "community_in_clear")
     }
 }
 
@@ -108,7 +115,7 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
     let tls = hello.filter(|tls| tls.version.is_some() && completed != Some(false));
     let suite = tls.and_then(|tls| tls.cipher).and_then(registry::suite);
     let certificate = tls.and_then(|tls| tls.certificate.as_ref());
-    let ssh = facts.and_then(|facts| facts.ssh.as_ref()).filter(|ssh| ssh.handshake == Handshake::Completed);
+    let ssh = facts.and_then(|facts| facts.ssh.as_deref()).filter(|ssh| ssh.handshake == Handshake::Completed);
     let upgrade = facts.and_then(|facts| facts.upgrade);
     let seconds = flow.first_ns.div_euclid(1_000_000_000);
     FINDINGS.iter().filter(move |row| match row.looks_at {
@@ -126,7 +133,7 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
 /// Whether frames of this name belong to a protocol that encrypts by nature: in clear it protects in name only.
 #[must_use]
 pub fn protects_in_name_only(name: &str) -> bool {
-    ["tls", "dtls", "ssh", "esp", "ah", "macsec"].contains(&name)
+    ["tls", "dtls", "ssh", "esp", "esp-null", "ah", "macsec"].contains(&name)
 }
 
 use Concern::{High, Low, Medium, Note};
@@ -293,9 +300,11 @@ fn is_clear(flow: &FlowSummary, names: &[&str]) -> bool {
     flow.class == Class::Plaintext && names.contains(&flow.protocol.name())
 }
 
-/// TLS has rows of its own, by suite.
+/// TLS has rows of its own, by suite. What AH and MACsec leave readable is found as the protocol inside them.
 fn in_name_only(flow: &FlowSummary) -> bool {
-    is_clear(flow, &["ssh", "esp", "ah", "macsec"])
+    let inside = |tunnel: &Tunnel| TunnelKind::of(*tunnel).is_some_and(|kind| ["ah", "macsec"].contains(&kind.name));
+    let protected = flow.class == Class::Plaintext && flow.tunnels.iter().any(inside);
+    protected || is_clear(flow, &["ssh", "esp", "esp-null", "ah", "macsec"])
 }
 
 /// Whether a flow of `protocol` agreed on one of these key exchanges or ciphers.
@@ -326,7 +335,7 @@ fn offers_more(tls: &TlsFacts) -> bool {
     let Some(chosen) = tls.version else { return false };
     let alike = |version: u16| (version >= 0xfe00) == (chosen >= 0xfe00);
     // Drafts of TLS 1.3 (0x7fxx) rank above every version before them.
-    tls.offered_versions.iter().any(|version| alike(*version) && rank(*version) > rank(chosen))
+    tls.offer.versions.iter().any(|version| alike(*version) && rank(*version) > rank(chosen))
 }
 
 /// Source: RFC 9325 section 4.5; families as in the registry of groups.
@@ -365,7 +374,7 @@ fn terrapin(ssh: &SshFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Endpoint, Facts, FlowKey, Protocol, Transport};
+    use crate::model::{Endpoint, Facts, FlowKey, Offer, Protocol, SharedOffer, Transport};
 
     /// A flow of 2018-08-01 with these facts.
     fn flow(protocol: Protocol, class: Class, facts: Facts) -> FlowSummary {
@@ -400,12 +409,16 @@ mod tests {
         of(flow, completed).map(|row| row.id).collect()
     }
 
+    fn versions(offered: &[u16]) -> SharedOffer {
+        Offer { versions: offered.to_vec(), ..Offer::default() }.into()
+    }
+
     /// TLS 1.2 with an AEAD suite, nothing wrong with it.
     fn good() -> TlsFacts {
         TlsFacts {
             version: Some(0x0303),
             cipher: Some(0xc02f),
-            offered_versions: vec![0x0303],
+            offer: versions(&[0x0303]),
             group: Some(29),
             signature: Some(0x0804),
             secure_renegotiation: true,
@@ -452,9 +465,9 @@ mod tests {
             ("SSL 3", |tls| tls.version = Some(0x0300), &["ssl"]),
             ("TLS 1.1", |tls| tls.version = Some(0x0302), &["tls_1.0_or_1.1"]),
             ("DTLS 1.0", |tls| tls.version = Some(0xfeff), &["tls_1.0_or_1.1"]),
-            ("sentinel, 1.3 offered", |tls| { tls.downgrade_sentinel = true; tls.offered_versions = vec![0x0304, 0x0303] }, &["downgrade"]),
+            ("sentinel, 1.3 offered", |tls| { tls.downgrade_sentinel = true; tls.offer = versions(&[0x0304, 0x0303]) }, &["downgrade"]),
             ("sentinel, 1.2 offered", |tls| tls.downgrade_sentinel = true, &["downgrade_sentinel"]),
-            ("1.3 offered, no sentinel", |tls| tls.offered_versions = vec![0x0304, 0x0303], &[]),
+            ("1.3 offered, no sentinel", |tls| tls.offer = versions(&[0x0304, 0x0303]), &[]),
             ("fallback", |tls| tls.fallback_scsv = true, &["fallback_scsv"]),
             ("compression", |tls| tls.compression = Some(1), &["compression"]),
             ("renegotiation", |tls| tls.secure_renegotiation = false, &["renegotiation_unprotected"]),
@@ -479,7 +492,7 @@ mod tests {
         let facts = Facts { tls: Some(tls), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["fallback_scsv"]);
         // A client that sees through a downgrade breaks off: that is when it matters.
-        let tls = TlsFacts { downgrade_sentinel: true, offered_versions: vec![0x0304, 0x0303], ..good() };
+        let tls = TlsFacts { downgrade_sentinel: true, offer: versions(&[0x0304, 0x0303]), ..good() };
         let facts = Facts { tls: Some(tls), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["downgrade"]);
     }
@@ -516,7 +529,7 @@ mod tests {
             let both = |name: Option<&str>| [name.map(str::to_owned), name.map(str::to_owned)];
             let (cipher, mac) = (both(Some(cipher)), both(mac));
             let ssh = SshFacts { cipher, mac, strict_kex, handshake: Handshake::Completed, ..SshFacts::default() };
-            flow(SSH, Class::Encrypted, Facts { ssh: Some(ssh), ..Facts::default() })
+            flow(SSH, Class::Encrypted, Facts { ssh: Some(Box::new(ssh)), ..Facts::default() })
         };
         let clear = |name: &'static &'static str, facts| flow(Protocol(name), Class::Plaintext, facts);
         let upgrade =

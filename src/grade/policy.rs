@@ -12,6 +12,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::civil::Date;
 
@@ -69,9 +70,10 @@ pub struct Policy {
     /// Rules in force, and beside each its condition.
     rules: Vec<Rule>,
     conditions: Vec<Condition>,
-    /// For each suite of the registry, the rules that may match; then those for a suite that was not seen or has no name.
-    by_suite: Vec<Box<[u16]>>,
-    others: Box<[u16]>,
+    /// For each suite of the registry, the rules that may match, found when it is first asked for: a capture shows few of
+    /// the suites. Then those for a suite that was not seen or has no name.
+    by_suite: Vec<OnceLock<Box<[u16]>>>,
+    others: OnceLock<Box<[u16]>>,
 }
 
 /// The level of one flow under one policy.
@@ -92,8 +94,7 @@ impl Policy {
     /// A built-in policy, as of its latest edition; `None` for a name that is none.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
-        let text = builtin::text(name)?;
-        Self::parse(text, Path::new(name), 0).ok()
+        builtin::policy(name)
     }
 
     /// A built-in policy by name, or a policy file by path, as of its latest edition or of the day behind an `@`
@@ -102,8 +103,10 @@ impl Policy {
     /// A word with a path separator or the ending `.toml` is a path; any other is a name.
     pub fn load(name_or_path: &str) -> Result<Self> {
         let dated = name_or_path.rsplit_once('@').and_then(|(name, date)| Some((name, date.parse::<Date>().ok()?)));
-        let Some((name, date)) = dated else { return Self::load_within(name_or_path, None, 0) };
-        let mut policy = Self::load_within(name, None, 0)?.as_of(date);
+        let load =
+            |name| builtin::policy(name).map_or_else(|| Self::load_within(name, None, 0).map(Self::compiled), Ok);
+        let Some((name, date)) = dated else { return load(name_or_path) };
+        let mut policy = load(name)?.as_of(date);
         policy.dated = Some(date);
         Ok(policy)
     }
@@ -113,9 +116,10 @@ impl Policy {
     /// # Errors
     /// When it is no policy: with the path, and the line.
     pub fn from_text(text: &str, path: &Path) -> Result<Self> {
-        Self::parse(text, path, 0)
+        Self::parse(text, path, 0).map(Self::compiled)
     }
 
+    /// Reads a policy whose rules in force are yet to be picked.
     fn load_within(name_or_path: &str, folder: Option<&Path>, depth: usize) -> Result<Self> {
         if let Some(text) = builtin::text(name_or_path) {
             return Self::parse(text, Path::new(name_or_path), depth);
@@ -136,8 +140,8 @@ impl Policy {
         Self::parse(&text, &path, depth)
     }
 
-    /// Reads `text`, which came from `path`.
-    pub(super) fn parse(text: &str, path: &Path, depth: usize) -> Result<Self> {
+    /// Reads `text`, which came from `path`. The rules in force are yet to be picked.
+    fn parse(text: &str, path: &Path, depth: usize) -> Result<Self> {
         let draft = file::read(text).map_err(|mistake| Error::file(path, mistake.locate(text)))?;
         let parent = match &draft.inherits {
             Some(parent) => {
@@ -166,7 +170,7 @@ impl Policy {
         all.retain(|old| draft.rules.iter().all(|new| new.rule.id != old.rule.id));
         all.extend(draft.rules);
         let date = draft.editions.last().and_then(|edition| edition.from).max(parent_date);
-        let mut policy = Self {
+        Self {
             name: draft.name,
             about: draft.about,
             protocols: draft.protocols.unwrap_or(protocols),
@@ -179,10 +183,8 @@ impl Policy {
             rules: Vec::new(),
             conditions: Vec::new(),
             by_suite: Vec::new(),
-            others: Box::default(),
-        };
-        policy.compile();
-        policy
+            others: OnceLock::new(),
+        }
     }
 
     /// The same policy by the rules of another day. A day chosen behind its name stays.
@@ -190,12 +192,11 @@ impl Policy {
     pub fn as_of(mut self, date: Date) -> Self {
         let date = self.dated.unwrap_or(date);
         self.date = Some(date);
-        self.compile();
-        self
+        self.compiled()
     }
 
-    /// Picks the rules in force and sorts them by the suites that they may match.
-    fn compile(&mut self) {
+    /// Picks the rules in force.
+    fn compiled(mut self) -> Self {
         let date = self.date.unwrap_or(Date::MAX);
         let edition = self.editions.iter().rev().find(|edition| edition.from.is_none_or(|from| from <= date));
         let in_force = |rule: &&DatedRule| {
@@ -207,13 +208,22 @@ impl Policy {
         self.version = edition.map_or_else(|| "not yet in force".to_owned(), |edition| edition.version.clone());
         self.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
         self.conditions = rules.iter().map(|rule| rule.condition.clone()).collect();
-        let may_match = |suite| -> Box<[u16]> {
+        self.by_suite = vec![OnceLock::new(); registry::suites().len()];
+        self.others = OnceLock::new();
+        self
+    }
+
+    /// The rules that may match a flow with this suite.
+    fn candidates(&self, suite: Option<SeenSuite>) -> &[u16] {
+        let (kept, suite) = match suite {
+            Some(SeenSuite::At(index)) if index < self.by_suite.len() => (&self.by_suite[index], suite),
+            _ => (&self.others, None),
+        };
+        kept.get_or_init(|| {
             let seen = Seen { suite, ..Seen::default() };
             let possible = self.conditions.iter().map(|condition| condition.answer(&seen) != Some(false));
             (0..).zip(possible).filter(|(_, possible)| *possible).map(|(place, _)| place).collect()
-        };
-        self.by_suite = (0..registry::suites().len()).map(|index| may_match(Some(SeenSuite::At(index)))).collect();
-        self.others = may_match(None);
+        })
     }
 
     /// Short name, as in reports.
@@ -277,13 +287,9 @@ impl Policy {
         if self.rules.is_empty() {
             return Verdict::UNGRADED;
         }
-        let candidates = match seen.suite {
-            Some(SeenSuite::At(index)) => self.by_suite.get(index).unwrap_or(&self.others),
-            _ => &self.others,
-        };
         let mut matching = Vec::new();
         let mut worst = None;
-        for &place in candidates {
+        for &place in self.candidates(seen.suite) {
             let index = usize::from(place);
             if self.conditions[index].answer(seen) == Some(true) {
                 matching.push(place);
@@ -566,7 +572,7 @@ mod tests {
                 cipher: Some(cipher.to_owned()),
                 ..crate::model::Algorithms::default()
             };
-            Facts { algorithms: Some(algorithms), ..Facts::default() }
+            Facts { algorithms: Some(Box::new(algorithms)), ..Facts::default() }
         };
         let (ike, rdp) = (Protocol(&"isakmp"), Protocol(&"rdp"));
         let cases: &[(&str, Protocol, Facts, Level, &[&str])] = &[
@@ -610,7 +616,7 @@ mod tests {
         let policy = Policy::load("bcp195").unwrap();
         let silent = Policy::load("mozilla-modern").unwrap();
         for (name, ssh, level, rules) in cases {
-            let facts = Facts { ssh: Some(ssh), ..Facts::default() };
+            let facts = Facts { ssh: Some(Box::new(ssh)), ..Facts::default() };
             let verdict = policy.grade(SSH, Some(&facts));
             assert_eq!(
                 (verdict.level, ids(&policy, &verdict)),
@@ -676,7 +682,7 @@ mod tests {
             let policy = Policy::load(name).unwrap();
             let mut whole = policy.clone();
             let all: Box<[u16]> = (0..whole.rules.len() as u16).collect();
-            whole.by_suite.fill(all);
+            whole.by_suite.fill(OnceLock::from(all));
             for suite in registry::suites() {
                 for version in [0x0300, 0x0301, 0x0303, 0x0304, 0xfefd] {
                     let facts = TlsFacts { group: Some(29), dh_bits: Some(1024), ..tls(version, suite.code) };

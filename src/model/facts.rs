@@ -2,7 +2,7 @@
 //!
 //! A value that was not seen is `None` or empty, never a likely guess.
 
-use super::Protocol;
+use super::{Fingerprint, Protocol, SharedOffer};
 
 /// Facts of one flow. At most one of `tls` and `ssh` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -10,9 +10,9 @@ pub struct Facts {
     /// TLS, DTLS, or the TLS inside QUIC.
     pub tls: Option<TlsFacts>,
     /// SSH algorithms.
-    pub ssh: Option<SshFacts>,
+    pub ssh: Option<Box<SshFacts>>,
     /// Algorithms of a protocol that has no facts of its own.
-    pub algorithms: Option<Algorithms>,
+    pub algorithms: Option<Box<Algorithms>>,
     /// A plaintext protocol that could have switched to TLS, and what came of it.
     pub upgrade: Option<(Protocol, UpgradeOutcome)>,
     /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
@@ -33,21 +33,17 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Heap bytes held, roughly: the lists of a ClientHello are most of it.
+    /// Heap bytes held, roughly. What flows share counts in full for each: no two may share it in the worst case.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let tls = self.tls.as_ref().map_or(0, |tls| {
-            2 * (tls.offered_ciphers.capacity()
-                + tls.offered_groups.capacity()
-                + tls.offered_signatures.capacity()
-                + tls.offered_versions.capacity()
-                + tls.key_shares.capacity())
-                + tls.server_name.as_ref().map_or(0, String::capacity)
-                + tls.offered_protocols.len() * 32
-                + 128
-        });
+        let tls = self
+            .tls
+            .as_ref()
+            .map_or(0, |tls| tls.offer.memory() + tls.server_name.as_ref().map_or(0, String::capacity));
         let trace = self.trace.as_ref().map_or(0, |_| 256);
-        size_of::<Self>() + trace + tls + self.announced.capacity() * 48 + self.connections.capacity() * 24
+        let others = self.ssh.as_deref().map_or(0, size_of_val) + self.algorithms.as_deref().map_or(0, size_of_val);
+        let lists = self.announced.capacity() * 48 + self.connections.capacity() * 24;
+        size_of::<Self>() + trace + tls + others + lists
     }
 }
 
@@ -119,43 +115,26 @@ pub struct TlsFacts {
     pub version: Option<u16>,
     /// Draft number of TLS 1.3 (0x7fxx), when a draft was negotiated.
     pub draft: Option<u8>,
-    /// Versions that the client offered: supported_versions if present, else its legacy version. GREASE left out.
-    #[serde(with = "crate::model::kept::room")]
-    pub offered_versions: Vec<u16>,
+    /// What the client offered.
+    pub offer: SharedOffer,
     /// Negotiated cipher suite.
     pub cipher: Option<u16>,
-    /// Suites that the client offered, in its order, GREASE left out.
-    #[serde(with = "crate::model::kept::room")]
-    pub offered_ciphers: Vec<u16>,
+    /// Cipher kind of SSL 2, three bytes; such a handshake has no `cipher`.
+    pub ssl2_cipher: Option<u32>,
     /// Negotiated named group: ServerHello key_share (1.3), ServerKeyExchange named_curve (1.2 and earlier).
     pub group: Option<u16>,
-    /// Groups that the client offered, GREASE left out.
-    #[serde(with = "crate::model::kept::room")]
-    pub offered_groups: Vec<u16>,
-    /// Groups for which the client sent a key share, GREASE left out.
-    #[serde(with = "crate::model::kept::room")]
-    pub key_shares: Vec<u16>,
     /// Size of the finite-field DH prime in ServerKeyExchange. Unit: bits.
     pub dh_bits: Option<u16>,
     /// The first eight bytes of the SHA-256 of that prime, leading zeros left out; to see primes that many share.
     pub dh_prime_digest: Option<u64>,
     /// Signature scheme of ServerKeyExchange (TLS 1.2).
     pub signature: Option<u16>,
-    /// Signature schemes that the client offered.
-    #[serde(with = "crate::model::kept::room")]
-    pub offered_signatures: Vec<u16>,
     /// server_name of the ClientHello, as sent (lossy UTF-8).
     pub server_name: Option<String>,
     /// Negotiated ALPN; for TLS 1.3 it is encrypted and stays `None`.
     pub next_protocol: Option<String>,
-    /// ALPN list of the ClientHello.
-    pub offered_protocols: Vec<String>,
-    /// JA3 (MD5, 32 hex digits) of the ClientHello.
-    pub ja3: Option<String>,
     /// JA3S (MD5, 32 hex digits) of the ServerHello.
-    pub ja3s: Option<String>,
-    /// JA4 of the ClientHello.
-    pub ja4: Option<String>,
+    pub ja3s: Option<Fingerprint>,
     /// The session was resumed (PSK accepted, or abbreviated handshake).
     pub resumed: bool,
     /// TLS 1.3: the server selected a PSK and sent no key share (psk_ke).

@@ -1,5 +1,6 @@
 //! Who talks to whom: keys, sides, and the summary in which a closed flow leaves the flow stage.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{Class, Counts, Evidence, Facts, Protocol};
@@ -105,15 +106,34 @@ impl FlowKey {
         }
     }
 
-    /// A hash that is the same for both directions, on every machine and in every run: it decides the shard.
+    /// A number that is the same for both directions, on every machine and in every run: its top bits decide the shard.
     #[must_use]
+    #[inline]
     pub fn shard_hash(&self) -> u64 {
-        let [a, b] = self.addresses.map(|octets| {
-            let value = u128::from_be_bytes(octets);
-            (value >> 64) as u64 ^ (value as u64).rotate_left(31)
-        });
-        let ports = u64::from(self.ports[0]) << 32 | u64::from(self.ports[1]) << 8 | u64::from(self.transport.0);
-        mix(mix(a ^ 0x9e37_79b9_7f4a_7c15) ^ mix(b.rotate_left(17)) ^ mix(ports ^ 0xd6e8_feb8_6659_fd93))
+        let ([a, b], ends) = self.words();
+        // Sums and one product: spread enough for 64 shards.
+        let sum = (a[0] ^ a[1].rotate_left(31)).wrapping_add((b[0] ^ b[1].rotate_left(31)).rotate_left(17)) ^ ends;
+        (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// The hash for tables, the same for both directions. Who does not know the seed cannot make keys that collide: a
+    /// capture may come from an attacker.
+    #[must_use]
+    #[inline]
+    pub fn hash_with(&self, Seed(seed): Seed) -> u64 {
+        let ([a, b], ends) = self.words();
+        let low = folded(a[0] ^ seed[0], a[1] ^ seed[1]);
+        let high = folded(b[0] ^ seed[2], b[1] ^ seed[3]);
+        folded(low ^ ends ^ seed[3], high ^ seed[0].rotate_left(32))
+    }
+
+    /// Both addresses in two words each, and one for the ports and the transport.
+    #[inline]
+    fn words(&self) -> ([[u64; 2]; 2], u64) {
+        let word = |octets: &[u8]| octets.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
+        let [a, b] = [&self.addresses[0], &self.addresses[1]].map(|octets| [word(octets), word(&octets[8..])]);
+        let ends = u64::from(self.ports[0]) << 32 | u64::from(self.ports[1]) << 8 | u64::from(self.transport.0);
+        ([a, b], ends)
     }
 
     /// The jackknife group of the host pair, 0..64 (fixed hash; ports play no part).
@@ -155,6 +175,26 @@ fn octets(ip: IpAddr) -> [u8; 16] {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     }
+}
+
+/// The secret of a run that hashes of keys depend on; what is reported does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed([u64; 4]);
+
+impl Seed {
+    /// Another one in each run.
+    #[must_use]
+    pub fn random() -> Self {
+        let random = RandomState::new();
+        Self(std::array::from_fn(|place| random.hash_one(place)))
+    }
+}
+
+/// Both halves of a product, folded into one: every input bit moves about half of the output bits.
+#[inline]
+fn folded(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// The finaliser of MurmurHash3: every input bit moves every output bit.

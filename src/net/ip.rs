@@ -128,11 +128,13 @@ fn jumbo_len(cursor: &Cursor<'_>, next: u8) -> Option<usize> {
 
 /// Leaves extension headers behind, from `protocol` on. Every turn takes eight bytes or more.
 ///
-/// The authentication header is one of them, in IPv4 too: its content is readable.
-pub(super) fn extensions(cursor: &mut Cursor<'_>, hosts: &Hosts, mut protocol: u8) -> Result<Network, Loss> {
+/// The authentication header is one of them, in IPv4 too: its content is readable. Whether there was one is told beside.
+pub(super) fn extensions(cursor: &mut Cursor<'_>, hosts: &Hosts, mut protocol: u8) -> Result<(Network, bool), Loss> {
+    let mut authenticated = false;
     loop {
         protocol = match protocol {
             AUTHENTICATION => {
+                authenticated = true;
                 let header = cursor.peek::<8>()?;
                 cursor.skip((usize::from(header[1]) + 2) * 4)?;
                 header[0]
@@ -143,13 +145,13 @@ pub(super) fn extensions(cursor: &mut Cursor<'_>, hosts: &Hosts, mut protocol: u
                 let (offset, more) = (u32::from(place & 0xfff8), place & 1 != 0);
                 if more || offset != 0 {
                     let id = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-                    return Ok(Network::Part(*hosts, header[0], Place { id, offset, more }));
+                    return Ok((Network::Part(*hosts, header[0], Place { id, offset, more }), authenticated));
                 }
                 header[0]
             }
             HOP_BY_HOP | ROUTING | DESTINATION | HOST_IDENTITY | SHIM6 if !hosts.v4 => extension(cursor)?,
             MOBILITY if !hosts.v4 && cursor.peek::<1>()?[0] != NO_NEXT => extension(cursor)?,
-            _ => return Ok(Network::Whole(*hosts, protocol)),
+            _ => return Ok((Network::Whole(*hosts, protocol), authenticated)),
         };
     }
 }
@@ -205,7 +207,7 @@ mod tests {
         let last = |bytes: &[u8], wire_len: u32| {
             let mut cursor = Cursor::new(bytes, wire_len);
             match read(&mut cursor)? {
-                Network::Whole(hosts, next) => extensions(&mut cursor, &hosts, next).map(|n| (n, cursor.wire_left())),
+                Network::Whole(hosts, next) => extensions(&mut cursor, &hosts, next).map(|n| (n.0, cursor.wire_left())),
                 part => Ok((part, 0)),
             }
         };

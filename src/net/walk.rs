@@ -95,15 +95,14 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Notes a tunnel. Six fit.
     fn open(&mut self, tunnel: Tunnel, layer: Layer) -> Next {
-        match self.tunnels.iter_mut().find(|place| place.0 == 0) {
-            Some(place) => {
-                *place = tunnel;
-                Next::Layer(layer)
-            }
-            None => Next::Done(Decoded::Undecoded(Loss::TunnelsTooDeep)),
-        }
+        if self.note(tunnel) { Next::Layer(layer) } else { Next::Done(Decoded::Undecoded(Loss::TunnelsTooDeep)) }
+    }
+
+    /// Notes a tunnel; whether there was room. Six fit.
+    fn note(&mut self, tunnel: Tunnel) -> bool {
+        let free = self.tunnels.iter_mut().find(|place| place.0 == 0);
+        free.map(|place| *place = tunnel).is_some()
     }
 
     fn ip(&mut self) -> Next {
@@ -136,10 +135,15 @@ impl<'a> Walk<'a> {
 
     /// What an IP packet carries: extension headers, tunnels, or a transport.
     fn upper(&mut self, hosts: Hosts, protocol: u8) -> Next {
-        match ip::extensions(&mut self.cursor, &hosts, protocol) {
-            Ok(Network::Whole(hosts, protocol)) => self.protocol(hosts, protocol),
-            Ok(part) => self.network(part),
-            Err(loss) => self.follow(Err(loss)),
+        let network = match ip::extensions(&mut self.cursor, &hosts, protocol) {
+            Ok((network, false)) => network,
+            Ok((network, true)) if self.note(const { tunnel::number("ah") }) => network,
+            Ok(_) => return Next::Done(Decoded::Undecoded(Loss::TunnelsTooDeep)),
+            Err(loss) => return self.follow(Err(loss)),
+        };
+        match network {
+            Network::Whole(hosts, protocol) => self.protocol(hosts, protocol),
+            part => self.network(part),
         }
     }
 

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::capture::{Batch, Frame};
 use crate::flow::{Arrival, SHARDS, Shard, shard_of};
-use crate::model::{Class, Counts, Loss, Steps, Tunnel};
+use crate::model::{Class, Counts, FlowKey, Loss, Seed, Steps, Tunnel};
 use crate::net::fragments::{self, Datagram, Pool};
 use crate::net::{self, Decoded, Fragment, Packet};
 use crate::tally::Tally;
@@ -56,11 +56,29 @@ pub(super) struct Late {
     data: Vec<u8>,
 }
 
+/// How packets find their flows.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    /// Shards in use, 1 to [`SHARDS`].
+    pub(super) shards: usize,
+    /// What keys are hashed with.
+    pub(super) seed: Seed,
+}
+
+impl Keys {
+    fn shard(self, key: &FlowKey) -> usize {
+        shard_of(key.shard_hash()) % self.shards
+    }
+}
+
 /// Frames that are decoded in one go: enough to be worth a task, few enough to spread a batch over many cores.
-const PIECE: usize = 512;
+const PIECE: usize = 1024;
 
 /// Packets whose table entries are fetched together.
 const WARM: usize = 32;
+
+/// Frames whose headers are fetched together.
+const AHEAD: usize = 16;
 
 impl Piece {
     fn new() -> Self {
@@ -111,8 +129,15 @@ impl Piece {
         sums.last_ns = sums.last_ns.max(self.sums.last_ns);
     }
 
-    fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32, shards: usize) {
+    fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32, keys: Keys) {
         self.clear();
+        for (run, first) in frames.chunks(AHEAD).zip((first..).step_by(AHEAD)) {
+            std::hint::black_box(touch(batch, run));
+            self.decode_run(batch, run, first, keys);
+        }
+    }
+
+    fn decode_run(&mut self, batch: &Batch, frames: &[Frame], first: u32, keys: Keys) {
         for (frame, number) in frames.iter().zip(first..) {
             let data = captured(batch, frame);
             let counts = Counts { packets: 1, wire_bytes: u64::from(frame.wire_len), payload_bytes: 0 };
@@ -127,8 +152,8 @@ impl Piece {
                     if packet.tunnels[0] != Tunnel::default() {
                         self.count_tunnels(packet.tunnels, counts);
                     }
-                    let hash = packet.key.shard_hash();
-                    self.lists[shard_of(hash) % shards].push(Item { packet, hash, frame: number });
+                    let hash = packet.key.hash_with(keys.seed);
+                    self.lists[keys.shard(&packet.key)].push(Item { packet, hash, frame: number });
                     continue;
                 }
                 Decoded::Fragment(fragment) => {
@@ -177,21 +202,27 @@ fn second(time_ns: i64) -> i64 {
     Steps::Every(1).start_ns(0, time_ns)
 }
 
+/// Reads a byte of the first two cache lines of several frames, so that their cache misses overlap. The sum keeps the
+/// reads alive.
+fn touch(batch: &Batch, frames: &[Frame]) -> u8 {
+    let byte = |at: usize| batch.data.get(at).copied().unwrap_or_default();
+    frames.iter().fold(0, |sum, frame| sum ^ byte(frame.start as usize) ^ byte(frame.start as usize + 48))
+}
+
 fn captured<'a>(batch: &'a Batch, frame: &Frame) -> &'a [u8] {
     let start = frame.start as usize;
     batch.data.get(start..start + frame.captured_len as usize).unwrap_or_default()
 }
 
 /// Decodes a batch into as many of `pieces` as it takes; gives their number.
-pub(super) fn decode(batch: &Batch, first_frame: u64, shards: usize, pieces: &mut Vec<Piece>) -> usize {
-    let shards = shards.clamp(1, SHARDS);
+pub(super) fn decode(batch: &Batch, first_frame: u64, keys: Keys, pieces: &mut Vec<Piece>) -> usize {
     let used = batch.frames.len().div_ceil(PIECE);
     while pieces.len() < used {
         pieces.push(Piece::new());
     }
     let run = |(i, (frames, piece)): (usize, (&[Frame], &mut Piece))| {
         piece.first_frame = first_frame;
-        piece.decode(batch, frames, (i * PIECE) as u32, shards);
+        piece.decode(batch, frames, (i * PIECE) as u32, keys);
     };
     if used == 1 {
         batch.frames.chunks(PIECE).zip(pieces.iter_mut()).enumerate().for_each(run);
@@ -202,7 +233,13 @@ pub(super) fn decode(batch: &Batch, first_frame: u64, shards: usize, pieces: &mu
 }
 
 /// Puts fragments together, in capture order. What turns out to be no packet goes to `tally` at once.
-pub(super) fn put_together(batch: &Batch, pieces: &[Piece], pool: &mut Pool, tally: &mut Tally) -> Vec<Late> {
+pub(super) fn put_together(
+    batch: &Batch,
+    pieces: &[Piece],
+    pool: &mut Pool,
+    keys: Keys,
+    tally: &mut Tally,
+) -> Vec<Late> {
     let mut done = Vec::new();
     let mut late = Vec::new();
     for piece in pieces {
@@ -214,17 +251,17 @@ pub(super) fn put_together(batch: &Batch, pieces: &[Piece], pool: &mut Pool, tal
             let frame_number = piece.first_frame + u64::from(*number);
             let arrival = fragments::Arrival { frame: frame_number, time_ns: frame.time_ns, wire_len: frame.wire_len };
             pool.push(fragment, data, arrival, &mut done);
-            late.extend(done.drain(..).filter_map(|datagram| Late::new(datagram, frame_number, tally)));
+            late.extend(done.drain(..).filter_map(|datagram| Late::new(datagram, frame_number, keys, tally)));
         }
     }
     late
 }
 
 /// What is left of fragments when the capture has ended.
-pub(super) fn leftovers(pool: &mut Pool, last_frame: u64, tally: &mut Tally) -> Vec<Late> {
+pub(super) fn leftovers(pool: &mut Pool, last_frame: u64, keys: Keys, tally: &mut Tally) -> Vec<Late> {
     let mut done = Vec::new();
     pool.finish(&mut done);
-    done.into_iter().filter_map(|datagram| Late::new(datagram, last_frame, tally)).collect()
+    done.into_iter().filter_map(|datagram| Late::new(datagram, last_frame, keys, tally)).collect()
 }
 
 /// Adds frames that belong to no flow; gives the packet when they do.
@@ -287,7 +324,7 @@ pub(super) fn serve_late(shard: &mut Shard, number: usize, late: &[Late]) {
 
 impl Late {
     /// The packet of a datagram, due at frame number `frame`.
-    fn new(datagram: Datagram, frame: u64, tally: &mut Tally) -> Option<Self> {
+    fn new(datagram: Datagram, frame: u64, keys: Keys, tally: &mut Tally) -> Option<Self> {
         let counts = Counts { packets: datagram.frames, wire_bytes: datagram.wire_bytes, payload_bytes: 0 };
         if datagram.unmatched {
             tally.add_loss(Loss::UnmatchedFragments, datagram.frames);
@@ -296,19 +333,14 @@ impl Late {
         Some(Self {
             frame,
             first_frame: datagram.first_frame,
-            hash: packet.key.shard_hash(),
-            shard: shard_of(packet.key.shard_hash()),
+            hash: packet.key.hash_with(keys.seed),
+            shard: keys.shard(&packet.key),
             frames: u32::try_from(datagram.frames).unwrap_or(u32::MAX),
             wire_len: datagram.wire_bytes,
             time_ns: datagram.last_ns,
             packet,
             data: datagram.data,
         })
-    }
-
-    /// Only so many shards are in use.
-    pub(super) fn keep_to(&mut self, shards: usize) {
-        self.shard %= shards.clamp(1, SHARDS);
     }
 
     fn arrival(&self) -> Arrival<'_> {
@@ -333,14 +365,17 @@ pub(super) fn oldest<'a>(shards: impl Iterator<Item = &'a Shard> + Clone, excess
     const BUCKETS: usize = 4096;
     let ages = || shards.clone().flat_map(Shard::ages);
     let (oldest, youngest) =
-        ages().fold((i64::MAX, i64::MIN), |(low, high), (time, ..)| (low.min(time), high.max(time)));
+        ages().fold((i64::MAX, i64::MIN), |(low, high), (time, _)| (low.min(time), high.max(time)));
     let by_time = oldest < youngest;
     let key = |time: i64, frame: u64| if by_time { time.wrapping_sub(oldest) as u64 } else { frame };
-    let (low, high) = ages()
-        .fold((u64::MAX, 0), |(low, high), (time, frame, _)| (low.min(key(time, frame)), high.max(key(time, frame))));
+    let (low, high) = if by_time {
+        (0, youngest.wrapping_sub(oldest) as u64)
+    } else {
+        ages().fold((u64::MAX, 0), |(low, high), (_, frame)| (low.min(frame), high.max(frame)))
+    };
     let width = (high.saturating_sub(low) / BUCKETS as u64).saturating_add(1);
     let mut buckets = vec![0usize; BUCKETS];
-    for (time, frame, bytes) in ages() {
+    for (time, frame, bytes) in shards.flat_map(Shard::weights) {
         if let Some(bucket) = buckets.get_mut((key(time, frame).saturating_sub(low) / width) as usize) {
             *bucket += bytes;
         }

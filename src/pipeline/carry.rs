@@ -43,17 +43,7 @@ impl Worker {
             list
         };
         // Every field is named, here and below, so that a new one cannot be left behind unnoticed.
-        let Self {
-            shard,
-            pending,
-            announced,
-            connections,
-            tally: _,
-            plan: _,
-            flows: _,
-            kept_bytes: _,
-            most_announced: _,
-        } = self;
+        let Self { shard, pending, announced, connections, sums: _, most_announced: _ } = self;
         let (announced, connections) = (sorted(announced), sorted(connections));
         Carrier { shard: shard.carry(), pending, announced, connections }
     }
@@ -103,7 +93,7 @@ impl Run<'_> {
             workers,
             options: _,
             pool: _,
-            keep: _,
+            seed: _,
             pieces: _,
             warnings: _,
             failed: _,

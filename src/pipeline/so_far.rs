@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::batch::{self, Sums};
-use super::{Run, Worker};
+use super::{Account, Run, Worker};
 use crate::capture::Description;
 use crate::error::{Error, Result};
 use crate::model::Loss;
@@ -70,17 +70,15 @@ impl Run<'_> {
         copy.add_file(file, sums);
         copy.tally.add_loss(Loss::Unfinished, 1);
         self.fragments.copy_to(&mut copy.fragments).map_err(damaged)?;
-        let mut leftovers = batch::leftovers(&mut copy.fragments, copy.frames, &mut copy.tally);
-        leftovers.iter_mut().for_each(|late| late.keep_to(self.options.shards));
+        let keys = copy.keys();
+        let leftovers = batch::leftovers(&mut copy.fragments, copy.frames, keys, &mut copy.tally);
         for (worker, copy) in self.workers.iter().zip(&mut copy.workers) {
             worker.copy_to(copy);
         }
-        let policies = &self.options.policies;
         let close = |(number, (worker, copy)): (usize, (&mut Worker, &mut Worker))| {
             worker.shard.copy_to(&mut copy.shard)?;
             batch::serve_late(&mut copy.shard, number, &leftovers);
-            copy.shard.finish();
-            copy.settle(policies, false);
+            copy.drain();
             Ok(())
         };
         let workers = self.workers.par_iter_mut().zip(&mut copy.workers).enumerate();
@@ -93,18 +91,10 @@ impl Worker {
     /// Gives `other`, which is new, all but the open flows and the records that wait to be written.
     fn copy_to(&self, other: &mut Self) {
         // Every field is named, so that a new one cannot be left behind unnoticed.
-        let Self {
-            tally,
-            pending,
-            announced,
-            connections,
-            plan: _,
-            most_announced: _,
-            shard: _,
-            flows: _,
-            kept_bytes: _,
-        } = self;
-        other.tally = tally.clone();
+        let Self { sums, pending, announced, connections, most_announced: _, shard: _ } = self;
+        let Account { tally, used, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
+        other.sums.tally = tally.clone();
+        other.sums.used = *used;
         other.pending.clone_from(pending);
         other.announced.clone_from(announced);
         other.connections.clone_from(connections);

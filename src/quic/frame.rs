@@ -21,7 +21,7 @@ pub fn frames(plain: &[u8], google: bool) -> impl Iterator<Item = Frame<'_>> {
         loop {
             let (&kind, after) = std::mem::take(&mut rest).split_first()?;
             match kind {
-                PADDING => rest = after,
+                PADDING => rest = skip_padding(after),
                 PING if !google => rest = after,
                 GOOGLE_PING if google => rest = after,
                 ACK | ACK_ECN if !google => rest = skip_ack(after, kind == ACK_ECN)?,
@@ -39,6 +39,16 @@ pub fn frames(plain: &[u8], google: bool) -> impl Iterator<Item = Frame<'_>> {
             }
         }
     })
+}
+
+/// What follows padding. A client pads its first datagram to 1200 bytes (RFC 9000 section 14.1), so there is much of it.
+fn skip_padding(mut bytes: &[u8]) -> &[u8] {
+    while let Some((zeros, after)) = bytes.split_first_chunk::<32>()
+        && *zeros == [PADDING; 32]
+    {
+        bytes = after;
+    }
+    bytes
 }
 
 /// What follows an ACK frame (RFC 9000 section 19.3).

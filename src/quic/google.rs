@@ -129,9 +129,10 @@ const TAG_WITHIN: usize = 64;
 const PROTOCOL: Protocol = Protocol(&"gquic");
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::detect::Datagram;
+    use crate::detect::tests::ask;
 
     fn hello(version: &[u8; 4]) -> Vec<u8> {
         [&[0x0d][..], &[7; 8], version, &[1], &[0xaa; 12], &[0xa0, 1, 0], b"CHLO", &[0; 40]].concat()
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let likely = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided).from_client());
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
         let framing = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::Framing).from_client());
@@ -167,7 +168,7 @@ mod tests {
                 .map(|&(from_client, bytes)| Datagram { from_client, bytes, wire_len: bytes.len() })
                 .collect();
             let heads = Heads { datagrams: &datagrams, from_start: true, ..Heads::default() };
-            assert_eq!(GoogleQuic.probe(heads), *want, "{name}");
+            assert_eq!(ask(&GoogleQuic, heads), *want, "{name}");
         }
     }
 }

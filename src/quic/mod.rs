@@ -9,6 +9,7 @@
 //! read (association); or by packets of one side that keep to one such ID while all else varies ([`short`], framing).
 //! Not handled: the rest of them, above all those whose ends chose short IDs or none. They stay unknown.
 
+mod first;
 pub mod frame;
 mod google;
 pub mod keys;
@@ -17,13 +18,16 @@ mod session;
 mod short;
 pub mod version;
 
-use self::keys::{InitialKeys, Sender};
 use self::packet::{Kind, Long, Packet, packets};
 use crate::detect::{Datagram, Dissector, Found, Heads, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
 
 /// QUIC.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&Quic, &google::GoogleQuic];
+
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(crate) static TESTS: &[fn()] = &[tests::probes, google::tests::probe];
 
 struct Quic;
 
@@ -53,9 +57,8 @@ impl Dissector for Quic {
                 _ => Outcome::No,
             };
         }
-        let mut plain = Vec::new();
         for datagram in heads.datagrams {
-            if opens_as_client(datagram, &mut plain) {
+            if opens_as_client(datagram) {
                 return if datagram.from_client {
                     Outcome::Found(Found::encrypted(Protocol::QUIC, Evidence::Verified).from_client())
                 } else {
@@ -76,13 +79,10 @@ impl Dissector for Quic {
 }
 
 /// Whether the datagram has an Initial packet that opens with the keys of a client that made up its destination.
-fn opens_as_client(datagram: &Datagram<'_>, plain: &mut Vec<u8>) -> bool {
+fn opens_as_client(datagram: &Datagram<'_>) -> bool {
     packets(datagram.bytes).take(MAX_TRIES).any(|packet| match packet {
-        Packet::Long(long) if long.kind == Kind::Initial && long.destination.len() >= MIN_DESTINATION => {
-            long.version.secrets().iter().any(|secrets| {
-                InitialKeys::derive(secrets, long.destination, Sender::Client)
-                    .is_some_and(|keys| keys.open(&long, plain).is_some())
-            })
+        Packet::Long(long) => {
+            long.kind == Kind::Initial && long.destination.len() >= MIN_DESTINATION && first::opens(&long)
         }
         _ => false,
     })
@@ -155,11 +155,13 @@ const MAX_TRIES: usize = 4;
 const PATIENCE: usize = 4;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::keys::Sender;
     use super::keys::tests::sealed;
     use super::version::Version;
     use super::*;
     use crate::detect::Moment;
+    use crate::detect::tests::ask;
     use crate::model::{Facts, Handshake};
 
     const V1: Version = Version(1);
@@ -167,7 +169,7 @@ mod tests {
     fn probe(sent: &[(bool, &[u8])]) -> Outcome {
         let datagrams: Vec<_> =
             sent.iter().map(|&(from_client, bytes)| Datagram { from_client, bytes, wire_len: bytes.len() }).collect();
-        Quic.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(&Quic, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     /// A CRYPTO frame at offset 0 with a hello: version, random, session ID, suites and compression, extensions.
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn probes() {
+    pub(crate) fn probes() {
         let found = Outcome::Found(Found::encrypted(Protocol::QUIC, Evidence::Verified).from_client());
         let framing = Outcome::Likely(Found::encrypted(Protocol::QUIC, Evidence::Framing));
         let negotiated = Outcome::Likely(Found::encrypted(Protocol::QUIC, Evidence::Framing).from_client());
@@ -290,7 +292,7 @@ mod tests {
             let (found, facts) = read(sent);
             let tls = facts.tls.expect("TLS facts");
             assert_eq!(tls.handshake, *want, "{name}");
-            assert_eq!(tls.offered_ciphers, [0x1301], "{name}");
+            assert_eq!(tls.offer.ciphers, [0x1301], "{name}");
             assert_eq!(
                 tls.version.is_some(),
                 sent.iter().any(|(_, bytes)| [&server[..], &after, &other].contains(bytes)),
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_datagrams_end() {
+    pub(crate) fn hostile_datagrams_end() {
         let initial = [&[0xc0, 0, 0, 0, 1, 8][..], b"original", &[0, 0, 21], &[5; 21]].concat();
         let flood: Vec<u8> = initial.iter().copied().cycle().take(65_000).collect();
         let sent = [(true, &flood[..]); 8];

@@ -1,6 +1,7 @@
 //! Reads a QUIC connection on: opens its Initial packets on both sides and hands the hellos to TLS.
 
 use super::MIN_DESTINATION;
+use super::first::{self, Opened};
 use super::frame::{CryptoStream, Frame, frames};
 use super::keys::{InitialKeys, Sender};
 use super::packet::{Kind, Long, Packet, packets};
@@ -80,11 +81,8 @@ impl QuicSession {
             return None;
         }
         self.derivations += 1;
-        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
-            let keys = InitialKeys::derive(secrets, packet.destination, sender)?;
-            let len = keys.open(packet, &mut self.plain)?.len();
-            Some((*secrets, keys, len))
-        })?;
+        let Opened { secrets, keys, plain, len } = first::take(packet)?;
+        self.plain = plain;
         self.secrets = Some(secrets);
         self.destination = packet.destination.to_vec();
         self.opened = true;

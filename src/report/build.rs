@@ -9,7 +9,7 @@ use super::share::{LEAST_GROUPS, Unit, bounds, by_unit, ratio, share};
 use super::{SCHEMA_VERSION, code, concentration, findings, time, timeline};
 use crate::grade::{Level, registry};
 use crate::model::{Class, Evidence, Loss, Units, UpgradeOutcome};
-use crate::tally::{By, ByClass, CarriedFrames, Graded, Name, PolicyName, Sum, Tally};
+use crate::tally::{By, ByClass, CarriedFrames, Codes, Graded, Name, PolicyName, Sum, Tally};
 
 pub(super) fn report(tally: &Tally) -> Report {
     let coverage = coverage(tally);
@@ -261,11 +261,11 @@ fn tls(tally: &Tally) -> Tls {
 }
 
 /// Rows in order of flows, then bytes, then code point.
-fn codes(sums: &BTreeMap<u16, Sum>, name: impl Fn(u16) -> Cow<'static, str>) -> Vec<CodeRow> {
+fn codes(sums: &Codes, name: impl Fn(u16) -> Cow<'static, str>) -> Vec<CodeRow> {
     let mut rows: Vec<_> = sums
         .iter()
         .map(|(code, sum)| CodeRow {
-            name: name(*code).into_owned(),
+            name: name(code).into_owned(),
             code: format!("0x{code:04x}"),
             flows: sum.flows,
             wire_bytes: sum.wire_bytes,

@@ -76,7 +76,7 @@ fn protocol_type(name: &str) -> &'static str {
         "dtls" => "dtls",
         "quic" => "quic",
         "ssh" => "ssh",
-        "esp" | "ah" => "ipsec",
+        "esp" | "esp-null" | "ah" => "ipsec",
         "ike" | "isakmp" => "ike",
         "sstp" => "sstp",
         _ => "other",

@@ -11,6 +11,21 @@ pub(super) fn suite(code: u16) -> Text {
     or_hex(registry::suite_name(code), code)
 }
 
+/// A cipher kind of SSL 2 ("The SSL Protocol", Hickman, 1995, section C.4), named as packet analyzers name it.
+pub(super) fn ssl2_cipher(code: u32) -> Text {
+    let name = match code {
+        0x01_0080 => "SSL2_RC4_128_WITH_MD5",
+        0x02_0080 => "SSL2_RC4_128_EXPORT40_WITH_MD5",
+        0x03_0080 => "SSL2_RC2_128_CBC_WITH_MD5",
+        0x04_0080 => "SSL2_RC2_128_CBC_EXPORT40_WITH_MD5",
+        0x05_0080 => "SSL2_IDEA_128_CBC_WITH_MD5",
+        0x06_0040 => "SSL2_DES_64_CBC_WITH_MD5",
+        0x07_00c0 => "SSL2_DES_192_EDE3_CBC_WITH_MD5",
+        _ => return format!("0x{code:06x}").into(),
+    };
+    name.into()
+}
+
 /// A group in lower case.
 pub(super) fn group(code: u16) -> Text {
     or_hex(registry::group_name(code), code)
@@ -61,6 +76,7 @@ mod tests {
         }
         assert_eq!(long_version(0x7f12), "TLS 1.3 draft 18");
         assert_eq!((&*suite(0x1301), &*suite(0xfafb)), ("TLS_AES_128_GCM_SHA256", "0xfafb"));
+        assert_eq!((&*ssl2_cipher(0x07_00c0), &*ssl2_cipher(9)), ("SSL2_DES_192_EDE3_CBC_WITH_MD5", "0x000009"));
         assert_eq!((&*group(29), &*group(0xfafb)), ("x25519", "0xfafb"));
     }
 }

@@ -1,7 +1,7 @@
 //! The flow record as a table: one column a field, under the dotted name that it has in the JSON record.
 //!
-//! CSV and Parquet are both written from [`columns`]; tests hold it against the JSON record and its schema, where each
-//! field is described. Lists are one column; the verdict of each policy follows at the end.
+//! CSV, Parquet and the Arrow tables of the Python package are all written from [`columns`]; tests hold it against the JSON
+//! record and its schema, where each field is described. Lists are one column; the verdict of each policy follows at the end.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,18 +10,21 @@ use super::time::{Nanoseconds, Seconds};
 use super::{FlowRecord, flow_record};
 
 /// A column of the table of flow records.
-pub(super) struct Column {
+#[derive(Clone)]
+pub struct Column {
     /// Name, with dots between the keys of the JSON record.
     pub name: Cow<'static, str>,
     field: Field,
 }
 
 /// What type a column has.
-#[cfg(any(feature = "parquet", test))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Text, UTF-8.
     Text,
+    /// A count; none reaches half of 2^64.
     Integer,
+    /// Yes or no.
     Boolean,
     /// Nanoseconds since 1970 UTC.
     Time,
@@ -33,17 +36,24 @@ pub(super) enum Kind {
 
 /// A cell; what was not seen is `None`, of a list that it is empty.
 #[derive(Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
+    /// Of [`Kind::Text`].
     Text(Option<Cow<'a, str>>),
+    /// Of [`Kind::Integer`].
     Integer(Option<u64>),
+    /// Of [`Kind::Boolean`].
     Boolean(Option<bool>),
+    /// Of [`Kind::Time`].
     Time(Nanoseconds),
+    /// Of [`Kind::Date`].
     Date(Option<Seconds>),
+    /// Of [`Kind::List`].
     List(Vec<&'a str>),
 }
 
 /// All columns, for records graded under these policies.
-pub(super) fn columns(policies: &[String]) -> Vec<Column> {
+#[must_use]
+pub fn columns(policies: &[String]) -> Vec<Column> {
     let fields = FIELDS.iter().map(|(name, field)| Column { name: (*name).into(), field: field.clone() });
     let verdicts = policies.iter().flat_map(|policy| {
         [
@@ -55,7 +65,8 @@ pub(super) fn columns(policies: &[String]) -> Vec<Column> {
 }
 
 impl Column {
-    #[cfg(any(feature = "parquet", test))]
+    /// The type of its cells.
+    #[must_use]
     pub fn kind(&self) -> Kind {
         match &self.field {
             Field::Text(_) | Field::Address(_) | Field::Level(_) => Kind::Text,
@@ -67,6 +78,8 @@ impl Column {
         }
     }
 
+    /// Its cell of a flow, of this column's kind.
+    #[must_use]
     pub fn value<'a>(&self, flow: &'a FlowRecord<'_>) -> Value<'a> {
         match &self.field {
             Field::Text(text) => Value::Text(text(flow).map(Cow::Borrowed)),

@@ -113,7 +113,7 @@ pub struct TlsRecord<'a> {
     /// Versions that the client offered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub offered_versions: Vec<Cow<'static, str>>,
-    /// Negotiated cipher suite, its IANA name.
+    /// Negotiated cipher suite, its IANA name; of SSL 2, the name of its cipher kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cipher: Option<Cow<'static, str>>,
     /// Its code point.
@@ -346,24 +346,27 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
     TlsRecord {
         version: facts.version.map(code::version),
         draft: facts.draft,
-        offered_versions: facts.offered_versions.iter().map(|version| code::version(*version)).collect(),
-        cipher: facts.cipher.map(code::suite),
-        cipher_code: facts.cipher.map(|code| format!("0x{code:04x}")),
+        offered_versions: facts.offer.versions.iter().map(|version| code::version(*version)).collect(),
+        cipher: facts.cipher.map(code::suite).or_else(|| facts.ssl2_cipher.map(code::ssl2_cipher)),
+        cipher_code: facts
+            .cipher
+            .map(|code| format!("0x{code:04x}"))
+            .or_else(|| facts.ssl2_cipher.map(|code| format!("0x{code:06x}"))),
         curve: facts.group.map(code::group),
         dh_bits: facts.dh_bits,
         signature: facts.signature.map(code::signature),
         server_name: facts.server_name.as_deref(),
         next_protocol: facts.next_protocol.as_deref(),
-        offered_protocols: &facts.offered_protocols,
+        offered_protocols: &facts.offer.protocols,
         srtp_profile: facts.srtp_profile.map(|code| format!("0x{code:04x}")),
         resumed: facts.version.map(|_| facts.resumed),
         established,
         hello_retry: facts.hello_retry,
         ech_offered: facts.ech_offered,
         ech_real: facts.ech_real,
-        ja3: facts.ja3.as_deref(),
+        ja3: facts.offer.ja3.as_deref(),
         ja3s: facts.ja3s.as_deref(),
-        ja4: facts.ja4.as_deref(),
+        ja4: facts.offer.ja4.as_deref(),
         certificate: facts.certificate.as_ref().map(certificate),
     }
 }

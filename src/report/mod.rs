@@ -16,7 +16,7 @@ mod concentration;
 mod csv;
 mod definition;
 mod findings;
-mod flow_columns;
+pub mod flow_columns;
 mod flow_csv;
 #[cfg(feature = "parquet")]
 mod flow_parquet;

@@ -11,8 +11,8 @@ use super::{SCHEMA_VERSION, concentration, time, timeline};
 use crate::grade::Level;
 use crate::model::{Class, Counts, Evidence, Loss, Units, UpgradeOutcome};
 use crate::tally::{
-    By, ByClass, ByContent, CaptureEntry, FindingKey, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText, Sum,
-    Tally, TlsSums, WebSums,
+    By, ByClass, ByContent, CaptureEntry, Codes, FindingKey, Graded, Name, Offered, PolicyName, ProtocolKey, RuleText,
+    Sum, Tally, TlsSums, WebSums,
 };
 
 type Restored<T> = Result<T, String>;
@@ -230,7 +230,7 @@ fn tls(tls: &Tls) -> Restored<TlsSums> {
     })
 }
 
-fn codes(rows: &[CodeRow]) -> Restored<BTreeMap<u16, Sum>> {
+fn codes(rows: &[CodeRow]) -> Restored<Codes> {
     rows.iter().map(|row| Ok((code(&row.code)?, Sum { flows: row.flows, wire_bytes: row.wire_bytes }))).collect()
 }
 

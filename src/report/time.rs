@@ -23,8 +23,8 @@ impl Seconds {
     }
 
     /// Milliseconds since 1970 UTC.
-    #[cfg(feature = "parquet")]
-    pub(super) fn milliseconds(self) -> i64 {
+    #[must_use]
+    pub fn milliseconds(self) -> i64 {
         self.0.saturating_mul(1_000)
     }
 }

@@ -78,7 +78,7 @@ fn is_web(flow: &FlowSummary) -> bool {
 fn application_protocols(tls: &TlsFacts) -> Vec<&str> {
     match &tls.next_protocol {
         Some(name) => vec![name.as_str()],
-        None => tls.offered_protocols.iter().map(String::as_str).collect(),
+        None => tls.offer.protocols.iter().map(String::as_str).collect(),
     }
 }
 

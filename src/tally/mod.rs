@@ -9,6 +9,7 @@
 
 mod breakdown;
 mod capture;
+mod codes;
 mod concentration;
 mod geo;
 mod groups;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 
 pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
+pub use codes::Codes;
 pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
 pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
@@ -482,8 +484,8 @@ mod tests {
         let tls = office_tally().tls;
         let sum = |flows, wire_bytes| Sum { flows, wire_bytes };
         assert_eq!(
-            tls.versions,
-            BTreeMap::from([(0x0301, sum(1, 5000)), (0x0303, sum(1, 5000)), (0x0304, sum(3, 14_200))])
+            tls.versions.iter().collect::<Vec<_>>(),
+            [(0x0301, sum(1, 5000)), (0x0303, sum(1, 5000)), (0x0304, sum(3, 14_200))]
         );
         assert_eq!(
             tls.key_exchange,
@@ -500,7 +502,7 @@ mod tests {
         assert_eq!((tls.forward_secrecy.yes, tls.forward_secrecy.no), (sum(3, 14_200), sum(2, 10_000)));
         assert_eq!((tls.sni_in_clear.yes, tls.sni_in_clear.no), (sum(5, 24_200), sum(1, 5000)));
         assert_eq!(tls.offered.hellos, sum(6, 29_200));
-        assert_eq!(tls.offered.cipher_suites[&0x1301], sum(5, 24_200), "a suite that a hello repeats counts once");
+        assert_eq!(tls.offered.cipher_suites.of(0x1301), sum(5, 24_200), "a suite that a hello repeats counts once");
         assert_eq!(tls.handshakes["failed"], sum(1, 5000));
     }
 
@@ -508,7 +510,7 @@ mod tests {
     fn invented_application_protocols_are_not_kept() {
         let mut flow = office().swap_remove(0);
         if let Some(tls) = flow.facts.as_mut().and_then(|facts| facts.tls.as_mut()) {
-            tls.offered_protocols = vec!["secret-1".to_owned(), "secret-2".to_owned(), "h2".to_owned()];
+            tls.offer.protocols = vec!["secret-1".to_owned(), "secret-2".to_owned(), "h2".to_owned()];
         }
         let mut tally = Tally::default();
         tally.add_flow(&flow, &[]);

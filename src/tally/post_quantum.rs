@@ -77,7 +77,7 @@ pub(super) fn kind(facts: &Facts, completed: Option<bool>) -> Option<Kind> {
 }
 
 fn tls_kind(tls: &TlsFacts) -> Kind {
-    let offered = || tls.offered_groups.iter().any(|group| is_post_quantum(*group));
+    let offered = || tls.offer.groups.iter().any(|group| is_post_quantum(*group));
     match super::tls::post_quantum(tls, tls.cipher.and_then(registry::suite)) {
         Some(true) if tls.hello_retry => Kind::AfterRetry,
         Some(true) => Kind::Negotiated,
@@ -94,7 +94,7 @@ fn is_post_quantum(group: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Algorithms, SshFacts};
+    use crate::model::{Algorithms, Offer, SshFacts};
 
     #[test]
     fn each_flow_counts_once() {
@@ -103,7 +103,7 @@ mod tests {
                 version: Some(0x0304),
                 cipher: Some(0x1301),
                 group,
-                offered_groups: offered.to_vec(),
+                offer: Offer { groups: offered.to_vec(), ..Offer::default() }.into(),
                 hello_retry,
                 handshake: Handshake::Completed,
                 ..TlsFacts::default()
@@ -113,11 +113,11 @@ mod tests {
         let ssh = |kex: &str, post_quantum_offered| {
             let handshake = Handshake::Completed;
             let ssh = SshFacts { kex: Some(kex.to_owned()), post_quantum_offered, handshake, ..SshFacts::default() };
-            Facts { ssh: Some(ssh), ..Facts::default() }
+            Facts { ssh: Some(Box::new(ssh)), ..Facts::default() }
         };
         let ike = |kex: &str, post_quantum_offered| {
             let found = Algorithms { kex: Some(kex.to_owned()), post_quantum_offered, ..Algorithms::default() };
-            Facts { algorithms: Some(found), ..Facts::default() }
+            Facts { algorithms: Some(Box::new(found)), ..Facts::default() }
         };
         type Case<'a> = (&'a str, Facts, Option<bool>, Option<Kind>);
         let cases: &[Case<'_>] = &[

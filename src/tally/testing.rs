@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::Tally;
 use crate::grade::Policy;
 use crate::model::{
-    CertificateFacts, Class, Counts, Endpoint, Evidence, Facts, FlowKey, FlowSummary, Handshake, Protocol, TlsFacts,
-    Transport, Tunnel, UpgradeOutcome,
+    CertificateFacts, Class, Counts, Endpoint, Evidence, Facts, Fingerprint, FlowKey, FlowSummary, Handshake, Offer,
+    Protocol, TlsFacts, Transport, Tunnel, UpgradeOutcome,
 };
 
 pub(crate) const SMTP: Protocol = Protocol(&"smtp");
@@ -47,14 +47,18 @@ pub(crate) fn flow(host: u8, port: u16, protocol: Protocol, class: Class, eviden
 pub(crate) fn tls13() -> TlsFacts {
     TlsFacts {
         version: Some(0x0304),
-        offered_versions: vec![0x0304, 0x0303],
+        offer: Offer {
+            versions: vec![0x0304, 0x0303],
+            ciphers: vec![0x1301, 0xc02f, 0x1301],
+            groups: vec![29, 23],
+            protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            ja3: Fingerprint::new("0123456789abcdef0123456789abcdef"),
+            ..Offer::default()
+        }
+        .into(),
         cipher: Some(0x1301),
-        offered_ciphers: vec![0x1301, 0xc02f, 0x1301],
         group: Some(29),
-        offered_groups: vec![29, 23],
         server_name: Some("example.org".to_owned()),
-        offered_protocols: vec!["h2".to_owned(), "http/1.1".to_owned()],
-        ja3: Some("0123456789abcdef0123456789abcdef".to_owned()),
         handshake: Handshake::Completed,
         ..TlsFacts::default()
     }
@@ -64,9 +68,8 @@ pub(crate) fn tls13() -> TlsFacts {
 pub(crate) fn tls10_rc4() -> TlsFacts {
     TlsFacts {
         version: Some(0x0301),
-        offered_versions: vec![0x0301],
+        offer: Offer { versions: vec![0x0301], ciphers: vec![0x0005], ..Offer::default() }.into(),
         cipher: Some(0x0005),
-        offered_ciphers: vec![0x0005],
         handshake: Handshake::Completed,
         certificate: Some(CertificateFacts {
             key: "rsa-1024".to_owned(),

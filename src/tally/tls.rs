@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Name;
+use super::{Codes, Name};
 use crate::grade::registry::{self, Suite};
 use crate::model::{Handshake, TlsFacts};
 
@@ -37,15 +37,15 @@ pub struct YesNo {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSums {
     /// Negotiated versions, by code point.
-    pub versions: BTreeMap<u16, Sum>,
+    pub versions: Codes,
     /// Negotiated cipher suites, by code point.
-    pub cipher_suites: BTreeMap<u16, Sum>,
+    pub cipher_suites: Codes,
     /// Kinds of key exchange: `ecdhe`, `rsa`, `hybrid` ...
     pub key_exchange: BTreeMap<Name, Sum>,
     /// Negotiated groups, by code point.
-    pub groups: BTreeMap<u16, Sum>,
+    pub groups: Codes,
     /// Signature schemes of the server's key exchange (TLS 1.2), by code point.
-    pub signature: BTreeMap<u16, Sum>,
+    pub signature: Codes,
     /// How records are protected: `aead`, `cbc`, `rc4`, `null`, `other`.
     pub aead: BTreeMap<Name, Sum>,
     /// Whether a key stolen later leaves the traffic unreadable.
@@ -72,20 +72,20 @@ pub struct Offered {
     /// ClientHellos.
     pub hellos: Sum,
     /// Versions, by code point.
-    pub versions: BTreeMap<u16, Sum>,
+    pub versions: Codes,
     /// Cipher suites, by code point.
-    pub cipher_suites: BTreeMap<u16, Sum>,
+    pub cipher_suites: Codes,
     /// Groups, by code point.
-    pub groups: BTreeMap<u16, Sum>,
+    pub groups: Codes,
     /// Signature schemes, by code point.
-    pub signatures: BTreeMap<u16, Sum>,
+    pub signatures: Codes,
     /// Application protocols.
     pub alpn: BTreeMap<Name, Sum>,
 }
 
 impl Sum {
     /// Adds one flow of `wire_bytes`.
-    fn count(&mut self, wire_bytes: u64) {
+    pub(super) fn count(&mut self, wire_bytes: u64) {
         self.flows += 1;
         self.wire_bytes += wire_bytes;
     }
@@ -126,39 +126,40 @@ impl TlsSums {
     }
 
     fn add_offered(&mut self, tls: &TlsFacts, wire_bytes: u64) {
-        if tls.offered_ciphers.is_empty() && tls.offered_versions.is_empty() {
+        if tls.offer.ciphers.is_empty() && tls.offer.versions.is_empty() {
             return;
         }
         let offered = &mut self.offered;
         offered.hellos.count(wire_bytes);
-        count_codes(&mut offered.versions, &tls.offered_versions, wire_bytes);
-        count_codes(&mut offered.cipher_suites, &tls.offered_ciphers, wire_bytes);
-        count_codes(&mut offered.groups, &tls.offered_groups, wire_bytes);
-        count_codes(&mut offered.signatures, &tls.offered_signatures, wire_bytes);
-        let mut names: Vec<&str> = tls.offered_protocols.iter().map(|name| known_protocol(name)).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            count_name(&mut offered.alpn, known_protocol(name), wire_bytes);
+        offered.versions.count_list(&tls.offer.versions, wire_bytes);
+        offered.cipher_suites.count_list(&tls.offer.ciphers, wire_bytes);
+        offered.groups.count_list(&tls.offer.groups, wire_bytes);
+        offered.signatures.count_list(&tls.offer.signatures, wire_bytes);
+        let mut counted = [false; KNOWN_PROTOCOLS.len() + 1];
+        for name in &tls.offer.protocols {
+            let place = protocol_place(name);
+            if !std::mem::replace(&mut counted[place], true) {
+                count_name(&mut offered.alpn, protocol_at(place), wire_bytes);
+            }
         }
         self.sni_in_clear.count(Some(tls.server_name.is_some()), wire_bytes);
         self.ech_offered.count(Some(tls.ech_offered), wire_bytes);
     }
 
     fn add_negotiated(&mut self, tls: &TlsFacts, version: u16, wire_bytes: u64) {
-        self.versions.entry(version).or_default().count(wire_bytes);
+        self.versions.count(version, wire_bytes);
         self.resumption.count(Some(tls.resumed), wire_bytes);
         if let Some(group) = tls.group {
-            self.groups.entry(group).or_default().count(wire_bytes);
+            self.groups.count(group, wire_bytes);
         }
         if let Some(scheme) = tls.signature {
-            self.signature.entry(scheme).or_default().count(wire_bytes);
+            self.signature.count(scheme, wire_bytes);
         }
         if let Some(name) = &tls.next_protocol {
             count_name(&mut self.alpn, known_protocol(name), wire_bytes);
         }
         let Some(cipher) = tls.cipher else { return };
-        self.cipher_suites.entry(cipher).or_default().count(wire_bytes);
+        self.cipher_suites.count(cipher, wire_bytes);
         let suite = registry::suite(cipher);
         count_name(&mut self.aead, suite.map_or("unknown", protection), wire_bytes);
         count_name(&mut self.key_exchange, key_exchange(tls, suite), wire_bytes);
@@ -168,11 +169,11 @@ impl TlsSums {
 
     /// Adds all of `other`.
     pub(super) fn merge(&mut self, other: Self) {
-        merge_sums(&mut self.versions, other.versions);
-        merge_sums(&mut self.cipher_suites, other.cipher_suites);
+        self.versions.merge(other.versions);
+        self.cipher_suites.merge(other.cipher_suites);
         merge_sums(&mut self.key_exchange, other.key_exchange);
-        merge_sums(&mut self.groups, other.groups);
-        merge_sums(&mut self.signature, other.signature);
+        self.groups.merge(other.groups);
+        self.signature.merge(other.signature);
         merge_sums(&mut self.aead, other.aead);
         self.forward_secrecy.merge(other.forward_secrecy);
         self.post_quantum.merge(other.post_quantum);
@@ -182,10 +183,10 @@ impl TlsSums {
         self.ech_offered.merge(other.ech_offered);
         merge_sums(&mut self.handshakes, other.handshakes);
         self.offered.hellos.merge(other.offered.hellos);
-        merge_sums(&mut self.offered.versions, other.offered.versions);
-        merge_sums(&mut self.offered.cipher_suites, other.offered.cipher_suites);
-        merge_sums(&mut self.offered.groups, other.offered.groups);
-        merge_sums(&mut self.offered.signatures, other.offered.signatures);
+        self.offered.versions.merge(other.offered.versions);
+        self.offered.cipher_suites.merge(other.offered.cipher_suites);
+        self.offered.groups.merge(other.offered.groups);
+        self.offered.signatures.merge(other.offered.signatures);
         merge_sums(&mut self.offered.alpn, other.offered.alpn);
     }
 }
@@ -198,16 +199,6 @@ fn merge_sums<K: Ord>(into: &mut BTreeMap<K, Sum>, from: BTreeMap<K, Sum>) {
 
 fn count_name(sums: &mut BTreeMap<Name, Sum>, name: &'static str, wire_bytes: u64) {
     sums.entry(Cow::Borrowed(name)).or_default().count(wire_bytes);
-}
-
-/// Counts each code point once, however often the hello repeats it.
-fn count_codes(sums: &mut BTreeMap<u16, Sum>, codes: &[u16], wire_bytes: u64) {
-    let mut codes = codes.to_vec();
-    codes.sort_unstable();
-    codes.dedup();
-    for code in codes {
-        sums.entry(code).or_default().count(wire_bytes);
-    }
 }
 
 fn handshake_name(handshake: Handshake) -> &'static str {
@@ -283,7 +274,16 @@ pub const OTHER_PROTOCOL: &str = "other";
 
 /// The registered name equal to `name`, else [`OTHER_PROTOCOL`].
 fn known_protocol(name: &str) -> &'static str {
-    KNOWN_PROTOCOLS.iter().find(|known| **known == name).copied().unwrap_or(OTHER_PROTOCOL)
+    protocol_at(protocol_place(name))
+}
+
+/// The place of `name` among the registered names; the place behind them when it is none.
+fn protocol_place(name: &str) -> usize {
+    KNOWN_PROTOCOLS.iter().position(|known| *known == name).unwrap_or(KNOWN_PROTOCOLS.len())
+}
+
+fn protocol_at(place: usize) -> &'static str {
+    KNOWN_PROTOCOLS.get(place).copied().unwrap_or(OTHER_PROTOCOL)
 }
 
 /// Source: IANA "TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs", with the drafts of HTTP/3 in use.

@@ -4,7 +4,9 @@
 //! identifiers). Visible in TLS 1.2 and earlier only. No name leaves this file.
 //! Not handled: the chain, revocation, and raw public keys (RFC 7250).
 
+use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -13,20 +15,93 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use super::memo::Memo;
 use crate::model::CertificateFacts;
 
 /// Facts of a certificate in DER; `None` when it cannot be read.
+///
+/// A server shows the same certificate to all who ask, so what the latest ones say is remembered.
 pub(super) fn facts(der: &[u8], server_name: Option<&str>) -> Option<CertificateFacts> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let validity = certificate.validity();
-    Some(CertificateFacts {
-        key: key_name(certificate.public_key()),
-        signature: signature_name(&certificate.signature_algorithm),
-        not_before: validity.not_before.timestamp(),
-        not_after: validity.not_after.timestamp(),
-        self_signed: certificate.issuer().as_raw() == certificate.subject().as_raw(),
-        name_matches: server_name.map(|name| is_for(&certificate, name)),
-    })
+    thread_local! {
+        static KNOWN: RefCell<Memo<Option<Rc<Leaf>>>> = RefCell::new(Memo::new(MEMO_BYTES));
+    }
+    let read = || {
+        let leaf = Leaf::read(der).map(Rc::new);
+        let bytes = leaf.as_deref().map_or(0, Leaf::memory);
+        (leaf, bytes)
+    };
+    let leaf = KNOWN.with_borrow_mut(|known| known.recall(der, read))?;
+    Some(CertificateFacts { name_matches: server_name.map(|name| leaf.is_for(name)), ..leaf.facts.clone() })
+}
+
+/// What a certificate says, whoever asked for it.
+struct Leaf {
+    /// All but whether it names the server that was asked for.
+    facts: CertificateFacts,
+    names: Vec<Name>,
+}
+
+/// Whom a certificate names.
+enum Name {
+    /// A subject alternative name, which stands for names that are no addresses.
+    Alternative(Box<str>),
+    /// A common name, where there are no alternative names at all.
+    Common(Box<str>),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl Leaf {
+    fn read(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let validity = certificate.validity();
+        let facts = CertificateFacts {
+            key: key_name(certificate.public_key()),
+            signature: signature_name(&certificate.signature_algorithm),
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+            self_signed: certificate.issuer().as_raw() == certificate.subject().as_raw(),
+            name_matches: None,
+        };
+        Some(Self { facts, names: names(&certificate) })
+    }
+
+    /// Heap bytes held, roughly.
+    fn memory(&self) -> usize {
+        let text = |name: &Name| match name {
+            Name::Alternative(text) | Name::Common(text) => text.len() + 16,
+            Name::Address(_) => 0,
+        };
+        size_of::<Self>() + 64 + self.names.iter().map(|name| size_of::<Name>() + text(name)).sum::<usize>()
+    }
+
+    /// Whether it stands for `name`.
+    fn is_for(&self, name: &str) -> bool {
+        let address: Option<IpAddr> = name.parse().ok();
+        self.names.iter().any(|known| match known {
+            Name::Alternative(pattern) => address.is_none() && matches(pattern, name),
+            Name::Common(pattern) => matches(pattern, name),
+            Name::Address(known) => address == Some(*known),
+        })
+    }
+}
+
+/// The subject alternative names, or where there are none the common names.
+fn names(certificate: &X509Certificate<'_>) -> Vec<Name> {
+    let Some(alternatives) = certificate.subject_alternative_name().ok().flatten() else {
+        let common = certificate.subject().iter_common_name();
+        return common.filter_map(|name| Some(Name::Common(name.as_str().ok()?.into()))).collect();
+    };
+    let names = alternatives.value.general_names.iter().filter_map(|general| match general {
+        GeneralName::DNSName(pattern) => Some(Name::Alternative((*pattern).into())),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| Name::Address(octets.into())),
+            16 => <[u8; 16]>::try_from(*octets).ok().map(|octets| Name::Address(octets.into())),
+            _ => None,
+        },
+        _ => None,
+    });
+    names.collect()
 }
 
 /// `rsa-2048`, `ec-p256`, `ed25519` ...; the object identifier where there is no name.
@@ -141,21 +216,6 @@ pub(super) fn bits(number: &[u8]) -> usize {
     digits.first().map_or(0, |first| digits.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Whether a subject alternative name, or where there is none the common name, stands for `name`.
-fn is_for(certificate: &X509Certificate<'_>, name: &str) -> bool {
-    let Some(alternatives) = certificate.subject_alternative_name().ok().flatten() else {
-        let mut common = certificate.subject().iter_common_name();
-        return common.any(|pattern| pattern.as_str().is_ok_and(|pattern| matches(pattern, name)));
-    };
-    let address: Option<IpAddr> = name.parse().ok();
-    alternatives.value.general_names.iter().any(|general| match (general, address) {
-        (GeneralName::DNSName(pattern), None) => matches(pattern, name),
-        (GeneralName::IPAddress(octets), Some(IpAddr::V4(v4))) => *octets == v4.octets(),
-        (GeneralName::IPAddress(octets), Some(IpAddr::V6(v6))) => *octets == v6.octets(),
-        _ => false,
-    })
-}
-
 /// Whether `pattern` stands for `name`: equal without regard to case, or with `*` as its whole first label.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.trim_end_matches('.'), name.trim_end_matches('.'));
@@ -164,6 +224,9 @@ fn matches(pattern: &str, name: &str) -> bool {
         _ => pattern.eq_ignore_ascii_case(name),
     }
 }
+
+/// Memory of what is remembered: hundreds of certificates. Unit: bytes.
+const MEMO_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -88,8 +88,15 @@ impl Conversation {
         }
     }
 
-    /// An SSL 2 hello, after its type.
+    /// An SSL 2 hello, after its type; or the client's key behind it, which begins what is SSL 2 alone.
     pub(super) fn ssl2_hello(&mut self, from_client: bool, kind: u8, body: &[u8]) {
+        if kind == ssl2::MASTER_KEY {
+            if from_client {
+                self.facts.ssl2_cipher = self.facts.ssl2_cipher.or(ssl2::master_key(body));
+            }
+            self.ssl2_data(from_client);
+            return;
+        }
         let believed = match (from_client, kind) {
             (true, 1) => ssl2::client_hello(body, &mut self.facts),
             (false, 4) => ssl2::server_hello(body, &mut self.facts),
@@ -217,14 +224,7 @@ impl Conversation {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        let facts = &self.facts;
-        let numbers = facts.offered_ciphers.capacity()
-            + facts.offered_groups.capacity()
-            + facts.offered_signatures.capacity()
-            + facts.offered_versions.capacity()
-            + facts.key_shares.capacity();
-        let names: usize = facts.offered_protocols.iter().map(|name| name.capacity() + size_of::<String>()).sum();
-        numbers * 2 + names + self.session_id.capacity() + FINGERPRINTS_LEN
+        self.facts.offer.memory() + self.session_id.capacity()
     }
 
     fn client_hello(&mut self, body: &[u8]) {
@@ -296,9 +296,186 @@ impl Conversation {
 
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
-/// Two MD5 in hex, and a JA4.
-const FINGERPRINTS_LEN: usize = 32 + 32 + 36;
 /// A protected Finished of TLS 1.3 is 4 + 32 bytes, one of type and at least 8 of tag; a protected alert is far shorter.
 const FINISHED_MIN: usize = 4 + 32 + 1 + 8;
 /// The same with hashes of 32 and 48 bytes and tags of 8 and 16.
 const FINISHED_LENS: [usize; 4] = [45, 53, 61, 69];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{client_hello, extension, hello_retry, server_hello};
+    use super::*;
+    use crate::model::Protocol;
+
+    /// One thing that a side does.
+    enum Event {
+        Says(u8, Vec<u8>),
+        ChangesCipher,
+        Sends(u8, usize),
+        Alerts(u8, u8),
+        SpeaksOtherwise,
+        Ends,
+    }
+    use Event::{Alerts, ChangesCipher, Ends, Says, Sends, SpeaksOtherwise};
+
+    const CLIENT: bool = true;
+    const SERVER: bool = false;
+    const FINISHED: u8 = 22;
+    const CLOSE: u8 = 0;
+    const REFUSED: u8 = 40;
+    const SESSION: [u8; 32] = [5; 32];
+
+    fn asks() -> Event {
+        Says(
+            CLIENT_HELLO,
+            client_hello(0x0303, &SESSION, &[0x1301, 0xc02f, 0x003b], &[extension(43, &[4, 3, 4, 3, 3])]),
+        )
+    }
+
+    fn answers(id: &[u8], suite: u16) -> Event {
+        Says(SERVER_HELLO, server_hello(0x0303, id, suite, &[extension(0xff01, &[0])]))
+    }
+
+    fn answers13() -> Event {
+        Says(SERVER_HELLO, server_hello(0x0303, &SESSION, 0x1301, &[extension(43, &[3, 4])]))
+    }
+
+    /// Lets these things happen, from a flow that was found to be TLS in mid-stream: the least that can be known.
+    fn after(events: &[(bool, Event)]) -> (Handshake, Class, Evidence, bool) {
+        let mut talk = Conversation::new(Carrier::Tls);
+        for (from_client, event) in events {
+            match event {
+                Says(kind, body) => talk.handshake(*from_client, *kind, body),
+                ChangesCipher => talk.change_cipher_spec(*from_client),
+                Sends(kind, len) => talk.protected(*from_client, *kind, *len),
+                Alerts(level, description) => talk.alert(*from_client, *level, *description),
+                SpeaksOtherwise => talk.not_tls(*from_client),
+                Ends => talk.end(*from_client),
+            }
+        }
+        assert!(talk.memory() < 4096);
+        let (mut found, mut facts) = (Found::encrypted(Protocol::TLS, Evidence::Framing), Facts::default());
+        talk.finish(&mut found, &mut facts);
+        let tls = facts.tls.unwrap();
+        (tls.handshake, found.class, found.evidence, tls.resumed)
+    }
+
+    #[test]
+    fn handshakes() {
+        use Class::{Encrypted, Plaintext, Unknown};
+        use Handshake::{Completed, Failed, NotSeen, OneSided, Opened, Unused};
+        type Case<'a> = (&'a str, Vec<(bool, Event)>, (Handshake, Class, Evidence, bool));
+        let data = |from_client| (from_client, Sends(APPLICATION_DATA, 100));
+        let finish = |from_client| [(from_client, ChangesCipher), (from_client, Sends(FINISHED, 40))];
+        let full = |suite| {
+            let certificate = (SERVER, Says(SERVER_HELLO_DONE, vec![]));
+            let mut events = vec![(CLIENT, asks()), (SERVER, answers(&[6; 32], suite)), certificate];
+            events.extend(finish(CLIENT).into_iter().chain(finish(SERVER)));
+            events
+        };
+        let with = |mut events: Vec<(bool, Event)>, more: Vec<(bool, Event)>| {
+            events.extend(more);
+            events
+        };
+        let cases: Vec<Case<'_>> = vec![
+            ("nothing", vec![], (NotSeen, Encrypted, Evidence::Framing, false)),
+            ("data alone", vec![data(CLIENT), data(SERVER)], (NotSeen, Encrypted, Evidence::Framing, false)),
+            ("client's hello", vec![(CLIENT, asks())], (OneSided, Encrypted, Evidence::OneSided, false)),
+            (
+                "server's hello",
+                vec![(SERVER, answers(&SESSION, 0xc02f))],
+                (OneSided, Encrypted, Evidence::OneSided, false),
+            ),
+            (
+                "both hellos",
+                vec![(CLIENT, asks()), (SERVER, answers(&[6; 32], 0xc02f))],
+                (Opened, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "full, with data",
+                with(full(0xc02f), vec![data(CLIENT)]),
+                (Completed, Encrypted, Evidence::Handshake, false),
+            ),
+            ("full, never used", full(0xc02f), (Unused, Encrypted, Evidence::Handshake, false)),
+            (
+                "full, never used as far as was captured",
+                with(full(0xc02f), vec![(CLIENT, Ends), (SERVER, Ends)]),
+                (Completed, Encrypted, Evidence::Handshake, false),
+            ),
+            ("NULL suite", with(full(0x003b), vec![data(CLIENT)]), (Completed, Plaintext, Evidence::Handshake, false)),
+            (
+                "resumed",
+                vec![
+                    (CLIENT, asks()),
+                    (SERVER, answers(&SESSION, 0xc02f)),
+                    (SERVER, ChangesCipher),
+                    (CLIENT, ChangesCipher),
+                    data(CLIENT),
+                ],
+                (Completed, Encrypted, Evidence::Handshake, true),
+            ),
+            (
+                "refused",
+                vec![(CLIENT, asks()), (SERVER, Alerts(FATAL, REFUSED))],
+                (Failed, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "a warning, and nothing more",
+                vec![(CLIENT, asks()), (SERVER, Alerts(1, 112))],
+                (Opened, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "closed in the middle",
+                vec![(CLIENT, asks()), (SERVER, answers(&[6; 32], 0xc02f)), (CLIENT, Alerts(1, CLOSE))],
+                (Failed, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "answered by another protocol",
+                vec![(CLIENT, asks()), (SERVER, SpeaksOtherwise)],
+                (OneSided, Unknown, Evidence::None, false),
+            ),
+            (
+                "version 1.3",
+                vec![(CLIENT, asks()), (SERVER, answers13()), (CLIENT, Sends(APPLICATION_DATA, 53))],
+                (Completed, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "version 1.3, with a record too short for the end of a handshake",
+                vec![(CLIENT, asks()), (SERVER, answers13()), (CLIENT, Sends(APPLICATION_DATA, 19))],
+                (Opened, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "asked for another hello, and never heard again",
+                vec![(CLIENT, asks()), (SERVER, Says(SERVER_HELLO, hello_retry()))],
+                (Opened, Encrypted, Evidence::Handshake, false),
+            ),
+            (
+                "a hello that cannot be true",
+                vec![(CLIENT, asks()), (SERVER, Says(SERVER_HELLO, vec![3, 3, 1]))],
+                (Opened, Encrypted, Evidence::OneSided, false),
+            ),
+        ];
+        for (name, events, want) in cases {
+            assert_eq!(after(&events), want, "{name}");
+        }
+    }
+
+    /// The sides are fed one after the other where their heads were kept: the order changes nothing.
+    #[test]
+    fn the_order_of_the_sides_does_not_matter() {
+        let client = || vec![(CLIENT, asks()), (CLIENT, ChangesCipher), (CLIENT, Sends(APPLICATION_DATA, 100))];
+        let server = || {
+            vec![
+                (SERVER, answers(&[6; 32], 0xc02f)),
+                (SERVER, Says(SERVER_HELLO_DONE, vec![])),
+                (SERVER, ChangesCipher),
+            ]
+        };
+        let join = |mut one: Vec<(bool, Event)>, two: Vec<(bool, Event)>| {
+            one.extend(two);
+            after(&one)
+        };
+        assert_eq!(join(client(), server()), join(server(), client()));
+        assert_eq!(join(client(), server()).0, Handshake::Completed);
+    }
+}

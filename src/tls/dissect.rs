@@ -310,13 +310,14 @@ fn chain(mut bytes: &[u8]) -> Option<Chain> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{client12, client13, handshake, hello_retry, join, record, server12, server13};
     use super::*;
+    use crate::detect::tests::ask;
     use crate::model::Class;
 
     fn probe(client: &[u8], server: &[u8], from_start: bool) -> &'static str {
-        match Tls.probe(Heads { client, server, datagrams: &[], from_start }) {
+        match ask(&Tls, Heads { client, server, datagrams: &[], from_start }) {
             Outcome::No => "no",
             Outcome::NeedMore => "more",
             Outcome::Likely(found) if (found.class, found.evidence) == (Class::Unknown, Evidence::None) => {
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn hellos() {
+    pub(crate) fn hellos() {
         let (client, server) = (client13(), server13());
         let edit = |at: usize, byte: u8| {
             let mut bytes = client13();
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn middle_of_a_stream() {
+    pub(crate) fn middle_of_a_stream() {
         let data = |len: usize| record(23, &vec![0xa5; len]);
         let (one, two, three) = (data(40), join(&[&data(40), &data(90)]), join(&[&data(40), &data(90), &data(30)]));
         let inside = join(&[&[0xa5; 700], &three]);
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_of_what_is_accepted_is_never_refuted() {
+    pub(crate) fn a_prefix_of_what_is_accepted_is_never_refuted() {
         let three = record(23, &[0xa5; 40]).repeat(3);
         for (client, server, from_start) in
             [(client13(), server13(), true), (client12(), record(21, &[2, 40]), true), (three.clone(), three, false)]

@@ -256,9 +256,10 @@ const NEARBY: u64 = 1 << 16;
 const MAX_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{client_hello, extension, join, server_hello};
     use super::*;
+    use crate::detect::tests::ask;
     use crate::model::{Class, Handshake, TlsFacts};
 
     /// A record of DTLS 1.2.
@@ -292,11 +293,11 @@ mod tests {
             .iter()
             .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
             .collect();
-        Dtls.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(&Dtls, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     #[test]
-    fn recognition() {
+    pub(crate) fn recognition() {
         let encrypted = |evidence| Found::encrypted(Protocol::DTLS, evidence);
         let handshake = Outcome::Found(encrypted(Evidence::Handshake).from_client());
         let one_sided = Outcome::Likely(encrypted(Evidence::OneSided).from_client());
@@ -383,12 +384,12 @@ mod tests {
             assert_eq!((found.class, found.evidence), (Class::Encrypted, Evidence::Handshake));
             assert_eq!((facts.version, facts.group, facts.signature), (Some(0xfefd), Some(23), Some(0x0403)));
             assert_eq!((facts.handshake, facts.resumed), (Handshake::Completed, false));
-            assert!(facts.ja4.is_some_and(|ja4| ja4.starts_with("dd2")));
+            assert!(facts.offer.ja4.is_some_and(|ja4| ja4.starts_with("dd2")));
         }
     }
 
     #[test]
-    fn hostile_datagrams_end() {
+    pub(crate) fn hostile_datagrams_end() {
         let srtp = extension(14, &[0, 2, 0, 1, 0]);
         let flight = [
             message(1, &client_body(&[srtp])),

@@ -4,7 +4,7 @@
 //! Client Fingerprinting" technical details. JA3 takes the legacy version fields, JA4 the supported versions.
 //! Not handled: JA4S and the other members of the family; SSL 2 hellos have no fingerprint.
 
-use std::fmt::Write as _;
+use std::cell::RefCell;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -13,128 +13,263 @@ use super::hello::{
     ALPN, Carrier, ClientHello, EC_POINT_FORMATS, SERVER_NAME, SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS,
     SUPPORTED_VERSIONS, ServerHello, is_grease,
 };
+use super::memo::{Memo, Question, Room};
 use super::read::{Reader, numbers};
+use crate::model::{Fingerprint, hex_digit};
 
-/// JA3: MD5 of `version,ciphers,extensions,groups,point formats`, 32 hex digits.
-pub(super) fn ja3(hello: &ClientHello<'_>) -> String {
-    let lists = [
-        joined(without_grease(numbers(hello.ciphers))),
-        joined(without_grease(hello.extensions().map(|(kind, _)| kind))),
-        joined(without_grease(numbers(list16(hello, SUPPORTED_GROUPS)))),
-        joined(hello.extension(EC_POINT_FORMATS).and_then(|c| Reader(c).vector8()).unwrap_or(&[]).iter().copied()),
-    ];
-    md5_hex(&format!("{},{}", hello.version, lists.join(",")))
+/// JA3 and JA4 of a ClientHello.
+///
+/// JA3: MD5 of `version,ciphers,extensions,groups,point formats`, 32 hex digits. JA4: `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+pub(super) fn of_client(hello: &ClientHello<'_>, carrier: Carrier) -> (Fingerprint, Fingerprint) {
+    let parts = Parts::of(hello, carrier);
+    (parts.ja3(), parts.ja4())
 }
 
 /// JA3S: MD5 of `version,cipher,extensions`, 32 hex digits.
-pub(super) fn ja3s(hello: &ServerHello<'_>) -> String {
-    let extensions = joined(hello.extensions().map(|(kind, _)| kind));
-    md5_hex(&format!("{},{},{extensions}", hello.version, hello.cipher))
-}
-
-/// JA4: `t13d1516h2_8daaf6152771_e5627efa2ab1`.
-pub(super) fn ja4(hello: &ClientHello<'_>, carrier: Carrier) -> String {
-    let mut ciphers: Vec<u16> = without_grease(numbers(hello.ciphers)).collect();
-    let all: Vec<u16> = without_grease(hello.extensions().map(|(kind, _)| kind)).collect();
-    let transport = match carrier {
-        Carrier::Tls => 't',
-        Carrier::Dtls => 'd',
-        Carrier::Quic => 'q',
+pub(super) fn ja3s(hello: &ServerHello<'_>) -> Fingerprint {
+    thread_local! {
+        static KNOWN: RefCell<Memo<Fingerprint>> = RefCell::new(Memo::new(MEMO_BYTES));
+    }
+    let make = || {
+        let mut text = Text::<Md5>::new();
+        text.number(hello.version);
+        text.byte(b',');
+        text.number(hello.cipher);
+        text.byte(b',');
+        text.numbers(hello.extensions().map(|(kind, _)| kind));
+        text.fingerprint()
     };
-    let name = if all.contains(&SERVER_NAME) { 'd' } else { 'i' };
-    let (cipher_count, extension_count) = (ciphers.len().min(99), all.len().min(99));
-    let mut extensions: Vec<u16> = all.into_iter().filter(|kind| ![SERVER_NAME, ALPN].contains(kind)).collect();
-    ciphers.sort_unstable();
-    extensions.sort_unstable();
-    let signatures = hex_list(without_grease(numbers(list16(hello, SIGNATURE_ALGORITHMS))));
-    let mut hashed = hex_list(extensions.iter().copied());
-    if !signatures.is_empty() && !hashed.is_empty() {
-        hashed.push('_');
-        hashed.push_str(&signatures);
-    }
-    format!(
-        "{transport}{}{name}{cipher_count:02}{extension_count:02}{}_{}_{}",
-        version_word(hello, carrier),
-        protocol_word(hello),
-        short_hash(&hex_list(ciphers.into_iter())),
-        short_hash(&hashed)
-    )
-}
-
-/// The two characters for the highest version that the client supports.
-fn version_word(hello: &ClientHello<'_>, carrier: Carrier) -> &'static str {
-    let supported = hello.extension(SUPPORTED_VERSIONS).and_then(|content| Reader(content).vector8()).unwrap_or(&[]);
-    let supported = without_grease(numbers(supported));
-    // DTLS versions count downwards.
-    let highest = if carrier == Carrier::Dtls { supported.min() } else { supported.max() };
-    match highest.unwrap_or(hello.version) {
-        0x0304 => "13",
-        0x0303 => "12",
-        0x0302 => "11",
-        0x0301 => "10",
-        0x0300 => "s3",
-        0x0002 => "s2",
-        0xfeff => "d1",
-        0xfefd => "d2",
-        0xfefc => "d3",
-        _ => "00",
+    let mut room = Room::default();
+    let mut question = Question::new(&mut room);
+    [hello.version, hello.cipher].into_iter().for_each(|number| question.add(&number.to_be_bytes()));
+    hello.extensions().for_each(|(kind, _)| question.add(&kind.to_be_bytes()));
+    match question.done() {
+        Some(question) => KNOWN.with_borrow_mut(|known| known.recall(question, || (make(), 0))),
+        None => make(),
     }
 }
 
-/// First and last character of the first ALPN name; of its hex digits if either is not alphanumeric; `00` without ALPN.
-fn protocol_word(hello: &ClientHello<'_>) -> String {
-    let first = Reader(list16(hello, ALPN)).vector8().unwrap_or(&[]);
-    let (Some(&start), Some(&end)) = (first.first(), first.last()) else { return "00".into() };
-    if start.is_ascii_alphanumeric() && end.is_ascii_alphanumeric() {
-        format!("{}{}", char::from(start), char::from(end))
-    } else {
-        format!("{:x}{:x}", start >> 4, end & 0x0f)
-    }
+/// What the fingerprints of a ClientHello are made from. A list is empty when it is absent or malformed; of an extension
+/// that was sent twice, the first counts.
+struct Parts<'a> {
+    hello: ClientHello<'a>,
+    carrier: Carrier,
+    groups: &'a [u8],
+    formats: &'a [u8],
+    signatures: &'a [u8],
+    versions: &'a [u8],
+    /// The first application protocol.
+    protocol: &'a [u8],
 }
 
-/// The list with a length of two bytes that is the content of extension `kind`; empty when absent or malformed.
-fn list16<'a>(hello: &ClientHello<'a>, kind: u16) -> &'a [u8] {
-    hello.extension(kind).and_then(|content| Reader(content).vector16()).unwrap_or(&[])
+impl<'a> Parts<'a> {
+    fn of(hello: &ClientHello<'a>, carrier: Carrier) -> Self {
+        let [mut groups, mut formats, mut signatures, mut versions, mut protocols] = [None; 5];
+        for (kind, content) in hello.extensions() {
+            let place = match kind {
+                SUPPORTED_GROUPS => &mut groups,
+                EC_POINT_FORMATS => &mut formats,
+                SIGNATURE_ALGORITHMS => &mut signatures,
+                SUPPORTED_VERSIONS => &mut versions,
+                ALPN => &mut protocols,
+                _ => continue,
+            };
+            place.get_or_insert(content);
+        }
+        let list8 = |content: Option<&'a [u8]>| content.and_then(|content| Reader(content).vector8()).unwrap_or(&[]);
+        let list16 = |content: Option<&'a [u8]>| content.and_then(|content| Reader(content).vector16()).unwrap_or(&[]);
+        Self {
+            hello: *hello,
+            carrier,
+            groups: list16(groups),
+            formats: list8(formats),
+            signatures: list16(signatures),
+            versions: list8(versions),
+            protocol: list8(Some(list16(protocols))),
+        }
+    }
+
+    fn ja3(&self) -> Fingerprint {
+        let mut text = Text::<Md5>::new();
+        text.number(self.hello.version);
+        text.byte(b',');
+        text.numbers(without_grease(numbers(self.hello.ciphers)));
+        text.byte(b',');
+        text.numbers(without_grease(self.kinds()));
+        text.byte(b',');
+        text.numbers(without_grease(numbers(self.groups)));
+        text.byte(b',');
+        text.numbers(self.formats.iter().copied().map(u16::from));
+        text.fingerprint()
+    }
+
+    fn ja4(&self) -> Fingerprint {
+        let mut ciphers: Vec<u16> = without_grease(numbers(self.hello.ciphers)).collect();
+        let mut extensions: Vec<u16> = without_grease(self.kinds()).collect();
+        let transport = match self.carrier {
+            Carrier::Tls => b't',
+            Carrier::Dtls => b'd',
+            Carrier::Quic => b'q',
+        };
+        let name = if extensions.contains(&SERVER_NAME) { b'd' } else { b'i' };
+        let (cipher_count, extension_count) = (two_digits(ciphers.len()), two_digits(extensions.len()));
+        extensions.retain(|kind| ![SERVER_NAME, ALPN].contains(kind));
+        ciphers.sort_unstable();
+        extensions.sort_unstable();
+
+        let mut ciphers_text = Text::<Sha256>::new();
+        ciphers_text.hex_numbers(ciphers.into_iter());
+        let mut rest_text = Text::<Sha256>::new();
+        let mut signatures = without_grease(numbers(self.signatures)).peekable();
+        let both = !extensions.is_empty() && signatures.peek().is_some();
+        rest_text.hex_numbers(extensions.into_iter());
+        if both {
+            rest_text.byte(b'_');
+            rest_text.hex_numbers(signatures);
+        }
+
+        let mut out = Fingerprint::default();
+        out.push(&[transport]);
+        out.push(self.version_word());
+        out.push(&[name]);
+        out.push(&cipher_count);
+        out.push(&extension_count);
+        out.push(&self.protocol_word());
+        for text in [ciphers_text, rest_text] {
+            out.push(b"_");
+            // Zeros for an empty list.
+            match text.is_empty() {
+                true => out.push_hex(&[0; 6]),
+                false => out.push_hex(text.digest().as_ref().get(..6).unwrap_or_default()),
+            }
+        }
+        out
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = u16> {
+        self.hello.extensions().map(|(kind, _)| kind)
+    }
+
+    /// The two characters for the highest version that the client supports.
+    fn version_word(&self) -> &'static [u8] {
+        let supported = without_grease(numbers(self.versions));
+        // DTLS versions count downwards.
+        let highest = if self.carrier == Carrier::Dtls { supported.min() } else { supported.max() };
+        match highest.unwrap_or(self.hello.version) {
+            0x0304 => b"13",
+            0x0303 => b"12",
+            0x0302 => b"11",
+            0x0301 => b"10",
+            0x0300 => b"s3",
+            0x0002 => b"s2",
+            0xfeff => b"d1",
+            0xfefd => b"d2",
+            0xfefc => b"d3",
+            _ => b"00",
+        }
+    }
+
+    /// First and last character of the first ALPN name; of its hex digits if either is not alphanumeric; `00` without ALPN.
+    fn protocol_word(&self) -> [u8; 2] {
+        let (Some(&start), Some(&end)) = (self.protocol.first(), self.protocol.last()) else { return *b"00" };
+        if start.is_ascii_alphanumeric() && end.is_ascii_alphanumeric() {
+            [start, end]
+        } else {
+            [hex_digit(start >> 4), hex_digit(end & 0x0f)]
+        }
+    }
 }
 
 fn without_grease(values: impl Iterator<Item = u16>) -> impl Iterator<Item = u16> {
     values.filter(|&value| !is_grease(value))
 }
 
-fn joined<T: std::fmt::Display>(values: impl Iterator<Item = T>) -> String {
-    let mut text = String::new();
-    for value in values {
-        let dash = if text.is_empty() { "" } else { "-" };
-        let _ = write!(text, "{dash}{value}");
+/// A count as JA4 writes it: two digits, 99 at most.
+fn two_digits(count: usize) -> [u8; 2] {
+    let count = count.min(99) as u8;
+    [b'0' + count / 10, b'0' + count % 10]
+}
+
+/// A text on its way into a digest, through a small buffer: no hello, however long, makes it any larger.
+struct Text<D> {
+    digest: D,
+    buffer: [u8; 256],
+    len: usize,
+    empty: bool,
+}
+
+impl<D: Digest> Text<D> {
+    fn new() -> Self {
+        Self { digest: D::new(), buffer: [0; 256], len: 0, empty: true }
     }
-    text
-}
 
-fn hex_list(values: impl Iterator<Item = u16>) -> String {
-    let mut text = String::new();
-    for value in values {
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = write!(text, "{comma}{value:04x}");
+    fn is_empty(&self) -> bool {
+        self.empty
     }
-    text
-}
 
-/// The first twelve hex digits of SHA-256; zeros for an empty list.
-fn short_hash(list: &str) -> String {
-    if list.is_empty() { "000000000000".into() } else { hex(&Sha256::digest(list)[..6]) }
-}
-
-fn md5_hex(text: &str) -> String {
-    hex(&Md5::digest(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
+    fn byte(&mut self, byte: u8) {
+        if self.len == self.buffer.len() {
+            self.flush();
+        }
+        if let Some(place) = self.buffer.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+            self.empty = false;
+        }
     }
-    text
+
+    /// In decimal digits.
+    fn number(&mut self, number: u16) {
+        let mut divisor = 10_000;
+        while divisor > 1 && number < divisor {
+            divisor /= 10;
+        }
+        while divisor > 0 {
+            self.byte(b'0' + (number / divisor % 10) as u8);
+            divisor /= 10;
+        }
+    }
+
+    /// Joined by dashes.
+    fn numbers(&mut self, numbers: impl Iterator<Item = u16>) {
+        for (place, number) in numbers.enumerate() {
+            if place > 0 {
+                self.byte(b'-');
+            }
+            self.number(number);
+        }
+    }
+
+    /// Four hex digits each, joined by commas.
+    fn hex_numbers(&mut self, numbers: impl Iterator<Item = u16>) {
+        for (place, number) in numbers.enumerate() {
+            if place > 0 {
+                self.byte(b',');
+            }
+            [12, 8, 4, 0].into_iter().for_each(|shift| self.byte(hex_digit((number >> shift & 0x0f) as u8)));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.digest.update(self.buffer.get(..self.len).unwrap_or_default());
+        self.len = 0;
+    }
+
+    fn digest(mut self) -> impl AsRef<[u8]> {
+        self.flush();
+        self.digest.finalize()
+    }
+
+    /// The whole digest in hex.
+    fn fingerprint(self) -> Fingerprint {
+        let mut out = Fingerprint::default();
+        out.push_hex(self.digest().as_ref());
+        out
+    }
 }
+
+/// Memory of what is remembered of server hellos: thousands of kinds. Unit: bytes.
+const MEMO_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -154,7 +289,7 @@ mod tests {
             ("GREASE", client_hello(0x0301, &[], &suites, &greased), "ada70206e40642a3e4461f35503241d5"),
         ] {
             let hello = ClientHello::parse(&body, Carrier::Tls);
-            assert_eq!(hello.map(|hello| ja3(&hello)).as_deref(), Some(want), "{name}");
+            assert_eq!(hello.map(|hello| of_client(&hello, Carrier::Tls).0).as_deref(), Some(want), "{name}");
         }
     }
 
@@ -198,7 +333,7 @@ mod tests {
         ] {
             let body = ja4_example(alpn);
             let hello = ClientHello::parse(&body, carrier);
-            assert_eq!(hello.map(|hello| ja4(&hello, carrier)).as_deref(), Some(want), "{name}");
+            assert_eq!(hello.map(|hello| of_client(&hello, carrier).1).as_deref(), Some(want), "{name}");
         }
     }
 
@@ -206,7 +341,7 @@ mod tests {
     fn ja4_of_a_bare_hello() {
         let body = client_hello(0x0301, &[], &[0x002f], &[]);
         let hello = ClientHello::parse(&body, Carrier::Tls);
-        let ja4 = hello.map(|hello| ja4(&hello, Carrier::Tls)).unwrap_or_default();
+        let ja4 = hello.map(|hello| of_client(&hello, Carrier::Tls).1).unwrap_or_default();
         assert!(ja4.starts_with("t10i010000_") && ja4.ends_with("_000000000000"), "{ja4}");
     }
 }

@@ -9,7 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use super::read::{Reader, numbers};
-use super::{fingerprint, suite};
+use super::{fingerprint, offer, suite};
 use crate::model::TlsFacts;
 
 /// What carries the handshake messages.
@@ -29,17 +29,16 @@ pub enum Carrier {
 /// Returns whether the message is a ClientHello; if not, `facts` is left as it was.
 pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool {
     let Some(hello) = ClientHello::parse(body, carrier) else { return false };
-    if facts.ja3.is_some() {
+    if facts.offer.ja3.is_some() {
         return true;
     }
-    facts.ja3 = Some(fingerprint::ja3(&hello));
-    facts.ja4 = Some(fingerprint::ja4(&hello, carrier));
-    facts.fallback_scsv = numbers(hello.ciphers).any(|suite| suite == FALLBACK_SCSV);
-    facts.offered_ciphers = offered(hello.ciphers, MAX_SUITES);
-    facts.offered_versions = vec![hello.version];
+    offer::read(&hello, carrier, facts);
     for (kind, content) in hello.extensions() {
-        // A malformed extension says nothing; the others still do.
-        let _ = client_extension(kind, content, facts);
+        if kind == SERVER_NAME
+            && let Some(name) = server_name(content)
+        {
+            facts.server_name = Some(name);
+        }
     }
     true
 }
@@ -56,7 +55,7 @@ pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
         facts.hello_retry = true;
         return true;
     }
-    if !suite::is_known(hello.cipher) && !facts.offered_ciphers.contains(&hello.cipher) {
+    if !suite::is_known(hello.cipher) && !facts.offer.ciphers.contains(&hello.cipher) {
         return false;
     }
     let Some((version, draft)) = negotiated(&hello, carrier) else { return false };
@@ -173,44 +172,14 @@ pub(super) fn share_digest(value: &[u8]) -> u64 {
     Sha256::digest(value).first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
 }
 
-fn client_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<()> {
-    let mut reader = Reader(content);
-    match kind {
-        SERVER_NAME => {
-            let mut names = Reader(reader.vector16()?);
-            while names.u8()? != 0 {
-                names.vector16()?;
-            }
-            let name = names.vector16()?;
-            let name = name.get(..MAX_NAME).unwrap_or(name);
-            facts.server_name = Some(String::from_utf8_lossy(name).into_owned());
-        }
-        SUPPORTED_GROUPS => facts.offered_groups = offered(reader.vector16()?, MAX_LIST),
-        SIGNATURE_ALGORITHMS => facts.offered_signatures = offered(reader.vector16()?, MAX_LIST),
-        ALPN => facts.offered_protocols = protocols(reader.vector16()?),
-        SUPPORTED_VERSIONS => {
-            let versions = offered(reader.vector8()?, MAX_LIST);
-            if !versions.is_empty() {
-                facts.offered_versions = versions;
-            }
-        }
-        KEY_SHARE | KEY_SHARE_DRAFT => {
-            let mut shares = Reader(reader.vector16()?);
-            let mut groups = Vec::new();
-            while let (Some(group), Some(_)) = (shares.u16(), shares.vector16()) {
-                if !is_grease(group) && groups.len() < MAX_LIST {
-                    groups.push(group);
-                }
-            }
-            // 40 was key_share until draft 22; anything else under that number must not wipe out the real one.
-            if kind == KEY_SHARE || facts.key_shares.is_empty() {
-                facts.key_shares = groups;
-            }
-        }
-        ENCRYPTED_CLIENT_HELLO => facts.ech_offered = true,
-        _ => {}
+/// The host name in a server_name extension (RFC 6066 section 3).
+fn server_name(content: &[u8]) -> Option<String> {
+    let mut names = Reader(Reader(content).vector16()?);
+    while names.u8()? != 0 {
+        names.vector16()?;
     }
-    Some(())
+    let name = names.vector16()?;
+    Some(String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).into_owned())
 }
 
 fn server_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<()> {
@@ -279,13 +248,8 @@ fn extensions(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || Some((reader.u16()?, reader.vector16()?)))
 }
 
-/// At most `limit` numbers of a list, GREASE left out.
-fn offered(list: &[u8], limit: usize) -> Vec<u16> {
-    numbers(list).filter(|&value| !is_grease(value)).take(limit).collect()
-}
-
 /// At most [`MAX_LIST`] names of an ALPN list, GREASE left out.
-fn protocols(list: &[u8]) -> Vec<String> {
+pub(super) fn protocols(list: &[u8]) -> Vec<String> {
     let mut reader = Reader(list);
     std::iter::from_fn(|| reader.vector8())
         .filter(|name| !matches!(name, [a, b] if is_grease(u16::from_be_bytes([*a, *b]))))
@@ -307,14 +271,10 @@ impl StartsWithAt for [u8] {
 }
 
 const RANDOM_LEN: usize = 32;
-/// The registry has some 360 suites; a longer list is cut here, not in the fingerprints.
-const MAX_SUITES: usize = 512;
-/// Entries kept of any other list.
+/// Names kept of an ALPN list.
 const MAX_LIST: usize = 128;
 /// Bytes kept of a server name; a DNS name has at most 255.
 const MAX_NAME: usize = 1024;
-
-const FALLBACK_SCSV: u16 = 0x5600;
 
 pub(super) const SERVER_NAME: u16 = 0;
 const TRUNCATED_HMAC: u16 = 4;
@@ -326,11 +286,11 @@ const HEARTBEAT: u16 = 15;
 pub(super) const ALPN: u16 = 16;
 const ENCRYPT_THEN_MAC: u16 = 22;
 const EXTENDED_MASTER_SECRET: u16 = 23;
-const KEY_SHARE_DRAFT: u16 = 40;
+pub(super) const KEY_SHARE_DRAFT: u16 = 40;
 const PRE_SHARED_KEY: u16 = 41;
 pub(super) const EARLY_DATA: u16 = 42;
 pub(super) const SUPPORTED_VERSIONS: u16 = 43;
-const KEY_SHARE: u16 = 51;
+pub(super) const KEY_SHARE: u16 = 51;
 pub(super) const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
@@ -342,6 +302,7 @@ pub(super) const HELLO_RETRY_RANDOM: [u8; RANDOM_LEN] = [
 
 #[cfg(test)]
 mod tests {
+    use super::super::offer::FALLBACK_SCSV;
     use super::super::testing::{client_hello as client, extension, join, list, server_hello as server, vector16};
     use super::*;
 
@@ -365,12 +326,12 @@ mod tests {
             extension(ENCRYPTED_CLIENT_HELLO, &[0]),
         ];
         let facts = read_client(&client(0x0303, &[], &[0x0a0a, 0x1301, FALLBACK_SCSV], &extensions), Carrier::Tls);
-        assert_eq!(facts.offered_ciphers, [0x1301, FALLBACK_SCSV]);
-        assert_eq!(facts.offered_versions, [0x0304, 0x0303]);
-        assert_eq!(facts.offered_groups, [0x11ec, 29]);
-        assert_eq!(facts.offered_signatures, [0x0403, 0x0804]);
-        assert_eq!(facts.key_shares, [29]);
-        assert_eq!(facts.offered_protocols, ["h2", "http/1.1"]);
+        assert_eq!(facts.offer.ciphers, [0x1301, FALLBACK_SCSV]);
+        assert_eq!(facts.offer.versions, [0x0304, 0x0303]);
+        assert_eq!(facts.offer.groups, [0x11ec, 29]);
+        assert_eq!(facts.offer.signatures, [0x0403, 0x0804]);
+        assert_eq!(facts.offer.key_shares, [29]);
+        assert_eq!(facts.offer.protocols, ["h2", "http/1.1"]);
         assert_eq!(facts.server_name.as_deref(), Some("a.example"));
         assert!(facts.ech_offered && facts.fallback_scsv);
         assert_eq!((facts.version, facts.cipher), (None, None), "an offer is no negotiation");
@@ -381,7 +342,7 @@ mod tests {
         let broken = [extension(SIGNATURE_ALGORITHMS, &[9, 9, 9]), extension(SERVER_NAME, &[1])];
         let versions = [extension(SUPPORTED_VERSIONS, &[2, 3, 4])];
         let facts = read_client(&client(0x0303, &[], &[0x1301], &[&broken[..], &versions].concat()), Carrier::Tls);
-        assert_eq!((facts.offered_versions, facts.server_name), (vec![0x0304], None));
+        assert_eq!((&facts.offer.versions, facts.server_name), (&vec![0x0304], None));
         let mut facts = TlsFacts::default();
         let broken = [extension(KEY_SHARE, &[0]), extension(SUPPORTED_VERSIONS, &[3, 4])];
         assert!(server_hello(&server(0x0303, &[], 0x1301, &broken), &mut facts, Carrier::Tls));
@@ -421,7 +382,7 @@ mod tests {
     fn dtls_has_a_cookie() {
         let mut body = client(0xfefd, &[], &[0xc02b], &[]);
         body.splice(35..35, [2, 8, 8]);
-        assert_eq!(read_client(&body, Carrier::Dtls).offered_ciphers, [0xc02b]);
+        assert_eq!(read_client(&body, Carrier::Dtls).offer.ciphers, [0xc02b]);
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `dissect`, `dtls` | recognition: TLS and SSL over a stream, DTLS over datagrams |
 //! | `record`, `datagram` | record layers and handshake messages of one side |
-//! | [`hello`], `exchange`, `certificate`, `ssl2` | message bodies |
+//! | [`hello`], `offer`, `exchange`, `certificate`, `ssl2` | message bodies |
 //! | `conversation`, `session` | both sides together: how far the handshake got, class, evidence |
 //! | `fingerprint`, `suite`, `read` | JA3 and JA4; what must be known of suites; reading vectors |
+//! | `memo` | what was worked out already |
 
 mod certificate;
 mod conversation;
@@ -16,6 +17,8 @@ pub mod dtls;
 mod exchange;
 mod fingerprint;
 pub mod hello;
+mod memo;
+mod offer;
 pub(crate) mod read;
 mod record;
 pub mod session;
@@ -30,3 +33,8 @@ pub use dissect::opens_client_hello;
 
 /// TLS and DTLS.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
+
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(crate) static TESTS: &[fn()] =
+    &[dissect::tests::hellos, dissect::tests::middle_of_a_stream, dtls::tests::recognition];

@@ -17,9 +17,9 @@ pub(super) enum Event<'a> {
         /// The message, or its start when it is longer than what is kept.
         body: &'a [u8],
     },
-    /// An SSL 2 hello, from `version` (client) or `session_id_hit` (server) on.
+    /// An SSL 2 hello, from `version` (client) or `session_id_hit` (server) on; or the client's key behind it.
     Ssl2Hello {
-        /// 1 from a client, 4 from a server.
+        /// 1 from a client, 4 from a server; 2 is the key.
         kind: u8,
         /// The message after its type.
         body: &'a [u8],
@@ -140,7 +140,12 @@ impl Stream {
 
     fn begin_record(&mut self, sink: &mut impl FnMut(Event<'_>)) {
         let [a, b, c, d, e] = self.header;
-        let ssl2 = self.first == First::Any && a & 0x80 != 0 && matches!(c, 1 | 4);
+        let ssl2 = a & 0x80 != 0
+            && match self.first {
+                First::Any => matches!(c, 1 | 4),
+                First::AfterSsl2 => c == SSL2_MASTER_KEY,
+                First::Tls => false,
+            };
         let ssl2_len = usize::from(u16::from_be_bytes([a & 0x7f, b]));
         if ssl2 && ssl2_len >= SSL2_HELLO_MIN {
             self.first = First::AfterSsl2;
@@ -250,6 +255,12 @@ impl Message {
                 self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             }
             let (now, rest) = bytes.split_at(self.left.min(bytes.len()));
+            if self.body.is_empty() && now.len() == self.left {
+                // It came in one piece, as nearly all do: no need to keep a copy.
+                (self.header_have, self.left, bytes) = (0, 0, rest);
+                sink(kind, now.get(..kept(kind)).unwrap_or(now));
+                continue;
+            }
             let room = kept(kind).saturating_sub(self.body.len());
             self.body.extend_from_slice(now.get(..room).unwrap_or(now));
             self.left -= now.len();
@@ -297,6 +308,8 @@ pub(super) const HEADER_LEN: usize = 5;
 pub(super) const MAX_RECORD: usize = (1 << 14) + 2048;
 /// Type, version and three lengths.
 const SSL2_HELLO_MIN: usize = 9;
+/// The client's answer to the server's hello, in clear but for the key in it.
+const SSL2_MASTER_KEY: u8 = 2;
 
 /// Lengths of a record that may hold the second ClientHello.
 const SECOND_HELLO: std::ops::RangeInclusive<usize> = 60..=4096;
@@ -357,6 +370,10 @@ mod tests {
             ("too long", &[23, 3, 3, 0x48, 1, 0], &[Event::NotTls]),
             ("SSL 2 hello, then SSL 2", &[0x80, 9, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0x80, 5, 2, 9, 9],
                 &[Event::Ssl2Hello { kind: 1, body: &[0, 2, 0, 0, 0, 0, 0, 0] }, Event::Ssl2Data]),
+            ("SSL 2 hello, the key, then data",
+                &[0x80, 9, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0x80, 10, 2, 7, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0x80, 17, 9, 9, 9],
+                &[Event::Ssl2Hello { kind: 1, body: &[0, 2, 0, 0, 0, 0, 0, 0] },
+                  Event::Ssl2Hello { kind: 2, body: &[7, 0, 0xc0, 0, 0, 0, 0, 0, 0] }, Event::Ssl2Data]),
             ("SSL 2 hello, then TLS", &[0x80, 9, 1, 3, 1, 0, 0, 0, 0, 0, 0, 20, 3, 1, 0, 1, 1],
                 &[Event::Ssl2Hello { kind: 1, body: &[3, 1, 0, 0, 0, 0, 0, 0] }, Event::ChangeCipherSpec]),
         ];

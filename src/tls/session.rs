@@ -320,7 +320,7 @@ mod tests {
         let (found, facts, _) = run(&[(true, &client), (false, &server)]);
         assert_eq!((found.class, found.evidence), (Class::Encrypted, Evidence::Handshake));
         assert_eq!((facts.version, facts.cipher, facts.handshake), (Some(2), None, Handshake::Completed));
-        assert_eq!(facts.ja3, None);
+        assert_eq!(facts.offer.ja3, None);
     }
 
     #[test]

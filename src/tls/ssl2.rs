@@ -2,8 +2,7 @@
 //!
 //! Sources: "The SSL Protocol" (Hickman, 1995), RFC 5246 appendix E.2, RFC 6176.
 //! Evidence: a header whose length equals the sum of the lengths inside; version, type and list sizes possible.
-//! Not handled: three-byte record headers (padding; hellos have none), the cipher that the client picks in CLIENT-MASTER-KEY,
-//! and fingerprints.
+//! Not handled: three-byte record headers (padding; what is in clear has none), and fingerprints.
 
 use super::read::Reader;
 use crate::model::TlsFacts;
@@ -14,8 +13,8 @@ pub(super) const VERSION: u16 = 0x0002;
 /// Reads a ClientHello after its type. Returns whether it is one; if not, `facts` is left as it was.
 pub(super) fn client_hello(body: &[u8], facts: &mut TlsFacts) -> bool {
     let Some((version, ciphers)) = client_parts(body) else { return false };
-    facts.offered_versions = vec![version];
-    facts.offered_ciphers = ciphers
+    facts.offer.versions = vec![version];
+    facts.offer.ciphers = ciphers
         .chunks_exact(3)
         .filter_map(|cipher| match cipher {
             [0, high, low] => Some(u16::from_be_bytes([*high, *low])),
@@ -23,7 +22,7 @@ pub(super) fn client_hello(body: &[u8], facts: &mut TlsFacts) -> bool {
         })
         .take(MAX_SUITES)
         .collect();
-    facts.fallback_scsv = facts.offered_ciphers.contains(&0x5600);
+    facts.fallback_scsv = facts.offer.ciphers.contains(&0x5600);
     true
 }
 
@@ -34,6 +33,18 @@ pub(super) fn server_hello(body: &[u8], facts: &mut TlsFacts) -> bool {
         facts.version = Some(VERSION);
     }
     known
+}
+
+/// The cipher kind in a CLIENT-MASTER-KEY after its type; `None` when its lengths do not add up. The client picks it, of what
+/// the server offered.
+pub(super) fn master_key(body: &[u8]) -> Option<u32> {
+    let mut reader = Reader(body);
+    let (high, low) = (reader.u8()?, reader.u16()?);
+    let [clear, sealed, argument] = [reader.u16()?, reader.u16()?, reader.u16()?].map(usize::from);
+    for len in [clear, sealed, argument] {
+        reader.take(len)?;
+    }
+    (reader.is_empty() && sealed > 0).then_some(u32::from(high) << 16 | u32::from(low))
 }
 
 /// Whether `head` opens with an SSL 2 hello of this type (1 client, 4 server); `None` while it is too short to tell.
@@ -79,6 +90,8 @@ fn server_parts(body: &[u8]) -> Option<()> {
     (possible && (16..=32).contains(&connection_id) && reader.is_empty()).then_some(())
 }
 
+/// Type of the message in which the client sends its key.
+pub(super) const MASTER_KEY: u8 = 2;
 /// Suites kept; see `hello::MAX_SUITES`.
 const MAX_SUITES: usize = 512;
 /// Longest hello: a certificate, or a long list of suites.
@@ -123,8 +136,8 @@ mod tests {
     fn keeps_the_suites_that_tls_has() {
         let mut facts = TlsFacts::default();
         assert!(client_hello(&client(0x0301)[3..], &mut facts));
-        assert_eq!((facts.offered_versions, facts.offered_ciphers), (vec![0x0301], vec![0x002f]));
-        assert_eq!(facts.ja3, None);
+        assert_eq!((&facts.offer.versions[..], &facts.offer.ciphers[..]), (&[0x0301][..], &[0x002f][..]));
+        assert_eq!(facts.offer.ja3, None);
     }
 
     #[test]
@@ -136,5 +149,14 @@ mod tests {
         assert_eq!(facts.version, Some(VERSION));
         body.push(0);
         assert!(!server_hello(&body, &mut facts), "a byte too many");
+    }
+
+    #[test]
+    fn reads_the_cipher_that_the_client_picks() {
+        let key = |sealed: u8| [&[7, 0, 0xc0, 0, 0, 0, sealed, 0, 8][..], &[5; 128 + 8]].concat();
+        assert_eq!(master_key(&key(128)), Some(0x0700c0));
+        assert_eq!(master_key(&key(127)), None, "lengths do not add up");
+        assert_eq!(master_key(&[7, 0, 0xc0, 0, 0, 0, 0, 0, 0]), None, "no key");
+        assert_eq!(master_key(&[7, 0]), None);
     }
 }

@@ -385,6 +385,95 @@ CONF
     "$python" -c 'import json,sys; print(json.dumps({"ike-scan": [l.strip() for l in sys.stdin if "Handshake" in l]}, indent=1))' <ike.txt >"$out/$name.said.json"
 }
 
+# ML-KEM in IKE needs strongSwan 6.0.2 or later, and a server that accepts Encrypted Client Hello Go 1.24: newer than this
+# Debian has. NEWER is the root of one that has them: debootstrap, packages strongswan-charon strongswan-swanctl golang-go.
+newer() { # NAMESPACE COMMAND...: with /run of its own, so that two daemons do not meet
+    local ns=$1; shift
+    ip netns exec "$ns" unshare -m sh -c 'mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/run" && mkdir -p "$1$2" && mount --bind "$2" "$1$2" && root=$1 && shift 2 && exec chroot "$root" "$@"' sh "$NEWER" "$work" "$@"
+}
+
+# Agreed on beside X25519, offered to a server that does not know it, and not offered; one after another.
+findings_ike_ml_kem() {
+    record findings/ike-ml-kem
+    local case_ side proposals pid port from asked known
+    local row classic=aes256gcm16-sha384-x25519 both=aes256gcm16-sha384-x25519-ke1_mlkem768
+    echo '{' >ike-ml-kem.json
+    for row in "agreed 5001 $both $both" "offered 5002 $both,$classic $classic" "classic 5003 $classic $both,$classic"; do
+        read -r case_ from asked known <<<"$row"
+        for side in client server; do
+            rm -rf "swan-$side" && mkdir "swan-$side"
+            local here_=$client there=$server ns=$client_ns
+            proposals=$asked port=$from
+            [ $side = server ] && here_=$server there=$client ns=$server_ns proposals=$known port=500
+            printf 'charon { load_modular = no\n load = random nonce openssl hmac kdf pem pkcs1 x509 pubkey kernel-netlink socket-default vici\n install_routes = no\n port = %s\n port_nat_t = %s\n plugins { vici { socket = unix://%s/vici } } }\n' "$port" "$((port + 4000))" "$work/swan-$side" >"swan-$side/strongswan.conf"
+            cat >"swan-$side/swanctl.conf" <<CONF
+connections { office { version = 2
+ local_addrs = $here_
+ remote_addrs = $there
+ proposals = $proposals
+ local { auth = psk
+  id = $side }
+ remote { auth = psk } } }
+secrets { ike-1 { secret = office } }
+CONF
+            newer "$ns" env STRONGSWAN_CONF="$work/swan-$side/strongswan.conf" /usr/lib/ipsec/charon >"charon-$side.txt" 2>&1 &
+        done
+        sleep 3
+        for side in server client; do
+            chroot_swan "$side" --load-all --file "$work/swan-$side/swanctl.conf" >/dev/null
+        done
+        chroot_swan client --initiate --ike office >ike-ml-kem.txt || true
+        chroot_swan client --list-sas >ike-ml-kem.txt
+        printf '"%s": "%s",\n' "$case_" "$(grep -m1 -oE 'AES_GCM[^ ]*' ike-ml-kem.txt)" >>ike-ml-kem.json
+        for pid in $(ip netns pids "$client_ns"; ip netns pids "$server_ns"); do [ "$pid" = "$dump" ] || kill "$pid" 2>/dev/null || true; done
+        sleep 2
+    done
+    stop
+    { sed '$s/,$//' ike-ml-kem.json; echo '}'; } >"$out/$name.said.json"
+}
+chroot_swan() {
+    local side=$1 ns=$client_ns; shift
+    [ "$side" = server ] && ns=$server_ns
+    newer "$ns" timeout 20 env STRONGSWAN_CONF="$work/swan-$side/strongswan.conf" swanctl "$@" --uri "unix://$work/swan-$side/vici"
+}
+
+findings_ech_accepted() {
+    cp "$here/ech.go" .
+    newer "$client_ns" sh -c "cd $work && HOME=$work GO111MODULE=off CGO_ENABLED=0 go build -o ech ech.go"
+    record findings/ech-accepted
+    WARM=2 S ./ech server "$server" "$work"
+    C ./ech client "$server" "$work" >ech.json
+    stop
+    cp ech.json "$out/$name.said.json"
+}
+
+# The last client that speaks version 1; no server does, so a few lines stand in for one.
+findings_ssh1() {
+    record findings/ssh1
+    WARM=3 S "$python" "$here/ssh1.py" "$server" 2304 2>/dev/null
+    C ssh1 -v -1 -p 2304 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null clerk@"$server" true >/dev/null 2>ssh1.txt </dev/null || true
+    stop
+    printf '{"protocol": "%s", "key": "%s"}\n' "$(grep -ao 'Remote protocol version [0-9.]*' ssh1.txt)" "$(grep -ao 'Encryption type: [a-z0-9]*' ssh1.txt)" >"$out/$name.said.json"
+}
+
+# A kernel with IPsec and MACsec, as a program (user-mode Linux): see kernel.sh.
+findings_kernel() {
+    local one
+    mkdir -p kernel && chmod -R a+rX "$work" && chmod a+rwx kernel
+    linux.uml mem=256M rootfstype=hostfs rootflags=/ rw init="$here/kernel.sh" folder="$work/kernel" www="$work/www" \
+        python=/usr/bin/python3 con=null con0=null,fd:2 >/dev/null 2>&1
+    for one in ah esp-null esp-aes macsec-clear macsec; do cp "kernel/$one.pcap" "$out/findings/$one.pcap"; done
+    "$python" - kernel >"$out/findings/kernel.said.json" <<'PY'
+import json, re, sys
+said = {}
+for line in open(f"{sys.argv[1]}/xfrm.txt"):
+    if found := re.match(r"\s+(?:enc|auth-trunc|auth) (\S+)", line):
+        said.setdefault("ip xfrm state, at the last", []).append(found[1])
+said["ip macsec show"] = re.findall(r"encrypt (on|off)", open(f"{sys.argv[1]}/macsec.txt").read())
+print(json.dumps(said, indent=1))
+PY
+}
+
 # curl_cffi brings the TLS of Chrome, which pretends to offer Encrypted Client Hello; and curl that offers it to a server
 # that does not know it.
 findings_ech() {
@@ -472,7 +561,7 @@ office() {
 
 scenarios=(tls_scenarios resumption gnutls old_suites weakened passwords web ssh_scenario mail ftp names quic dtls management vpn
     findings_openssl findings_java findings_ssh findings_srtp findings_ike findings_ech findings_smb findings_rdp
-    findings_mail findings_renegotiation findings_telnet
+    findings_mail findings_renegotiation findings_telnet findings_kernel findings_ike_ml_kem findings_ech_accepted findings_logins findings_ssh1
     redis memcached mqtt postgresql mariadb ldap irc turn tftp ntp smb nats dovecot proxies office)
 [ $# -gt 0 ] && scenarios=("$@")
 for scenario in "${scenarios[@]}"; do "$scenario"; done

@@ -264,3 +264,65 @@ CONF
     stop
     say "${said[@]}"
 }
+
+# Logins that can be read, and beside each what comes near: the words are whether a password went in clear, in the order of
+# the connections to each port.
+findings_logins() {
+    chmod 755 "$work"
+    local bin=/usr/lib/postgresql/15/bin base=dc=office,dc=example
+    mkdir -p ldap
+    cat >slapd.conf <<CONF
+include /etc/ldap/schema/core.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile $work/slapd.pid
+database mdb
+suffix $base
+rootdn cn=clerk,$base
+rootpw office
+directory $work/ldap
+CONF
+    printf 'dn: %s\nobjectClass: organization\nobjectClass: dcObject\no: office\n' "$base" | slapadd -f slapd.conf
+    mosquitto_passwd -c -b mosquitto.passwords clerk office 2>/dev/null
+    chmod 644 mosquitto.passwords
+    printf 'listener 1883 %s\nallow_anonymous true\npassword_file %s/mosquitto.passwords\n' "$server" "$work" >mosquitto.conf
+    install -d -o postgres postgres
+    setpriv --reuid postgres --clear-groups "$bin/initdb" -D "$work/postgres/data" -A trust -U clerk >/dev/null
+    {
+        echo 'local all all trust'
+        for method in password md5 scram-sha-256; do echo "host all $method $client/24 $method"; done
+        echo "host all trust $client/24 trust"
+    } >postgres/data/pg_hba.conf
+    record findings/logins
+    S slapd -d 0 -f slapd.conf -h "ldap://$server"
+    local who
+    for who in "-D cn=clerk,$base -w office" ''; do C ldapsearch -x -H "ldap://$server" $who -LLL -b "$base" o >/dev/null; done
+    S mosquitto -c mosquitto.conf >/dev/null 2>&1
+    for who in '-u clerk -P office' ''; do C mosquitto_pub -h "$server" $who -t office/door -m open; done
+    WARM=2 S setpriv --reuid postgres --clear-groups "$bin/postgres" -D "$work/postgres/data" -h "$server" -k "$work/postgres" >/dev/null 2>&1
+    setpriv --reuid postgres --clear-groups psql -q -h "$work/postgres" -U clerk postgres <<'SQL'
+create role password login password 'office';
+set password_encryption = 'md5';
+create role md5 login password 'office';
+set password_encryption = 'scram-sha-256';
+create role "scram-sha-256" login password 'office';
+create role trust login;
+SQL
+    for who in password md5 scram-sha-256 trust; do C env PGPASSWORD=office psql -At "host=$server user=$who dbname=postgres sslmode=disable" -c 'select 1' >/dev/null; done
+    S redis-server --bind "$server" --port 6379 --requirepass office --save '' --daemonize no >/dev/null
+    C redis-cli -h "$server" -a office GET door >/dev/null 2>&1
+    C redis-cli -h "$server" PING >/dev/null
+    S nats-server -a "$server" -p 4222 --user clerk --pass office >/dev/null 2>&1
+    talk 4222 'CONNECT {"verbose":true,"user":"clerk","pass":"office"}' 'PING' >/dev/null
+    talk 4222 'CONNECT {"verbose":true,"name":"clerk"}' 'PING' >/dev/null
+    stop
+    cat >"$out/$name.said.json" <<'JSON'
+{
+ "ldap": {"port": 389, "passwords": [true, false]},
+ "mqtt": {"port": 1883, "passwords": [true, false]},
+ "postgresql": {"port": 5432, "passwords": [true, false, false, false]},
+ "redis": {"port": 6379, "passwords": [true, false]},
+ "nats": {"port": 4222, "passwords": [true, false]}
+}
+JSON
+}

@@ -15,16 +15,18 @@ pub struct Attack {
 
 /// All attacks.
 #[rustfmt::skip]
-pub const ATTACKS: [Attack; 31] = [
+pub const ATTACKS: [Attack; 33] = [
     Attack { name: "one-packet-flows", tells: &["evicted_flows"], make: |size| frames(size, one_packet_flow) },
     Attack { name: "silent-flows", tells: &[], make: |size| frames_every(size, 40_000_000, one_packet_flow) },
     Attack { name: "syn-flood", tells: &[], make: |size| frames(size, syn) },
+    Attack { name: "chosen-addresses", tells: &[], make: |size| frames(size, chosen_address) },
     Attack { name: "unknown-flows", tells: &["one_sided_flows"], make: |size| frames(size, unknown_flow) },
     Attack { name: "half-hellos", tells: &["evicted_flows"], make: |size| frames(size, half_hello) },
     Attack { name: "large-hellos", tells: &["one_sided_flows"], make: |size| frames(size, large_hello) },
     Attack { name: "whole-hellos", tells: &["one_sided_flows"], make: |size| frames(size / 50, whole_hello) },
     Attack { name: "server-keys", tells: &["unwatched_flows"], make: |size| frames(size, server_key) },
     Attack { name: "large-certificates", tells: &["evicted_flows"], make: |size| frames(size, large_certificate) },
+    Attack { name: "endless-logins", tells: &["evicted_flows"], make: |size| frames(size, endless_login) },
     Attack { name: "quic-offsets", tells: &["evicted_flows"], make: |size| frames(size / 4, quic_offset) },
     Attack { name: "overlaps", tells: &["conflicting_segments"], make: |size| frames(size, overlap) },
     Attack { name: "holes", tells: &["missing_segment_gaps"], make: |size| frames(size, hole) },
@@ -160,6 +162,15 @@ fn one_packet_flow(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     udp(out, from, to, &payload);
 }
 
+/// IPv6 addresses whose halves cancel out where a hash adds one to the other, rotated by some bits.
+fn chosen_address(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
+    out.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 12, 17, 64]);
+    out.extend(number.to_be_bytes());
+    out.extend(number.rotate_right(31).to_be_bytes());
+    out.extend([0xff; 16]);
+    out.extend([0x9c, 0x40, 0x27, 0x10, 0, 12, 0, 0, 0x80, 0, 0, 1]);
+}
+
 fn syn(_: u64, noise: &mut Noise, out: &mut Vec<u8>) {
     let from = anyone(noise);
     tcp(out, from, SERVER, 2, noise.next() as u32, &[]);
@@ -275,6 +286,13 @@ fn large_certificate(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
     let seq = 1 + part as u32 * 1400;
     payload.resize(1400, 0x30);
     tcp(out, from, to, 0x18, seq, &payload);
+}
+
+/// Clients of a database that go on and on before they log in, ten thousand at the same time.
+fn endless_login(number: u64, _: &mut Noise, out: &mut Vec<u8>) {
+    let (client, part) = ((number % 10_000) as u32, (number / 10_000) as u32);
+    let payload = [0, 10, 0xd0, 0x41, 0, 1, 0, 4, 0x10, 0x41].repeat(140);
+    tcp(out, (0x0a00_0000 + client, 5000), SERVER, 0x18, 1 + part * 1400, &payload);
 }
 
 /// Segments of a few flows that say other things about the same sequence numbers.

@@ -148,12 +148,12 @@ fn c1222(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn snmp_versions() {
+    pub(crate) fn snmp_versions() {
         table(
             &SNMP,
             &[
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn directory_and_tickets() {
+    pub(crate) fn directory_and_tickets() {
         table(
             &CLDAP,
             &[

@@ -147,7 +147,7 @@ impl Control {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, table};
     use super::*;
 
@@ -156,7 +156,7 @@ mod tests {
         000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 00 00 0002 c02b 01 00";
 
     #[test]
-    fn openings() {
+    pub(crate) fn openings() {
         table(
             &Capwap,
             &[

@@ -55,12 +55,12 @@ fn v6(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn version_4() {
+    pub(crate) fn version_4() {
         let zeros = |count: usize| "00".repeat(count);
         let fixed = format!("01 01 06 00 12345678 0000 0000 {} 020304050607 {}", zeros(16), zeros(10 + 192));
         table(
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn version_6() {
+    pub(crate) fn version_6() {
         let solicit = "01 123456 0001 000a 00030001020304050607 0006 0004 00170018 0008 0002 0000";
         table(
             &DHCPV6,

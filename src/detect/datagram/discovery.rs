@@ -155,12 +155,12 @@ fn radius(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn services() {
+    pub(crate) fn services() {
         table(
             &SLP,
             &[
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn others() {
+    pub(crate) fn others() {
         table(
             &LIFX,
             &[

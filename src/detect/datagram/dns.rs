@@ -99,8 +99,9 @@ impl Message {
         let small = counts.iter().filter(|count| **count <= 8).count();
         let body = reader.rest();
         let host = |byte: &&u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+        reader.holds(small >= 3 && counts.contains(&1), 0)?;
         let letters = body.iter().filter(host).count();
-        reader.holds(small >= 3 && counts.contains(&1) && letters >= 12 && letters * 10 >= body.len() * 5, FAIR)
+        reader.holds(letters >= 12 && letters * 10 >= body.len() * 5, FAIR)
     }
 
     /// A message that is broken behind its first question, or lies about its counts, is still in clear when the question
@@ -236,14 +237,15 @@ fn is_class(class: u16) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe};
     use super::*;
+    use crate::detect::tests::ask;
 
     const QUERY: &str = "1234 0100 0001 0000 0000 0000 07 6578616d706c65 03 636f6d 00 0001 0001";
 
     #[test]
-    fn kinds() {
+    pub(crate) fn kinds() {
         let netbios = format!("8001 0110 0001 0000 0000 0000 20 {} 00 0020 0001", "43".repeat(32));
         let cases: &[(&str, &str, &str)] = &[
             ("query", QUERY, "dns"),
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses() {
+    pub(crate) fn near_misses() {
         let cases: &[(&str, &str)] = &[
             (
                 "pointer forwards",
@@ -296,25 +298,25 @@ mod tests {
     }
 
     #[test]
-    fn broken_names_are_likely_at_most() {
+    pub(crate) fn broken_names_are_likely_at_most() {
         let broken = hex("1234 0100 0001 0000 0000 0000 07 6578616d706c65 25 736f6d657468696e67 00 0001 0001");
         assert_eq!(letter(probe(&Dns, &[&broken])), 'l');
         assert_eq!(letter(probe(&Dns, &[&broken, &hex(QUERY)])), 'f', "a good message outweighs it");
     }
 
     #[test]
-    fn sides_and_cuts() {
+    pub(crate) fn sides_and_cuts() {
         let bytes = hex(QUERY);
         for (from_client, proven) in [(true, true), (false, false)] {
             let datagrams = [Datagram { from_client, bytes: &bytes, wire_len: bytes.len() }];
-            let Outcome::Found(found) = Dns.probe(Heads { datagrams: &datagrams, ..Heads::default() }) else {
+            let Outcome::Found(found) = ask(&Dns, Heads { datagrams: &datagrams, ..Heads::default() }) else {
                 panic!("not found");
             };
             assert_eq!(found.client_proven, proven);
         }
         for cut in 1..bytes.len() {
             let datagrams = [Datagram { from_client: true, bytes: &bytes[..cut], wire_len: bytes.len() }];
-            assert_ne!(Dns.probe(Heads { datagrams: &datagrams, ..Heads::default() }), Outcome::No, "cut at {cut}");
+            assert_ne!(ask(&Dns, Heads { datagrams: &datagrams, ..Heads::default() }), Outcome::No, "cut at {cut}");
         }
     }
 }

@@ -116,12 +116,12 @@ fn ganglia(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn exports() {
+    pub(crate) fn exports() {
         let zeros = |count: usize| "11".repeat(count);
         let five = format!("0005 0001 {} {}", zeros(20), zeros(48));
         table(

@@ -115,12 +115,12 @@ fn offline(bytes: &[u8]) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
-    fn queries() {
+    pub(crate) fn queries() {
         table(
             &QUERY,
             &[
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn raknet() {
+    pub(crate) fn raknet() {
         let magic = "00ffff00fefefefefdfdfdfd12345678";
         let ping = hex(&format!("01 0000000000000001 {magic} 0000000000000002"));
         let open = hex(&format!("05 {magic} 0a 0000"));

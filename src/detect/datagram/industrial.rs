@@ -226,12 +226,12 @@ fn cnip(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn buildings_and_plants() {
+    pub(crate) fn buildings_and_plants() {
         table(
             &BACNET,
             &[
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_and_vehicles() {
+    pub(crate) fn clocks_and_vehicles() {
         let sync =
             "00 02 002c 00 00 0200 0000000000000000 00000000 0102030405060708 0001 0001 00 00 00005c0d0e0f 0000000a";
         table(

@@ -169,12 +169,12 @@ fn mqtt_sn(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
-    fn coap_messages() {
+    pub(crate) fn coap_messages() {
         table(
             &Coap,
             &[
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn sensors() {
+    pub(crate) fn sensors() {
         table(
             &MQTT_SN,
             &[

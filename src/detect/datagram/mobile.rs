@@ -109,12 +109,12 @@ fn pfcp(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn cores() {
+    pub(crate) fn cores() {
         table(
             &GTP,
             &[

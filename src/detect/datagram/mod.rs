@@ -28,11 +28,13 @@ pub(super) mod sdp;
 mod shape;
 mod sip;
 mod softether;
+mod speech;
 mod stream;
 pub(super) mod stun;
 mod text;
 mod tftp;
 mod tunnel;
+mod uftp;
 mod voice;
 
 /// The dissectors of this group, surest first.
@@ -109,6 +111,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &voice::H225,
     &rtp::Rtcp,
     &rtp::Rtp,
+    &uftp::UFTP,
     &iot::Coap,
     &iot::MQTT_SN,
     &rpc::RX,
@@ -117,6 +120,53 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &peer::Utp,
     &tunnel::TIPC,
     &sctp::Sctp,
+];
+
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(super) static TESTS: &[fn()] = &[
+    ber::tests::directory_and_tickets,
+    ber::tests::snmp_versions,
+    capwap::tests::openings,
+    dhcp::tests::version_4,
+    dhcp::tests::version_6,
+    discovery::tests::others,
+    discovery::tests::services,
+    dns::tests::broken_names_are_likely_at_most,
+    dns::tests::kinds,
+    dns::tests::near_misses,
+    dns::tests::sides_and_cuts,
+    export::tests::exports,
+    games::tests::queries,
+    games::tests::raknet,
+    industrial::tests::buildings_and_plants,
+    industrial::tests::clocks_and_vehicles,
+    iot::tests::coap_messages,
+    iot::tests::sensors,
+    mobile::tests::cores,
+    netbios::tests::datagrams,
+    ntp::tests::messages,
+    peer::tests::bencoding,
+    peer::tests::headers,
+    peer::tests::micro_transport,
+    routing::tests::distance_vectors,
+    routing::tests::locator_protocol,
+    routing::tests::neighbours,
+    rpc::tests::calls,
+    rtp::tests::control_packets,
+    rtp::tests::media,
+    sctp::tests::associations,
+    sip::tests::first_lines,
+    softether::tests::probe,
+    stream::tests::streams,
+    stun::tests::messages,
+    stun::tests::waits_for_what_follows,
+    text::tests::starts_and_near_misses,
+    tftp::tests::messages,
+    tunnel::tests::management,
+    tunnel::tests::tunnels,
+    uftp::tests::messages,
+    voice::tests::signalling,
 ];
 
 #[cfg(test)]

@@ -51,12 +51,12 @@ fn name(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn datagrams() {
+    pub(crate) fn datagrams() {
         let name = format!("20 {} 00", "43".repeat(32));
         let two = format!("11 02 1234 c0000201 008a 0048 0000 {name} {name} ff534d42");
         table(

@@ -110,12 +110,12 @@ fn private(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn messages() {
+    pub(crate) fn messages() {
         let zeros = |count: usize| "00".repeat(count);
         let sntp = format!("23{}", zeros(47));
         let hidden = format!("23 00 06 20 {} 1122334455667788", zeros(36));

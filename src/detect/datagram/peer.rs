@@ -172,12 +172,12 @@ fn utp_header(bytes: &[u8]) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
-    fn bencoding() {
+    pub(crate) fn bencoding() {
         let ping = b"d1:ad2:id4:abcde1:q4:ping1:t2:aa1:y1:qe";
         assert_eq!(letter(probe(&DHT, &[ping])), 'f');
         let cases: &[(&str, &[u8])] = &[
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    pub(crate) fn headers() {
         table(
             &TRACKER,
             &[
@@ -219,10 +219,14 @@ mod tests {
                 ("unknown operation", "e4 f0 01020304", 'n'),
             ],
         );
+        let status = ["e3 96 01020304", "e3 96 05060708", "e3 96 090a0b0c"].map(hex);
+        let status: Vec<&[u8]> = status.iter().map(Vec::as_slice).collect();
+        assert_eq!(letter(probe(&EDONKEY, &status)), 'f', "three requests");
+        assert_eq!(letter(probe(&EDONKEY, &[status[0], &hex("e3 96 01")])), 'n', "one that is too short");
     }
 
     #[test]
-    fn micro_transport() {
+    pub(crate) fn micro_transport() {
         let syn = hex("41 00 1000 00000001 00000000 00100000 0001 0000");
         let state = hex("21 00 1000 00000002 00000001 00100000 0001 0001");
         let data = hex("01 00 1001 00000003 00000001 00100000 0002 0001 a1b2");

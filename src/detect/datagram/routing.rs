@@ -265,12 +265,12 @@ fn lisp_inner(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn distance_vectors() {
+    pub(crate) fn distance_vectors() {
         let entry = "0002 0000 0a000000 ff000000 00000000 00000001";
         table(
             &RIP,
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours() {
+    pub(crate) fn neighbours() {
         table(
             &BFD,
             &[
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn locator_protocol() {
+    pub(crate) fn locator_protocol() {
         table(
             &LISP,
             &[

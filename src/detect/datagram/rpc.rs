@@ -107,12 +107,12 @@ fn dcerpc(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn calls() {
+    pub(crate) fn calls() {
         let call = "01020304 00000000 00000002 000186a0 00000002 00000003 00000000 00000000 00000000 00000000";
         table(
             &SUNRPC,

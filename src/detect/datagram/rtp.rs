@@ -2,14 +2,16 @@
 //!
 //! Sources: RFC 3550 sections 5.1 (RTP), 6.1 and 6.4 (compound RTCP), RFC 5761 section 4 (payload types that are never RTP
 //! beside RTCP), RFC 3711 section 3 (SRTP keeps the header and encrypts the payload; SRTCP keeps eight bytes and appends at
-//! least four), RFC 3551 (static payload types), RFC 2250 (MPEG-TS in RTP).
+//! least four), RFC 3551 (static payload types), RFC 2250 (MPEG-TS in RTP); for speech see `speech`.
 //! Evidence: several packets of one side with one synchronisation source and rising sequence numbers. That tells RTP, not
 //! whether it is encrypted: class `unknown`, until the payload proves that it is no ciphertext (its bytes are far from
-//! evenly spread), or RTCP in clear runs beside it, or another flow announced the endpoint.
+//! evenly spread, or it is speech whose length is written in it), or RTCP in clear runs beside it, or another flow announced
+//! the endpoint.
 //! Not handled: codecs whose output is as even as ciphertext; they stay unknown unless announced.
 
 use super::sdp::RTP;
 use super::shape::{Check, ENOUGH, Reader, Stop, is_keepalive, judge, weigh};
+use super::speech::is_speech;
 use super::stun::is_message;
 use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Openings, Outcome};
 use crate::model::{Class, Protocol, Transport};
@@ -168,7 +170,22 @@ fn is_clear(datagrams: &[Datagram<'_>]) -> bool {
     if cells >= 5 && cells == sync {
         return true;
     }
-    bytes >= LEAST_BYTES && chi_square(&bins) > BOUND
+    bytes >= LEAST_BYTES && chi_square(&bins) > BOUND || speaks(datagrams)
+}
+
+/// Whether the packets of one payload type prove to be speech in clear.
+fn speaks(datagrams: &[Datagram<'_>]) -> bool {
+    const PADDED: u8 = 0x20;
+    let media = |datagram: &&Datagram<'_>| !is_message(**datagram) && !is_control(**datagram);
+    let whole = |datagram: &&Datagram<'_>| {
+        datagram.wire_len == datagram.bytes.len() && datagram.bytes.first().is_some_and(|first| first & PADDED == 0)
+    };
+    let mut headers: Vec<Header<'_>> =
+        datagrams.iter().filter(media).filter(whole).filter_map(|datagram| Header::read(*datagram)).collect();
+    // A packet that repeats would count twice.
+    headers.sort_by_key(|header| (header.kind, header.payload));
+    headers.dedup_by_key(|header| (header.kind, header.payload));
+    headers.chunk_by(|one, other| one.kind == other.kind).any(|kin| is_speech(kin.iter().map(|header| header.payload)))
 }
 
 /// Pearson's statistic against an even spread, rounded down.
@@ -245,9 +262,10 @@ fn control(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe};
     use super::*;
+    use crate::detect::tests::ask;
 
     /// Packets of one stream; `noise` fills the payload like ciphertext, else it is a quiet line.
     fn stream(count: u8, noise: bool) -> Vec<Vec<u8>> {
@@ -267,17 +285,27 @@ mod tests {
     /// All from the client.
     fn answer(packets: &[Vec<u8>]) -> Outcome {
         let datagrams: Vec<_> = packets.iter().map(|bytes| super::super::shape::testing::datagram(bytes)).collect();
-        Rtp.probe(Heads { datagrams: &datagrams, ..Heads::default() })
+        ask(&Rtp, Heads { datagrams: &datagrams, ..Heads::default() })
     }
 
     #[test]
-    fn media() {
+    pub(crate) fn media() {
         let class = |outcome| match outcome {
             Outcome::Found(found) | Outcome::Likely(found) => Some(found.class),
             _ => None,
         };
         assert_eq!(class(answer(&stream(8, false))), Some(Class::Plaintext), "a quiet line is no ciphertext");
         assert_eq!(class(answer(&stream(8, true))), Some(Class::Unknown), "may be SRTP");
+        let mut speech = stream(8, true);
+        for packet in &mut speech {
+            // AMR at 12.2 kbit/s, bandwidth-efficient: its head, and zeros at the end of its 254 bits.
+            packet.truncate(12 + 32);
+            (packet[12], packet[13]) = (0xf3, packet[13] & 0x3f | 0xc0);
+            packet[43] &= 0xfc;
+        }
+        assert_eq!(class(answer(&speech)), Some(Class::Plaintext), "speech says how long it is");
+        speech[7][12] = 0xf4;
+        assert_eq!(class(answer(&speech)), Some(Class::Unknown), "one packet that is not as long as it says");
         assert_eq!(letter(answer(&stream(1, true))), 'm', "one packet");
         assert_eq!(letter(answer(&stream(2, true))), 'l', "two packets");
         let mut other_sequence = stream(3, true);
@@ -292,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn control_packets() {
+    pub(crate) fn control_packets() {
         let receiver = "81 c9 0007 01020304 05060708 00000000 00000000 00000000 00000000 00000000";
         let description = "81 ca 0004 01020304 01 06 757365724068 00 00 0000";
         let both = format!("{receiver} {description}");

@@ -108,12 +108,12 @@ fn is_diameter(bytes: &[u8], user: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, probe};
     use super::*;
 
     #[test]
-    fn associations() {
+    pub(crate) fn associations() {
         let class = |text: &str| match probe(&Sctp, &[&hex(text)]) {
             Outcome::Found(found) | Outcome::Likely(found) => Some(found.class),
             Outcome::No | Outcome::NeedMore => None,

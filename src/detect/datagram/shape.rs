@@ -157,31 +157,37 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes from here to the end of the datagram on the wire.
+    #[inline]
     pub(super) fn left(&self) -> usize {
         self.wire_len.saturating_sub(self.at)
     }
 
     /// Bytes already read.
+    #[inline]
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
     /// What was captured from here on.
+    #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// All that was captured of the datagram.
+    #[inline]
     pub(super) fn whole(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether the capture cut the datagram short.
+    #[inline]
     pub(super) fn is_cut(&self) -> bool {
         self.wire_len > self.bytes.len()
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
         if count > self.left() {
             return Err(Stop::Against);
@@ -193,6 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over `count` bytes, captured or not.
+    #[inline]
     pub(super) fn skip(&mut self, count: usize) -> Check {
         if count > self.left() {
             return Err(Stop::Against);
@@ -201,46 +208,55 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         self.take(N)?.try_into().map_err(|_| Stop::Against)
     }
 
     /// One byte.
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, Stop> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// Two bytes, network order.
+    #[inline]
     pub(super) fn u16(&mut self) -> Result<u16, Stop> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Three bytes, network order.
+    #[inline]
     pub(super) fn u24(&mut self) -> Result<u32, Stop> {
         self.array().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     /// Four bytes, network order.
+    #[inline]
     pub(super) fn u32(&mut self) -> Result<u32, Stop> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes, network order.
+    #[inline]
     pub(super) fn u64(&mut self) -> Result<u64, Stop> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// Two bytes, least significant first.
+    #[inline]
     pub(super) fn u16_le(&mut self) -> Result<u16, Stop> {
         self.array().map(u16::from_le_bytes)
     }
 
     /// Four bytes, least significant first.
+    #[inline]
     pub(super) fn u32_le(&mut self) -> Result<u32, Stop> {
         self.array().map(u32::from_le_bytes)
     }
 
     /// Counts `bits` for a condition that must hold.
+    #[inline]
     pub(super) fn holds(&mut self, condition: bool, bits: u32) -> Check {
         if !condition {
             return Err(Stop::Against);
@@ -250,6 +266,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts `bits` for a condition that may hold.
+    #[inline]
     pub(super) fn favours(&mut self, condition: bool, bits: u32) {
         if condition {
             self.bits = self.bits.saturating_add(bits);
@@ -266,11 +283,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A length field says exactly how much is left.
+    #[inline]
     pub(super) fn covers_rest(&mut self, length: usize, bits: u32) -> Check {
         self.holds(length == self.left(), bits)
     }
 
     /// Everything was consumed.
+    #[inline]
     pub(super) fn end(&mut self, bits: u32) -> Check {
         self.holds(self.left() == 0, bits)
     }
@@ -304,6 +323,7 @@ pub(super) mod testing {
     //! What the tests of this folder share.
 
     use super::*;
+    use crate::detect::tests::ask;
 
     /// A datagram from the client, captured whole.
     pub(in crate::detect::datagram) fn datagram(bytes: &[u8]) -> Datagram<'_> {
@@ -317,7 +337,7 @@ pub(super) mod testing {
             .enumerate()
             .map(|(index, bytes)| Datagram { from_client: index % 2 == 0, bytes, wire_len: bytes.len() })
             .collect();
-        dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
+        ask(dissector, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     /// `f` found, `l` likely, `m` need more, `n` no: short for tables.

@@ -104,12 +104,12 @@ impl Session for Listener {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{letter, probe};
     use super::*;
 
     #[test]
-    fn first_lines() {
+    pub(crate) fn first_lines() {
         let cases: &[(&Announcer, &str, &[u8], char)] = &[
             (&SIP, "request", b"INVITE sip:bob@example.org SIP/2.0\r\nVia: x\r\n\r\n", 'f'),
             (&SIP, "status", b"SIP/2.0 180 Ringing\r\n\r\n", 'f'),

@@ -94,9 +94,10 @@ const MAX_VALUES: u32 = 64;
 const MAX_NAME: usize = 63;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::letter;
     use super::*;
+    use crate::detect::tests::ask;
 
     fn element(name: &str, kind: u32, value: &[u8]) -> Vec<u8> {
         let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let pack = [&[0, 0, 0, 2][..], &element("opcode", 2, b"\0\0\0\x07nat_get"), &element("port", 0, &[0, 0, 1, 2])]
             .concat();
         let longer = [&pack[..], &[0]].concat();
@@ -128,7 +129,7 @@ mod tests {
                 .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
                 .collect();
             let heads = Heads { datagrams: &datagrams, from_start: true, ..Heads::default() };
-            assert_eq!(letter(SoftEther.probe(heads)), *want, "{name}");
+            assert_eq!(letter(ask(&SoftEther, heads)), *want, "{name}");
         }
     }
 }

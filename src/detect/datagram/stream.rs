@@ -48,12 +48,12 @@ fn rtps(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn streams() {
+    pub(crate) fn streams() {
         let packet = format!("47 4000 10 {}", "00".repeat(184));
         table(
             &MPEG_TS,

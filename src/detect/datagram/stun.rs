@@ -289,14 +289,14 @@ impl Session for Idle {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{datagram, hex, letter, probe, table};
     use super::*;
 
     const BINDING: &str = "0001 0000 2112a442 0102030405060708090a0b0c";
 
     #[test]
-    fn messages() {
+    pub(crate) fn messages() {
         table(
             &Stun,
             &[
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_what_follows() {
+    pub(crate) fn waits_for_what_follows() {
         let stun = hex(BINDING);
         let eight: Vec<&[u8]> = vec![&stun; MAX_DATAGRAMS];
         assert_eq!(letter(probe(&Stun, &eight)), 'f');

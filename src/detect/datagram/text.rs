@@ -184,12 +184,12 @@ fn memcached(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{letter, probe};
     use super::*;
 
     #[test]
-    fn starts_and_near_misses() {
+    pub(crate) fn starts_and_near_misses() {
         let cases: &[(&Shape, &str, &[u8], char)] = &[
             (&SSDP, "search", b"M-SEARCH * HTTP/1.1\r\nST: ssdp:all\r\n\r\n", 'f'),
             (&SSDP, "answer", b"HTTP/1.1 200 OK\r\nST: x\r\n\r\n", 'f'),
@@ -203,9 +203,20 @@ mod tests {
             (&MGCP, "answer alone", b"200 1201 OK\r\n", 'l'),
             (&MGCP, "no version", b"NTFY 2002 aaln/1@rgw.example\r\n", 'n'),
             (&MEGACO, "text", b"MEGACO/1 [10.0.0.1] Transaction=1{}", 'f'),
+            (&MEGACO, "another word", b"MEGACA/1 [10.0.0.1] Transaction=1{}", 'n'),
             (&XML, "document", b"<?xml version=\"1.0\"?><a></a>", 'f'),
             (&XML, "less than", b"<3 this is text", 'n'),
             (&WS_DISCOVERY, "another namespace", b"<a xmlns=\"urn:x\"></a>", 'n'),
+            (
+                &WS_DISCOVERY,
+                "probe",
+                b"<e:Envelope xmlns:d=\"http://schemas.xmlsoap.org/ws/2005/04/discovery\"><d:Probe/></e:Envelope>",
+                'f',
+            ),
+            (&DROPBOX, "announcement", br#"{"host_int": 1, "version": [2, 0], "port": 17500}"#, 'f'),
+            (&DROPBOX, "another object", br#"{"host": 1, "version": [2, 0]}"#, 'n'),
+            (&TIVO, "beacon", b"TiVoConnect=1\nSwVersion=1\nMethod=Broadcast\n", 'f'),
+            (&TIVO, "another version", b"TiVoConnect=2\nSwVersion=1\n", 'n'),
             (&JSON, "object", br#"{"name": 1}"#, 'f'),
             (&JSON, "not closed", br#"{"name": 1"#, 'n'),
             (&JSON, "binary inside", b"{\"a\": \x00\x01}", 'n'),

@@ -1,8 +1,8 @@
 //! TFTP. The answer to a request comes from another port, so that blocks and acknowledgements form a flow of their own.
 //!
 //! Sources: RFC 1350 section 5, RFC 2347 (options).
-//! Evidence: requests: a name, a mode, option pairs, all ending with the datagram. Blocks: an opcode and a small number, and
-//! acknowledgements of the same; one block alone is not enough.
+//! Evidence: requests: a name, a mode, option pairs, all ending with the datagram; the name may be missing (a scan), with
+//! zeros in its place. Blocks: an opcode and a small number, and acknowledgements of the same; one block alone is not enough.
 
 use super::shape::{Check, Reader, Shape, Stop, printable};
 
@@ -37,12 +37,25 @@ fn check(reader: &mut Reader<'_>) -> Check {
 }
 
 fn request(reader: &mut Reader<'_>) -> Check {
+    if let [0, rest @ ..] = reader.rest() {
+        // Nothing is asked for. The mode alone is left, and ends the datagram.
+        let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+        let mode = rest.get(zeros..).and_then(|rest| rest.strip_suffix(&[0])).ok_or(Stop::Against)?;
+        return reader.holds(zeros < MOST_ZEROS && is_mode(mode), 16 + 40);
+    }
     let (name, rest) = string(reader.rest()).ok_or(Stop::Against)?;
     let (mode, _) = string(rest).ok_or(Stop::Against)?;
-    let known = ["netascii", "octet", "mail"].iter().any(|word| mode.eq_ignore_ascii_case(word.as_bytes()));
-    reader.holds(!name.is_empty() && printable(name) && known, 16 + 40)?;
+    reader.holds(printable(name) && is_mode(mode), 16 + 40)?;
     strings(reader, 8)
 }
+
+/// Whether this is one of the modes, in upper or lower case (RFC 1350 section 5).
+fn is_mode(text: &[u8]) -> bool {
+    ["netascii", "octet", "mail"].iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Zeros in the place of a name: it lies in a field of fixed size with some senders.
+const MOST_ZEROS: usize = 128;
 
 /// Pairs of strings to the end.
 fn strings(reader: &mut Reader<'_>, bits: u32) -> Check {
@@ -64,17 +77,22 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::{hex, letter, probe, table};
     use super::*;
 
     #[test]
-    fn messages() {
+    pub(crate) fn messages() {
         table(
             &TFTP,
             &[
                 ("read request", "0001 612e747874 00 6f63746574 00", 'f'),
                 ("with option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00 31343238 00", 'f'),
+                ("no name", "0001 00 6f6374657400", 'f'),
+                ("zeros for a name", "0001 0000000000000000 6f6374657400", 'f'),
+                ("zeros and another word", "0001 0000000000000000 6f6374657500", 'n'),
+                ("zeros and no end", "0001 0000000000000000 6f63746574", 'n'),
+                ("zeros alone", "0001 0000000000000000", 'n'),
                 ("unknown mode", "0001 612e747874 00 6f63746574 74 00", 'n'),
                 ("half an option", "0001 612e747874 00 6f63746574 00 626c6b73697a65 00", 'n'),
                 ("error", "0005 0001 4e6f7420666f756e64 00", 'f'),

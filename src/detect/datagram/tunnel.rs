@@ -124,12 +124,12 @@ fn ipmi(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn tunnels() {
+    pub(crate) fn tunnels() {
         table(
             &L2TP,
             &[
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn management() {
+    pub(crate) fn management() {
         table(
             &RMCP,
             &[

@@ -63,12 +63,12 @@ fn h225(reader: &mut Reader<'_>) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::shape::testing::table;
     use super::*;
 
     #[test]
-    fn signalling() {
+    pub(crate) fn signalling() {
         table(
             &IAX2,
             &[

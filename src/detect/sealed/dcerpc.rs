@@ -134,8 +134,9 @@ const BIND: u8 = 11;
 const PRIVACY: u8 = 6;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::ask;
 
     fn pdu(kind: u8, level: u8) -> Vec<u8> {
         let trailer: &[u8] = if level == 0 { &[] } else { &[10, level, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0] };
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let plain = Found::plaintext(PROTOCOL);
         let mut odd = pdu(BIND, 0);
         odd[4] = 0x22;
@@ -159,7 +160,7 @@ mod tests {
             ("length below the header", vec![5, 0, 11, 3, 0x10, 0, 0, 0, 15, 0, 0, 0], vec![], Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            assert_eq!(DceRpc.probe(Heads { client, server, ..Heads::default() }), *want, "{name}");
+            assert_eq!(ask(&DceRpc, Heads { client, server, ..Heads::default() }), *want, "{name}");
         }
     }
 

@@ -1,9 +1,10 @@
-//! ESP, the data of IPsec: as an IP protocol of its own, and inside UDP where NAT is passed.
+//! ESP, the data of IPsec: as an IP protocol of its own, inside UDP where NAT is passed, and inside TCP, in mid-stream (from
+//! its start such a stream is IKE's).
 //!
 //! Sources: RFC 4303 (SPI, sequence number, trailer), RFC 3948 (inside UDP), RFC 5879 (telling ESP-NULL), RFC 2410 and RFC
-//! 4543 (NULL and GMAC).
+//! 4543 (NULL and GMAC), RFC 9329 section 3 (inside TCP).
 //! Evidence: IP protocol 50 with one SPI a side (signature), and sequence numbers that rise by small steps (framing). Inside
-//! UDP the second is required, over several packets whose ciphertext varies, because nothing names the protocol.
+//! UDP and TCP the second is required, over several packets whose ciphertext varies, because nothing names the protocol.
 //! ESP-NULL is plaintext when trailer, padding and inner header of several packets fit each other. It cannot be seen
 //! where it does not prove itself: such packets count as encrypted, as their protocol says.
 
@@ -61,8 +62,8 @@ impl Dissector for EspUdp {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let packets: Vec<_> = heads.datagrams.iter().filter(|datagram| datagram.bytes != [0xff]).collect();
-        let sound = packets.iter().all(|datagram| {
+        let packets = heads.datagrams.iter().filter(|datagram| datagram.bytes != [0xff]);
+        let sound = packets.clone().all(|datagram| {
             u32_at(datagram.bytes, 0).is_some_and(|spi| spi > 255)
                 && u32_at(datagram.bytes, 4).is_some_and(|number| number > 0)
                 && datagram.wire_len >= MIN_LEN
@@ -71,6 +72,7 @@ impl Dissector for EspUdp {
         if !sound {
             return Outcome::No;
         }
+        let packets: Vec<_> = packets.collect();
         let runs = [true, false].map(|side| run(packets.iter().copied(), side, 8));
         let sides = [true, false].map(|side| packets.iter().filter(|datagram| datagram.from_client == side).count());
         // OpenVPN's data of version 2 has the same shape: opcode, peer ID (small), packet ID.
@@ -89,6 +91,65 @@ impl Dissector for EspUdp {
             _ => Outcome::NeedMore,
         }
     }
+}
+
+pub(super) struct EspTcp;
+
+impl Dissector for EspTcp {
+    fn protocol(&self) -> Protocol {
+        PROTOCOL
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::TCP
+    }
+
+    fn probe(&self, heads: Heads<'_>) -> Outcome {
+        // From its start, IKE goes before.
+        if heads.from_start {
+            return Outcome::No;
+        }
+        let (Some(client), Some(server)) = (packets(heads.client), packets(heads.server)) else { return Outcome::No };
+        let sides = [(true, client), (false, server)].map(|(from_client, packets)| {
+            packets.into_iter().map(|bytes| Datagram { from_client, bytes, wire_len: bytes.len() }).collect::<Vec<_>>()
+        });
+        let runs = [0, 1].map(|side: usize| run(sides[side].iter(), side == 0, 8));
+        // Packets in a stream keep their order, and there are enough of them: a side that does not go on refutes.
+        let refuted = runs.iter().zip(&sides).any(|(&run, packets)| packets.len() >= 3 && run == 0);
+        match (refuted, runs[0].max(runs[1]), runs[0].min(runs[1])) {
+            (true, ..) => Outcome::No,
+            (_, 3.., 3..) | (_, 6.., _) => Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Framing)),
+            _ => Outcome::NeedMore,
+        }
+    }
+}
+
+/// The whole ESP packets at the start of a stream, each behind a length that counts itself (RFC 9329 section 3); messages
+/// of IKE among them are passed over. `None` when it is none.
+fn packets(mut stream: &[u8]) -> Option<Vec<&[u8]>> {
+    /// Longest packet that is believed: a jumbo frame. Unit: bytes.
+    const MAX_LEN: usize = 9 * 1024;
+    /// Packets that are looked at.
+    const MOST: usize = 8;
+    let mut found = Vec::new();
+    while found.len() < MOST && !stream.is_empty() {
+        if stream.first().is_some_and(|high| usize::from(*high) << 8 > MAX_LEN) {
+            return None;
+        }
+        let Some(len) = u16_at(stream, 0).map(usize::from) else { break };
+        let spi = u32_at(stream, 2);
+        let is_ike = spi == Some(0);
+        let sound = (2 + MIN_LEN..=MAX_LEN).contains(&len) && (is_ike || (len - 2).is_multiple_of(4));
+        if !sound || spi.is_some_and(|spi| (1..=255).contains(&spi)) {
+            return None;
+        }
+        let Some((message, rest)) = stream.split_at_checked(len) else { break };
+        if !is_ike {
+            found.extend(message.get(2..));
+        }
+        stream = rest;
+    }
+    Some(found)
 }
 
 /// Packets of one side if they have one SPI, rising sequence numbers, and ciphertext that varies in `varied` bytes; else 0.
@@ -140,9 +201,10 @@ const PROTOCOL: Protocol = Protocol(&"esp");
 const MIN_LEN: usize = 8 + 4 + 8;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
+    use crate::detect::tests::ask;
 
     fn packet(spi: u8, number: u8, body: &[u8]) -> Vec<u8> {
         [&[0xc1, 2, 3, spi][..], &[0, 0, 0, number], body].concat()
@@ -158,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn as_ip_protocol() {
+    pub(crate) fn as_ip_protocol() {
         let encrypted = |evidence| Found::encrypted(PROTOCOL, evidence);
         let sealed = |number| packet(1, number, &noise(number, 64));
         let cases: &[(&str, Vec<(bool, Vec<u8>)>, Outcome)] = &[
@@ -180,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_udp() {
+    pub(crate) fn inside_udp() {
         let framing = Found::encrypted(PROTOCOL, Evidence::Framing);
         let sealed = |number| packet(1, number, &noise(number, 64));
         let counter = |number| packet(1, number, &[&[0; 7][..], &[number], &noise(number, 56)].concat());
@@ -205,6 +267,52 @@ mod tests {
         ];
         for (name, sent, want) in cases {
             assert_eq!(probe_datagrams(&EspUdp, sent), *want, "{name}");
+        }
+    }
+
+    #[test]
+    pub(crate) fn inside_tcp() {
+        let packet = |spi: u32, number: u32, body: &[u8]| {
+            let packet = [&spi.to_be_bytes()[..], &number.to_be_bytes(), body].concat();
+            [&((packet.len() + 2) as u16).to_be_bytes()[..], &packet].concat()
+        };
+        let stream = |spi: u32, numbers: &[u32]| -> Vec<u8> {
+            numbers.iter().flat_map(|&number| packet(spi, number, &noise(number as u8, 64))).collect()
+        };
+        let readable: Vec<u8> = (1..7).flat_map(|number| packet(0x1234_5678, number, &[b'a'; 64])).collect();
+        let ike = [&[0, 34, 0, 0, 0, 0][..], &[7; 28]].concat();
+        let client = stream(0xc0de_0001, &[5, 6, 7, 8]);
+        let server = stream(0xc0de_0002, &[90, 91, 93]);
+        let cases: &[(&str, Vec<u8>, Vec<u8>, char)] = &[
+            ("both sides", client.clone(), server.clone(), 'f'),
+            ("IKE between", [&client[..74], &ike, &client[74..]].concat(), server.clone(), 'f'),
+            ("six of one side", stream(0xc0de_0001, &[1, 2, 3, 4, 5, 6]), vec![], 'f'),
+            ("three of one side", stream(0xc0de_0001, &[1, 2, 3]), vec![], 'm'),
+            ("a packet cut", client[..200].to_vec(), server.clone(), 'm'),
+            ("readable content", readable, vec![], 'n'),
+            ("numbers that do not rise", stream(0xc0de_0001, &[9, 9, 9, 9]), server.clone(), 'n'),
+            (
+                "another SPI each time",
+                [stream(0xc0de_0001, &[1, 2]), stream(0xc0de_0009, &[3, 4])].concat(),
+                server,
+                'n',
+            ),
+            ("a length that is no multiple of four", noise(1, 400), vec![], 'n'),
+            ("text", b"GET / HTTP/1.1\r\n".to_vec(), vec![], 'n'),
+        ];
+        for (name, client, server, want) in cases {
+            let ask_with = |from_start| ask(&EspTcp, Heads { client, server, from_start, ..Heads::default() });
+            let letter = match ask_with(false) {
+                Outcome::Found(found) => {
+                    assert_eq!(found, Found::encrypted(PROTOCOL, Evidence::Framing));
+                    'f'
+                }
+                Outcome::NeedMore => 'm',
+                Outcome::No => 'n',
+                Outcome::Likely(_) => 'l',
+            };
+            assert_eq!(letter, *want, "{name}");
+            assert_eq!(ask_with(true), Outcome::No, "{name}, from its start");
         }
     }
 }

@@ -173,7 +173,7 @@ impl Session for IkeSession {
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.carrier_version = self.version.map(u32::from);
         let post_quantum_offered = self.post_quantum_offered;
-        facts.algorithms = self.chosen.map(|chosen| Algorithms { post_quantum_offered, ..chosen });
+        facts.algorithms = self.chosen.map(|chosen| Box::new(Algorithms { post_quantum_offered, ..chosen }));
     }
 
     fn memory(&self) -> usize {
@@ -186,9 +186,10 @@ const HEADER_LEN: usize = 28;
 const STREAM_PREFIX: &[u8] = b"IKETCP";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::probe_datagrams;
     use super::*;
+    use crate::detect::tests::ask;
 
     fn message(responder: u8, version: u8, exchange: u8, flags: u8) -> Vec<u8> {
         let payload = if version == 0x20 { 33 } else { 1 };
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
         let one_sided = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided));
         let (asked, answer) = (message(0, 0x20, 34, 0x08), message(9, 0x20, 34, 0x20));
@@ -226,11 +227,11 @@ mod tests {
     }
 
     #[test]
-    fn over_tcp() {
+    pub(crate) fn over_tcp() {
         let framed = |message: Vec<u8>| [&[0, 54][..], &[0; 4], &message].concat();
         let client = [STREAM_PREFIX, &framed(message(0, 0x20, 34, 0x08))].concat();
         let server = framed(message(9, 0x20, 34, 0x20));
-        let probe = |client: &[u8], server: &[u8]| IkeTcp.probe(Heads { client, server, ..Heads::default() });
+        let probe = |client: &[u8], server: &[u8]| ask(&IkeTcp, Heads { client, server, ..Heads::default() });
         assert_eq!(
             probe(&client, &server),
             Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client())

@@ -52,7 +52,9 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &mtproto::MtProto,
     &esp::Esp,
     &esp::EspUdp,
+    &esp::EspTcp,
     &dnscrypt::DnsCrypt,
+    &dnscrypt::DnsCryptTcp,
     &zerotier::ZeroTier,
 ];
 
@@ -97,9 +99,35 @@ pub(crate) fn varies(fields: &[&[u8]]) -> bool {
 /// Largest distance between two packet counters that follow each other: the replay window of Linux is 64 to 8192.
 const MAX_STEP: u128 = 128;
 
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(super) static TESTS: &[fn()] = &[
+    dcerpc::tests::probe,
+    dnscrypt::tests::over_tcp,
+    dnscrypt::tests::probe,
+    esp::tests::as_ip_protocol,
+    esp::tests::inside_tcp,
+    esp::tests::inside_udp,
+    ike::tests::over_tcp,
+    ike::tests::probe,
+    mtproto::tests::probe,
+    opcua::tests::probe,
+    openvpn::tests::over_tcp,
+    openvpn::tests::probe,
+    rdpudp::tests::probe,
+    smb::tests::probe,
+    snmp::tests::probe,
+    ssh::tests::probe,
+    tailscale::tests::probe,
+    whatsapp::tests::probe,
+    wireguard::tests::probe,
+    zerotier::tests::probe,
+];
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::ask;
     use crate::detect::{Datagram, Heads, Outcome};
 
     /// Bytes without a pattern, the same for the same seed.
@@ -123,29 +151,7 @@ pub(super) mod tests {
             .iter()
             .map(|(from_client, bytes)| Datagram { from_client: *from_client, bytes, wire_len: bytes.len() })
             .collect();
-        dissector.probe(Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
-    }
-
-    /// Asks a dissector about named pairs of streams, whole and in all their prefixes: no prefix of what is accepted is
-    /// refused.
-    pub(super) fn probe_streams(dissector: &dyn Dissector, cases: &[(&str, &[u8], &[u8], Outcome)]) {
-        for (name, client, server, want) in cases {
-            let probe =
-                |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if matches!(want, Outcome::No | Outcome::NeedMore) {
-                continue;
-            }
-            for end in 0..=client.len() {
-                let client = client.get(..end).unwrap_or_default();
-                assert_ne!(probe(client, b""), Outcome::No, "{name}: client cut at {end}");
-                assert_ne!(probe(client, server), Outcome::No, "{name}: client cut at {end}, with the server");
-            }
-            for end in 0..=server.len() {
-                let server = server.get(..end).unwrap_or_default();
-                assert_ne!(probe(client, server), Outcome::No, "{name}: server cut at {end}");
-            }
-        }
+        ask(dissector, Heads { datagrams: &datagrams, from_start: true, ..Heads::default() })
     }
 
     #[test]

@@ -144,9 +144,10 @@ const RES_PQ: u32 = 0x0516_2463;
 const LENGTHS: std::ops::RangeInclusive<usize> = 40..=1 << 20;
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{noise, probe_streams};
+pub(super) mod tests {
+    use super::super::tests::noise;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn plain(constructor: u32, nonce: &[u8]) -> Vec<u8> {
         let data = [&constructor.to_le_bytes()[..], nonce].concat();
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let of = |evidence| Found::encrypted(PROTOCOL, evidence).from_client();
         let (nonce, other) = (noise(1, 16), noise(2, 16));
         let ask = plain(REQ_PQ_MULTI, &nonce);

@@ -166,8 +166,9 @@ const MAX_CHUNK: u32 = 16 * 1024 * 1024;
 const ENOUGH: u32 = 4;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
         [&kind[..], &((8 + body.len()) as u32).to_le_bytes(), body].concat()
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let secure = "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256";
         let hello = chunk(b"HELF", &[0; 24]);
         let answer = chunk(b"ACKF", &[0; 20]);
@@ -218,17 +219,7 @@ mod tests {
             ),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| OpcUa.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&OpcUa, &[(name, client, server, *want)]);
         }
     }
 }

@@ -190,9 +190,10 @@ const MAX_RETRIES: u8 = 60;
 const MAX_STREAM_PACKETS: usize = 16;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
+    use crate::detect::tests::ask;
 
     const CLIENT: [u8; 8] = *b"clientid";
     const SERVER: [u8; 8] = *b"serverid";
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
         let one_sided = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided).from_client());
         let framing = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::Framing));
@@ -258,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn over_tcp() {
+    pub(crate) fn over_tcp() {
         let framed = |packets: &[Vec<u8>]| -> Vec<u8> {
             packets.iter().flat_map(|packet| [&(packet.len() as u16).to_be_bytes()[..], packet].concat()).collect()
         };
         let client = framed(&[reset(), [&[0x20][..], &CLIENT, &[9; 50]].concat()]);
         let server = framed(&[answer()]);
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
-        let probe = |client: &[u8], server: &[u8]| OpenVpnTcp.probe(Heads { client, server, ..Heads::default() });
+        let probe = |client: &[u8], server: &[u8]| ask(&OpenVpnTcp, Heads { client, server, ..Heads::default() });
         assert_eq!(probe(&client, &server), found);
         for end in 0..client.len() {
             assert_ne!(probe(client.get(..end).unwrap_or_default(), &server), Outcome::No, "{end} bytes");

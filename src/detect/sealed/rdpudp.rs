@@ -100,7 +100,7 @@ const HELLO_VERIFY: u8 = 3;
 const SHORTEST_HELLO: u16 = 38;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
         let one_sided = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided).from_client());
         let start = || vec![(true, syn_bytes()), (false, answer(&[9, 8, 7, 6]))];

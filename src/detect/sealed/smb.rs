@@ -242,7 +242,7 @@ impl Session for SmbSession {
         // In clear the cipher was agreed on and not used.
         if found.class == Class::Encrypted {
             let [cipher, mac] = [agreed.cipher, agreed.signing].map(|name| name.map(str::to_owned));
-            facts.algorithms = Some(Algorithms { cipher, mac, ..Algorithms::default() });
+            facts.algorithms = Some(Box::new(Algorithms { cipher, mac, ..Algorithms::default() }));
         }
     }
 
@@ -271,8 +271,9 @@ const CIPHERS: [(u16, &str); 4] = [(1, "aes-128-ccm"), (2, "aes-128-gcm"), (3, "
 const SIGNATURES: [(u16, &str); 3] = [(0, "hmac-sha256"), (1, "aes-cmac"), (2, "aes-gmac")];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn clear(sign: u8) -> Vec<u8> {
         [&[0, 0, 0, 64, sign][..], b"SMB", &[7; 60]].concat()
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let plain = Found::plaintext(PROTOCOL);
         let encrypted = Found::encrypted(PROTOCOL, Evidence::Framing);
         let request = [&[0x81, 0, 0, 4, 1, 2, 3, 4][..], &clear(SMB1)].concat();
@@ -301,17 +302,7 @@ mod tests {
             ("answered by text", clear(SMB2), b"HTTP/1.1 400".to_vec(), Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| Smb.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Smb, &[(name, client, server, *want)]);
         }
     }
 

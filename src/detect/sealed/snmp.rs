@@ -108,7 +108,7 @@ const INTEGER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::probe_datagrams;
     use super::*;
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let encrypted = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Signature));
         let plain = Outcome::Found(Found::plaintext(PROTOCOL));
         let cases: &[(&str, Vec<u8>, Outcome)] = &[

@@ -314,7 +314,7 @@ impl Session for SshSession {
         if ssh.cipher.iter().all(|cipher| cipher.as_deref() == Some("none")) {
             found.class = Class::Plaintext;
         }
-        facts.ssh = Some(ssh);
+        facts.ssh = Some(Box::new(ssh));
     }
 
     fn memory(&self) -> usize {
@@ -406,8 +406,9 @@ const CLIENT_MARKS: [&str; 2] = ["ext-info-c", STRICT_CLIENT];
 const SERVER_MARKS: [&str; 2] = ["ext-info-s", STRICT_SERVER];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::detect::tests::ask;
 
     const OPENSSH: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n";
 
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         use Outcome::{Likely, NeedMore, No};
         let both = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake));
         let one = Likely(Found::encrypted(PROTOCOL, Evidence::OneSided));
@@ -461,7 +462,7 @@ mod tests {
         ];
         for (name, client, server, from_start, want) in cases {
             let heads = Heads { client, server, from_start: *from_start, ..Heads::default() };
-            assert_eq!(Ssh.probe(heads), *want, "{name}");
+            assert_eq!(ask(&Ssh, heads), *want, "{name}");
         }
     }
 

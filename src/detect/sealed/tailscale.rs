@@ -48,12 +48,12 @@ const KEY: usize = 32;
 const SHORTEST: usize = 6 + KEY + 24 + 16 + 2;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let message = |key: u8, nonce: u8, sealed: usize| {
             [MAGIC, &noise(key, KEY), &noise(nonce, 24), &noise(nonce + 100, sealed)].concat()
         };

@@ -131,9 +131,10 @@ const MOST: usize = 3 + (1 << 14);
 const MAX_ROUTING: usize = 4096;
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{noise, probe_streams};
+pub(super) mod tests {
+    use super::super::tests::noise;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn frame(tag: u8, rest: &[u8]) -> Vec<u8> {
         let body = [EPHEMERAL, &noise(tag, 32), rest].concat();
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let one_sided = Outcome::Likely(Found::encrypted(PROTOCOL, Evidence::OneSided).from_client());
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Handshake).from_client());
         let client = [b"WA\x06\x03", &frame(0x12, b"")[..]].concat();

@@ -144,7 +144,7 @@ const PROTOCOL: Protocol = Protocol(&"wireguard");
 const MAX_HANDSHAKE: usize = 1500;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let encrypted = |evidence| Found::encrypted(PROTOCOL, evidence);
         let asked = initiation(5);
         let loaded = [&[1, 0, 0, 0][..], &[5; 4], &noise(5, 140)].concat();

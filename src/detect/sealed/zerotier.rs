@@ -57,7 +57,7 @@ fn header(datagram: &Datagram<'_>) -> Option<Header> {
 const PROTOCOL: Protocol = Protocol(&"zerotier");
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{noise, probe_datagrams};
     use super::*;
 
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Signature));
         let cases: &[(&str, Vec<(bool, Vec<u8>)>, Outcome)] = &[
             ("both sides", vec![(true, packet(1, 2, 0)), (false, packet(2, 1, 8))], found),

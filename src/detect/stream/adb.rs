@@ -63,7 +63,7 @@ impl Negotiation for Talking {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn heads() {
+    pub(crate) fn heads() {
         let hello = say(b"CNXN", b"host::\0");
         let mut wrong = hello.clone();
         wrong[20] ^= 1;

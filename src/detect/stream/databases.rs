@@ -8,6 +8,7 @@
 
 use super::super::{Dissector, Found, Heads, Outcome, Session};
 use super::framed::{Framed, Header, good, opens, u16_le, u32_at, walk};
+use super::text::plain;
 use super::upgrade::{Negotiation, Read, Sealing, Stage, Talk, Upgrading};
 use crate::model::{Protocol, Transport};
 
@@ -156,7 +157,7 @@ impl Negotiation for Ldap {
             // Version, name, then the choice of authentication: 0xa3 is SASL.
             (true, 0x60) => {
                 self.sasl |= names_sasl(operation);
-                talk.password |= simple_bind(operation);
+                talk.password |= shows_password(operation);
             }
             // supportedExtension of the root entry.
             (false, 0x64) if holds => talk.offered(),
@@ -200,13 +201,27 @@ fn sasl_layer(unread: &[u8]) -> Read {
     })
 }
 
-/// Whether a bind request (RFC 4511 section 4.2) holds a password: version, name, and simple authentication not empty.
-fn simple_bind(operation: &[u8]) -> bool {
+/// Whether a bind request (RFC 4511 section 4.2) shows a password: version, name, then simple authentication that is not
+/// empty, or SASL PLAIN. A bind with an empty password is anonymous (RFC 4513 section 5.1.2).
+fn shows_password(operation: &[u8]) -> bool {
     let Some(Some((_, start, _))) = element(operation) else { return false };
     let Some([2, 1, _, name @ ..]) = operation.get(start..) else { return false };
     let Some(Some((4, start, len))) = element(name) else { return false };
-    let choice = start.checked_add(len).and_then(|end| name.get(end..));
-    matches!(choice, Some([0x80, len, ..]) if *len > 0)
+    let Some(choice) = start.checked_add(len).and_then(|end| name.get(end..)) else { return false };
+    let field = |bytes: &[u8]| {
+        element(bytes).flatten().and_then(|(tag, start, len)| Some((tag, start, start.checked_add(len)?)))
+    };
+    match field(choice) {
+        Some((0x80, start, end)) => start < end,
+        Some((0xa3, start, end)) => {
+            let sasl = choice.get(start..end).unwrap_or_default();
+            let Some((4, name, behind)) = field(sasl) else { return false };
+            let message = sasl.get(behind..).unwrap_or_default();
+            let Some((4, start, end)) = field(message) else { return false };
+            sasl.get(name..behind) == Some(b"PLAIN") && message.get(start..end).is_some_and(plain)
+        }
+        _ => false,
+    }
 }
 
 /// A packet of MySQL: length (3 bytes, little endian) and sequence number. Returns both.
@@ -279,37 +294,86 @@ fn mysql_server(head: &[u8]) -> Header {
     }
 }
 
-/// SSLRequest: a handshake response of 32 bytes with CLIENT_SSL; nobody answers it, TLS follows at once.
+/// SSLRequest: a handshake response of 32 bytes with CLIENT_SSL; nobody answers it, TLS follows at once. Otherwise the
+/// login: whether its method sends the password as it is, at once or because the server asks for that.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Mysql {
     greeted: bool,
+    /// The server asked for a method that sends the password as it is.
+    asked: bool,
+    /// The client answered the server's question, with something or with nothing.
+    answer: Option<bool>,
 }
 
 /// CLIENT_SSL in the second byte of the capability flags.
 const CLIENT_SSL: u8 = 0x08;
+
+/// Methods that send the password as it is (MySQL manual, "Client-Side Cleartext Pluggable Authentication"; MariaDB,
+/// "Authentication Plugin - PAM").
+const CLEAR_METHODS: [&[u8]; 2] = [b"mysql_clear_password", b"dialog"];
 
 #[typetag::serde(name = "stream/databases/Mysql")]
 impl Negotiation for Mysql {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
         let Some((len, sequence)) = mysql_packet(unread) else { return Read::Wait };
         let Some(packet) = unread.get(4..4 + len) else { return Read::Wait };
-        if from_client {
-            let asks = packet.get(1).is_some_and(|flags| flags & CLIENT_SSL != 0);
-            // Protocol 4.1 sends 32 bytes; the older form 5.
-            if sequence != 1 || !asks || !matches!(len, 32 | 5) {
-                return Read::Over;
+        match (from_client, sequence) {
+            (true, 1) => {
+                let asks = packet.get(1).is_some_and(|flags| flags & CLIENT_SSL != 0);
+                // Protocol 4.1 sends 32 bytes; the older form 5.
+                if asks && matches!(len, 32 | 5) {
+                    talk.stage = Stage::Agreed;
+                } else if mysql_clear_login(packet) {
+                    talk.password = true;
+                    return Read::Over;
+                }
             }
-            talk.stage = Stage::Agreed;
-        } else if !self.greeted {
-            self.greeted = true;
-            let end = packet.iter().position(|byte| *byte == 0).unwrap_or(packet.len());
-            // Version, zero, connection id (4), scramble (8), zero, then the lower flags.
-            if packet.get(end + 15).is_some_and(|flags| flags & CLIENT_SSL != 0) {
-                talk.offered();
+            (true, 3) if self.answer.is_none() => self.answer = Some(!matches!(packet, [] | [0])),
+            // Commands: by now the server has said how the client is to log in, which may be fed later.
+            (true, 0) => return Read::Wait,
+            (true, _) => return Read::Over,
+            (false, _) if !self.greeted => {
+                self.greeted = true;
+                let end = packet.iter().position(|byte| *byte == 0).unwrap_or(packet.len());
+                // Version, zero, connection id (4), scramble (8), zero, then the lower flags.
+                if packet.get(end + 15).is_some_and(|flags| flags & CLIENT_SSL != 0) {
+                    talk.offered();
+                }
             }
+            (false, 2) => {
+                let method = packet.strip_prefix(&[0xfe]).and_then(|rest| rest.split(|byte| *byte == 0).next());
+                self.asked = method.is_some_and(|method| CLEAR_METHODS.contains(&method));
+                if !self.asked {
+                    return Read::Over;
+                }
+            }
+            (false, _) => return Read::Over,
+        }
+        if let (true, Some(filled)) = (self.asked, self.answer) {
+            talk.password |= filled;
+            return Read::Over;
         }
         Read::Take(4 + len)
     }
+}
+
+/// Whether a handshake response (protocol 4.1) logs in by a method that sends the password as it is, and with one: flags,
+/// maximum packet, character set, 23 zeros, user, answer, database if flagged, method.
+fn mysql_clear_login(packet: &[u8]) -> bool {
+    const WITH_DATABASE: u8 = 0x08;
+    let login = || {
+        let database = packet.first()? & WITH_DATABASE != 0;
+        let rest = packet.get(32..)?;
+        let user = rest.iter().position(|byte| *byte == 0)?;
+        let (len, rest) = rest.get(user + 1..)?.split_first()?;
+        let (answer, mut rest) = rest.split_at_checked(usize::from(*len))?;
+        if database {
+            rest = rest.get(rest.iter().position(|byte| *byte == 0)? + 1..)?;
+        }
+        let method = rest.split(|byte| *byte == 0).next()?;
+        Some(CLEAR_METHODS.contains(&method) && !matches!(answer, [] | [0]))
+    };
+    login().unwrap_or(false)
 }
 
 /// PostgreSQL.
@@ -357,7 +421,7 @@ impl Dissector for Postgres {
     }
 
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
-        Some(Upgrading::open(self.protocol(), PostgresTalk))
+        Some(Upgrading::open(self.protocol(), PostgresTalk::default()))
     }
 }
 
@@ -406,37 +470,84 @@ fn typed(head: &[u8]) -> Header {
     }
 }
 
-/// SSLRequest and its one-byte answer.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct PostgresTalk;
+/// SSLRequest and its one-byte answer; behind a start without it, how the client logs in.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct PostgresTalk {
+    /// The startup message was seen.
+    started: bool,
+    /// The server asked for the password as it is.
+    asked: bool,
+    /// The client sent a password message, with a password in it or without.
+    answer: Option<bool>,
+}
 
 #[typetag::serde(name = "stream/databases/PostgresTalk")]
 impl Negotiation for PostgresTalk {
     fn read(&mut self, talk: &mut Talk, from_client: bool, unread: &[u8]) -> Read {
-        if !from_client {
-            // Only after a request does a single byte answer; the request may be fed later.
-            return match (talk.stage, unread.first()) {
-                (Stage::Asked, Some(b'S')) => {
-                    talk.stage = Stage::Agreed;
-                    Read::Take(1)
-                }
-                (Stage::Asked, Some(b'N')) => {
-                    talk.refused();
-                    Read::Take(1)
-                }
-                (Stage::Asked, _) => Read::Over,
-                _ => Read::Wait,
-            };
+        let read = match (self.started, from_client) {
+            (true, _) => self.read_login(from_client, unread),
+            (false, true) => self.read_start(talk, unread),
+            (false, false) => Self::read_answer(talk, unread),
+        };
+        if let (true, Some(filled)) = (self.asked, self.answer) {
+            talk.password |= filled;
+            return Read::Over;
         }
-        match (u32_at(unread, 0), u32_at(unread, 4)) {
-            (Some(8), Some(SSL_REQUEST)) => talk.stage = Stage::Asked,
+        read
+    }
+}
+
+impl PostgresTalk {
+    fn read_start(&mut self, talk: &mut Talk, unread: &[u8]) -> Read {
+        let (Some(len), Some(code)) = (u32_at(unread, 0), u32_at(unread, 4)) else { return Read::Wait };
+        match (len, code) {
             // What GSSENCRequest leads to is not TLS; only its refusal leaves the way open.
-            (Some(8), Some(GSS_REQUEST)) => talk.stage = Stage::Asked,
-            (Some(8), None) => return Read::Wait,
-            (None, _) => return Read::Wait,
+            (8, SSL_REQUEST | GSS_REQUEST) => talk.stage = Stage::Asked,
+            (9..=10_000, 0x0003_0000..=0x0003_ffff) => self.started = true,
             _ => return Read::Over,
         }
-        Read::Take(8)
+        if unread.len() < len as usize {
+            self.started = false;
+            return Read::Wait;
+        }
+        Read::Take(len as usize)
+    }
+
+    fn read_answer(talk: &mut Talk, unread: &[u8]) -> Read {
+        // Only after a request does a single byte answer; the request may be fed later.
+        match (talk.stage, unread.first()) {
+            (Stage::Asked, Some(b'S')) => {
+                talk.stage = Stage::Agreed;
+                Read::Take(1)
+            }
+            (Stage::Asked, Some(b'N')) => {
+                talk.refused();
+                Read::Take(1)
+            }
+            (Stage::Asked, _) => Read::Over,
+            _ => Read::Wait,
+        }
+    }
+
+    /// Authentication requests and their answer (manual section 53.7): 3 asks for the password as it is; MD5 (5), SASL (10)
+    /// and the rest do not.
+    fn read_login(&mut self, from_client: bool, unread: &[u8]) -> Read {
+        const CLEAR: u32 = 3;
+        let (Some(kind), Some(len)) = (unread.first(), u32_at(unread, 1)) else { return Read::Wait };
+        match (from_client, kind) {
+            // A password and its zero. Later messages of the client wait for what the server asked, which may be fed later.
+            (true, b'p') if self.answer.is_none() => self.answer = Some(len > 5),
+            (true, _) => return Read::Wait,
+            (false, b'R') => match u32_at(unread, 5) {
+                Some(CLEAR) => self.asked = true,
+                Some(_) => return Read::Over,
+                None => return Read::Wait,
+            },
+            // NegotiateProtocolVersion.
+            (false, b'v') => {}
+            (false, _) => return Read::Over,
+        }
+        Read::Take((len as usize).saturating_add(1))
     }
 }
 
@@ -474,8 +585,8 @@ impl Negotiation for AmqpTls {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::check;
+pub(super) mod tests {
+    use super::super::trial::check_rows;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::model::UpgradeOutcome::{self, Offered, Refused, Used};
@@ -505,12 +616,11 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let (hello, login, ssl) = (greeting(true), answer(false), answer(true));
         let ask = b"\0\0\0\x08\x04\xd2\x16\x2f";
         let start = b"\0\0\0\x13\0\x03\0\0user\0root\0\0";
-        type Row<'a> = (&'a str, &'a dyn Dissector, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+        check_rows(&[
             ("ldap", &LDAP, BIND, BOUND, "found"),
             ("ldap cut", &LDAP, &BIND[..7], b"", "more"),
             ("kerberos is not ldap", &LDAP, b"\x30\x0c\xa1\x03\x02\x01\x05", b"", "no"),
@@ -524,14 +634,12 @@ mod tests {
             ("another answer", &Postgres, ask, b"X", "no"),
             ("length alone", &Postgres, b"\0\0\0\x08\0\0\0\0", b"", "no"),
             ("amqp over tls", &AMQP_TLS, AMQP_TLS_HEADER, AMQP_TLS_HEADER, "found"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+            ("amqp in clear", &AMQP_TLS, b"AMQP\0\0\x09\x01", b"", "no"),
+        ]);
     }
 
     #[test]
-    fn upgrades() {
+    pub(crate) fn upgrades() {
         let (ask, hello) = (start_tls(), greeting(true));
         let glued = [answer(true), HELLO.to_vec()].concat();
         let success = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
@@ -595,6 +703,166 @@ mod tests {
             let mut found = Found::plaintext(LDAP.protocol);
             session.finish(&mut found, &mut Facts::default());
             assert_eq!(found.class, class, "{name}");
+        }
+    }
+
+    fn mysql_login(method: &str, answer: &[u8], sequence: u8) -> Vec<u8> {
+        let mut packet = vec![0x85, 0x82, 0x08, 0, 0, 0, 0, 1, 33];
+        packet.resize(32, 0);
+        packet.extend_from_slice(b"clerk\0");
+        packet.push(answer.len() as u8);
+        packet.extend_from_slice(answer);
+        packet.extend_from_slice(method.as_bytes());
+        packet.push(0);
+        mysql_framed(&packet, sequence)
+    }
+
+    fn mysql_framed(packet: &[u8], sequence: u8) -> Vec<u8> {
+        [&[packet.len() as u8, 0, 0, sequence], packet].concat()
+    }
+
+    /// Passwords that can be read, and what comes near: fed a side at a time, in order, and in single bytes.
+    #[test]
+    fn passwords() {
+        use crate::detect::{Moment, Step};
+        use crate::model::Facts;
+        let bind = |choice: &[u8]| {
+            let inside = [b"\x02\x01\x03\x04\x05cn=ab".as_slice(), choice].concat();
+            let bind = [&[0x60, inside.len() as u8], inside.as_slice()].concat();
+            [&[0x30, bind.len() as u8 + 3, 2, 1, 1], bind.as_slice()].concat()
+        };
+        let sasl = |name: &str, message: &[u8]| {
+            let inside = [&[4, name.len() as u8], name.as_bytes(), &[4, message.len() as u8], message].concat();
+            bind(&[&[0xa3, inside.len() as u8], inside.as_slice()].concat())
+        };
+        let hello = greeting(false);
+        let switch = |method: &str| mysql_framed(&[b"\xfe", method.as_bytes(), b"\0abcdefgh\0"].concat(), 2);
+        let native = mysql_login("mysql_native_password", &[7; 20], 1);
+        let start = b"\0\0\0\x13\0\x03\0\0user\0root\0\0".to_vec();
+        let asks = |code: u8| vec![b'R', 0, 0, 0, 8, 0, 0, 0, code];
+        let secret = b"p\0\0\0\x0boffice\0".to_vec();
+        let query = b"Q\0\0\0\x06x\0".to_vec();
+        type Row<'a> = (&'a str, &'a dyn Dissector, Vec<(bool, Vec<u8>)>, bool);
+        let cases: Vec<Row<'_>> = vec![
+            ("ldap", &LDAP, vec![(true, bind(b"\x80\x06office"))], true),
+            ("ldap anonymous", &LDAP, vec![(true, BIND.to_vec())], false),
+            ("ldap without a password", &LDAP, vec![(true, bind(b"\x80\x00"))], false),
+            ("ldap plain", &LDAP, vec![(true, sasl("PLAIN", b"\0clerk\0office"))], true),
+            ("ldap plain without a password", &LDAP, vec![(true, sasl("PLAIN", b"\0clerk\0"))], false),
+            ("ldap ticket", &LDAP, vec![(true, sasl("GSSAPI", b"\0clerk\0office"))], false),
+            ("ldap certificate", &LDAP, vec![(true, sasl("EXTERNAL", b""))], false),
+            (
+                "mysql digest",
+                &MYSQL,
+                vec![(false, hello.clone()), (true, native.clone()), (false, mysql_framed(&[0; 7], 2))],
+                false,
+            ),
+            (
+                "mysql clear",
+                &MYSQL,
+                vec![(false, hello.clone()), (true, mysql_login("mysql_clear_password", b"office\0", 1))],
+                true,
+            ),
+            (
+                "mysql clear and empty",
+                &MYSQL,
+                vec![(false, hello.clone()), (true, mysql_login("mysql_clear_password", b"\0", 1))],
+                false,
+            ),
+            (
+                "mysql switched to clear",
+                &MYSQL,
+                vec![
+                    (false, hello.clone()),
+                    (true, native.clone()),
+                    (false, switch("mysql_clear_password")),
+                    (true, mysql_framed(b"office\0", 3)),
+                    (true, mysql_framed(b"\x03x", 0)),
+                ],
+                true,
+            ),
+            (
+                "mysql switched to PAM",
+                &MYSQL,
+                vec![
+                    (false, hello.clone()),
+                    (true, native.clone()),
+                    (false, switch("dialog")),
+                    (true, mysql_framed(b"office\0", 3)),
+                ],
+                true,
+            ),
+            (
+                "mysql switched to clear, empty",
+                &MYSQL,
+                vec![
+                    (false, hello.clone()),
+                    (true, native.clone()),
+                    (false, switch("mysql_clear_password")),
+                    (true, mysql_framed(b"\0", 3)),
+                ],
+                false,
+            ),
+            (
+                "mysql switched to a digest",
+                &MYSQL,
+                vec![
+                    (false, hello.clone()),
+                    (true, native),
+                    (false, switch("mysql_native_password")),
+                    (true, mysql_framed(&[7; 20], 3)),
+                ],
+                false,
+            ),
+            (
+                "postgres",
+                &Postgres,
+                vec![(true, start.clone()), (false, asks(3)), (true, secret.clone()), (true, query.clone())],
+                true,
+            ),
+            (
+                "postgres, TLS refused",
+                &Postgres,
+                vec![
+                    (true, b"\0\0\0\x08\x04\xd2\x16\x2f".to_vec()),
+                    (false, b"N".to_vec()),
+                    (true, start.clone()),
+                    (false, asks(3)),
+                    (true, secret.clone()),
+                ],
+                true,
+            ),
+            (
+                "postgres empty",
+                &Postgres,
+                vec![(true, start.clone()), (false, asks(3)), (true, b"p\0\0\0\x05\0".to_vec())],
+                false,
+            ),
+            ("postgres, nothing sent", &Postgres, vec![(true, start.clone()), (false, asks(3))], false),
+            ("postgres MD5", &Postgres, vec![(true, start.clone()), (false, asks(5)), (true, secret.clone())], false),
+            ("postgres SCRAM", &Postgres, vec![(true, start.clone()), (false, asks(10)), (true, secret)], false),
+            ("postgres trust", &Postgres, vec![(true, start), (false, asks(0)), (true, query)], false),
+        ];
+        for (name, row, pieces, want) in cases {
+            let side =
+                |client: bool| pieces.iter().filter(move |piece| piece.0 == client).flat_map(|piece| piece.1.clone());
+            let bytes = pieces.iter().flat_map(|(client, piece)| piece.iter().map(|byte| (*client, vec![*byte])));
+            let ways: [(&str, Vec<(bool, Vec<u8>)>); 3] = [
+                ("in order", pieces.clone()),
+                ("a side at a time", vec![(true, side(true).collect()), (false, side(false).collect())]),
+                ("in single bytes", bytes.collect()),
+            ];
+            for (way, pieces) in ways {
+                let mut session = row.session(Found::plaintext(row.protocol())).unwrap();
+                for (client, piece) in pieces {
+                    if !matches!(session.feed(client, &piece, Moment { time_ns: 0, wire_len: 0 }), Step::Continue) {
+                        break;
+                    }
+                }
+                let mut facts = Facts::default();
+                session.finish(&mut Found::plaintext(row.protocol()), &mut facts);
+                assert_eq!(facts.password_in_clear, want.then_some(row.protocol()), "{name}, {way}");
+            }
         }
     }
 }

@@ -189,14 +189,15 @@ impl Picking {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
+    use crate::detect::tests::ask;
     use crate::model::UpgradeOutcome::{Offered, Used};
 
     #[test]
-    fn vnc() {
+    pub(crate) fn vnc() {
         let v = b"RFB 003.008\n".as_slice();
         let with = |tail: &[u8]| [v, tail].concat();
         check(
@@ -214,7 +215,7 @@ mod tests {
         );
         let class = |kind: u8| {
             let (client, server) = (with(&[kind]), with(&[6, 1, 5, 6, 13, 129, 130]));
-            match Vnc.probe(Heads { client: &client, server: &server, from_start: true, ..Heads::default() }) {
+            match ask(&Vnc, Heads { client: &client, server: &server, from_start: true, ..Heads::default() }) {
                 Outcome::Found(found) => found.class,
                 other => panic!("{kind}: {other:?}"),
             }
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn nx() {
+    pub(crate) fn nx() {
         check(&NX, &[("both", b"NXSH-8.10.1\n", b"NXD-8.10.1\n", "found"), ("other", b"NXOT-8\n", b"", "no")]);
         let open = || NX.session(Found::plaintext(NX.protocol)).unwrap();
         for order in [[true, false], [false, true]] {

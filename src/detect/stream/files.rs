@@ -161,12 +161,12 @@ fn lpd_server(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let call = b"\x80\0\0\x28\0\0\0\x01\0\0\0\0\0\0\0\x02\0\x01\x86\xa0\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         let reply = b"\x80\0\0\x1c\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x6f";
         let mut old = call.to_vec();
@@ -187,6 +187,35 @@ mod tests {
                 ("call only", call, b"", "likely"),
                 ("rpc version 1", &old, b"", "no"),
                 ("no last fragment", b"\0\0\0\x28\0\0\0\x01", b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn disks_and_printers() {
+        let head = |operation: u8, version: u8, text: &[u8]| {
+            let len = u8::try_from(text.len()).unwrap();
+            [&[operation, 0x87, 0, version, 0, 0, 0, len][..], &[0; 40], text].concat()
+        };
+        let login = head(0x43, 0, b"InitiatorName=iqn.2001-04.org.example:a\0");
+        check(
+            &ISCSI,
+            &[
+                ("login", &login, &head(0x23, 0, b"TargetPortalGroupTag=1\0"), "found"),
+                ("login alone", &login, b"", "likely"),
+                ("keys of something else", &head(0x43, 0, b"Name=a\0"), b"", "no"),
+                ("version 1", &head(0x43, 1, b"InitiatorName=a\0"), b"", "no"),
+                ("a command outside of a login", &head(0x01, 0, b""), b"", "no"),
+            ],
+        );
+        check(
+            &LPD,
+            &[
+                ("job", b"\x02lp\n\x02120 cfA001host\n", b"\0\0", "found"),
+                ("queue alone", b"\x02lp\n", b"\0", "more"),
+                ("command 6", b"\x06lp\n", b"", "no"),
+                ("no queue", b"\x02\n", b"", "no"),
+                ("refused in text", b"\x02lp\n\x02120 cfA001host\n", b"lpd: no\n", "no"),
             ],
         );
     }

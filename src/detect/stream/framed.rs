@@ -9,6 +9,7 @@
 use std::panic::Location;
 
 use super::super::{Dissector, Found, Heads, Outcome, Session};
+use super::logins;
 use crate::model::{Protocol, Transport};
 
 /// What the start of a message says.
@@ -54,7 +55,7 @@ pub(super) struct Framed {
     pub(super) loose: bool,
     /// Where the row is written.
     pub(super) written: &'static Location<'static>,
-    /// What reads on, when there may be an upgrade or an announcement.
+    /// What reads on, when there may be an upgrade or an announcement; else perhaps what looks for passwords ([`logins`]).
     pub(super) session: Option<fn() -> Box<dyn Session>>,
 }
 
@@ -139,7 +140,7 @@ impl Dissector for Framed {
     }
 
     fn session(&self, _found: Found) -> Option<Box<dyn Session>> {
-        self.session.map(|open| open())
+        self.session.map_or_else(|| logins::session(self.protocol), |open| Some(open()))
     }
 }
 

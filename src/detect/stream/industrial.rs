@@ -17,7 +17,8 @@ pub(super) static S7COMM: Framed = Framed::alike(&"s7comm", |head| tpkt(head, s7
 /// MMS and other users of the ISO session layer.
 pub(super) static ISO_SESSION: Framed = Framed::alike(&"iso-session", |head| tpkt(head, iso_session));
 /// ISO-on-TCP of which only the connection request was seen; never more than likely.
-pub(super) static COTP: Framed = Framed::directed(&"cotp", cotp_request, |head| tpkt(head, |_| Header::Short).silent());
+pub(super) static COTP: Framed =
+    Framed::directed(&"cotp", cotp_request, |head| tpkt(head, |_, _| Header::Short).silent());
 /// EtherNet/IP.
 pub(super) static ENIP: Framed = Framed::alike(&"enip", enip);
 /// IEC 60870-5-104.
@@ -60,8 +61,8 @@ fn modbus(head: &[u8], response: bool) -> Header {
     }
 }
 
-/// TPKT (version 3, a zero, length) with COTP; data goes to `inside`, which knows its protocol.
-fn tpkt(head: &[u8], inside: fn(&[u8]) -> Header) -> Header {
+/// TPKT (version 3, a zero, length) with COTP; data goes to `inside`, which knows its protocol and is told its whole length.
+fn tpkt(head: &[u8], inside: fn(&[u8], usize) -> Header) -> Header {
     match *head {
         [] | [3] | [3, 0] | [3, 0, _] | [3, 0, _, _] | [3, 0, _, _, _] => Header::Short,
         [3, 0, high, low, size, ref cotp @ ..] => {
@@ -76,7 +77,8 @@ fn tpkt(head: &[u8], inside: fn(&[u8]) -> Header) -> Header {
                     None => Header::Short,
                     Some(parameter) => good(matches!(parameter, 0xc0..=0xc2) && len == usize::from(size) + 5, len, 18),
                 },
-                [0xf0, end, ref data @ ..] if size == 2 && end & 0x7f == 0 => match inside(data) {
+                [0xf0, end, ref data @ ..] if size == 2 && end & 0x7f == 0 => match inside(data, len.saturating_sub(7))
+                {
                     Header::Good { bits, .. } => Header::Good { len, bits },
                     other => other,
                 },
@@ -90,7 +92,7 @@ fn tpkt(head: &[u8], inside: fn(&[u8]) -> Header) -> Header {
 
 /// A connection request with the parameters of ISO 8073: 03 00, both lengths, e0, no destination yet.
 fn cotp_request(head: &[u8]) -> Header {
-    match tpkt(head, |_| Header::Short) {
+    match tpkt(head, |_, _| Header::Short) {
         Header::Good { .. } => good(matches!(head, [3, 0, _, _, _, 0xe0, 0, 0, ..]), usize::MAX, 48),
         other => other,
     }
@@ -98,7 +100,7 @@ fn cotp_request(head: &[u8]) -> Header {
 
 /// Protocol 0x32 (S7) with a known kind of job and reserved zeros, or 0x72 (S7 plus), whose versions sign but
 /// do not encipher.
-fn s7comm(data: &[u8]) -> Header {
+fn s7comm(data: &[u8], _len: usize) -> Header {
     match *data {
         [] | [0x32] | [0x72] => Header::Short,
         [0x32, 1..=3 | 7, ref rest @ ..] => match rest.get(..2) {
@@ -111,12 +113,12 @@ fn s7comm(data: &[u8]) -> Header {
 }
 
 /// SPDUs: connect, accept, refuse, finish, disconnect, abort, and "give tokens" before data (ISO 8327-1 section 8).
-fn iso_session(data: &[u8]) -> Header {
+fn iso_session(data: &[u8], len: usize) -> Header {
     match *data {
         [] | [1 | 0x0c | 0x0d | 0x0e | 9 | 10 | 0x19] | [1, 0] | [1, 0, 1] => Header::Short,
         [1, 0, 1, 0, ..] => Header::Good { len: 0, bits: 48 },
-        [0x0d | 0x0e, size, ..] => good(usize::from(size) + 2 == data.len() || size == 0xff, 0, 40),
-        [0x0c | 9 | 10 | 0x19, size, ..] => good(usize::from(size) + 2 == data.len(), 0, 30),
+        [0x0d | 0x0e, size, ..] => good(usize::from(size) + 2 == len || size == 0xff, 0, 40),
+        [0x0c | 9 | 10 | 0x19, size, ..] => good(usize::from(size) + 2 == len, 0, 30),
         _ => Header::Bad,
     }
 }
@@ -246,12 +248,12 @@ fn epsem(user: &[u8]) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         check(
             &MODBUS,
             &[
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn checksums() {
+    pub(crate) fn checksums() {
         assert_eq!(crc_dnp(b"123456789"), 0xea82, "check value of CRC-16/DNP");
         assert_eq!(crc_ccitt(b"123456789"), 0x29b1, "check value of CRC-16/IBM-3740");
         let mut frame = b"\x05\x64\x05\xc0\x01\0\0\x04".to_vec();
@@ -289,6 +291,74 @@ mod tests {
         check(
             &DNP3,
             &[("both sides", &frame, &frame, "found"), ("no checksum", b"\x05\x64\x05\xc0\x01\0\0\x04\0\0", b"", "no")],
+        );
+    }
+
+    #[test]
+    pub(crate) fn sessions() {
+        let connect = b"\x03\0\0\x16\x11\xe0\0\0\0\x01\0\xc0\x01\x0a\xc1\x02\x01\0\xc2\x02\x01\x02";
+        let data = |spdu: &[u8]| [&[3, 0, 0, 7 + spdu.len() as u8, 2, 0xf0, 0x80][..], spdu].concat();
+        check(
+            &ISO_SESSION,
+            &[
+                ("connect and accept", &data(b"\x0d\x02\x01\x02"), &data(b"\x0e\x02\x01\x02"), "found"),
+                ("connect alone", &data(b"\x0d\x02\x01\x02"), b"", "more"),
+                ("two of them in one piece", &data(b"\x0d\x02\x01\x02").repeat(2), b"", "likely"),
+                ("a length that is wrong", &data(b"\x0d\x03\x01\x02"), b"", "no"),
+                ("s7", &data(b"\x32\x01\0\0"), b"", "no"),
+            ],
+        );
+        let rdp = b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0";
+        check(
+            &COTP,
+            &[
+                ("request", connect, b"", "likely"),
+                ("rdp", rdp, b"", "no"),
+                ("a destination already", b"\x03\0\0\x0e\x09\xe0\0\x01\0\x01\0\xc0\x01\x0a", b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn plants_and_meters() {
+        let register = |command: u8, options: u8| {
+            [&[command, 0, 4, 0][..], &[0; 8], b"context ", &[options, 0, 0, 0, 1, 0, 0, 0]].concat()
+        };
+        check(
+            &ENIP,
+            &[
+                ("session", &register(0x65, 0), &register(0x65, 0), "found"),
+                ("a command that was never assigned", &register(0x68, 0), b"", "no"),
+                ("options", &register(0x65, 1), b"", "no"),
+                ("nothing but zeros", &[0; 24], &[0; 24], "more"),
+            ],
+        );
+        let mut frame = b"\xaa\x41\0\x12\0\x07\x5f\x5e\x10\0\0\0\0\0\0\x02".to_vec();
+        frame.extend_from_slice(&crc_ccitt(&frame).to_be_bytes());
+        let mut damaged = frame.clone();
+        damaged[15] = 1;
+        check(
+            &SYNCHROPHASOR,
+            &[
+                ("commands", &frame, &frame, "found"),
+                ("a checksum that is wrong", &damaged, b"", "no"),
+                ("a kind that is reserved", b"\xaa\x61\0\x12", b"", "no"),
+                ("too short", b"\xaa\x41\0\x0f", b"", "no"),
+            ],
+        );
+        let titles = b"\xa2\x05\x06\x03\x60\x7c\x01\xa6\x05\x06\x03\x60\x7c\x02\xa8\x03\x02\x01\x01";
+        let message = |control: u8| {
+            [&b"\x60\x20"[..], titles, b"\xbe\x0b\x28\x09\x81\x07", &[control], b"\x05\x20\x01\x02\x03\x04"].concat()
+        };
+        check(
+            &C1222,
+            &[
+                ("in clear", &message(0x80), &message(0x80), "found"),
+                ("signed only", &message(0x84), &message(0x84), "found"),
+                ("enciphered", &message(0x88), b"", "no"),
+                ("another element", b"\x60\x20\xa3\x05\x06\x03\x60\x7c\x01", b"", "no"),
+                ("sequence", b"\x30\x20\xa2\x05", b"", "no"),
+            ],
         );
     }
 }

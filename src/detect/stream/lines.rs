@@ -11,7 +11,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::Session;
-use super::text::{holds, starts};
+use super::text::{base64, holds, plain_base64, starts};
 use super::upgrade::{Negotiation, Read, Sealing, Stage, Talk, Upgrading};
 use crate::model::{Endpoint, Protocol};
 
@@ -40,6 +40,25 @@ struct Count {
     anonymous: bool,
     /// Tag of that command (IMAP); or whether an XML element is open (XMPP).
     tag: Vec<u8>,
+    /// What the client's next line is.
+    login: Login,
+}
+
+/// How far a login of several lines is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Login {
+    #[default]
+    None,
+    /// The message of PLAIN (RFC 4616) comes next.
+    Plain,
+    /// The user name of LOGIN comes next.
+    User,
+    /// The password of LOGIN comes next.
+    Password,
+    /// User name and perhaps password as they stand, behind a literal (RFC 9051 section 4.3).
+    LiteralUser,
+    /// A password as it stands, behind a literal.
+    LiteralPassword,
 }
 
 impl Count {
@@ -67,6 +86,76 @@ impl Count {
         }
         Said::Other
     }
+
+    /// A login by SASL: the mechanism, and perhaps its first message. A request alone shows nothing; the server may refuse.
+    fn log_in(&mut self, words: &[u8]) {
+        let mechanism = word(words);
+        let message = unquoted(argument(words));
+        // A literal announces that the message is the next line; `=` is an empty message.
+        let here = !message.is_empty() && !message.starts_with(b"{");
+        self.login = match () {
+            () if unquoted(mechanism).eq_ignore_ascii_case(b"PLAIN") => {
+                self.password |= here && plain_base64(message);
+                if here { Login::None } else { Login::Plain }
+            }
+            () if unquoted(mechanism).eq_ignore_ascii_case(b"LOGIN") => {
+                if here {
+                    Login::Password
+                } else {
+                    Login::User
+                }
+            }
+            () => Login::None,
+        };
+    }
+
+    /// Takes a line that belongs to a login; whether it did.
+    fn goes_on(&mut self, line: &[u8]) -> bool {
+        let text = unquoted(line);
+        let said = || base64(text).and_then(|said| String::from_utf8(said).ok());
+        let readable = || said().is_some_and(|said| !said.is_empty() && !said.contains(char::is_control));
+        let (taken, next) = match self.login {
+            Login::None => return false,
+            // A literal of its own, or the first element in an element of XML.
+            login if text.is_empty() || text.starts_with(b"{") => (true, login),
+            Login::Plain => {
+                self.password |= plain_base64(text);
+                (base64(text).is_some(), Login::None)
+            }
+            // A command after a refusal, such as QUIT, may be Base64, too, but not of text.
+            Login::User => (readable(), if readable() { Login::Password } else { Login::None }),
+            Login::Password => {
+                self.password |= readable();
+                (readable(), Login::None)
+            }
+            Login::LiteralUser => (true, self.second_word(line)),
+            Login::LiteralPassword => {
+                self.password = true;
+                (true, Login::None)
+            }
+        };
+        self.login = next;
+        self.commands += u32::from(taken);
+        taken
+    }
+
+    /// Looks at the password behind a user name, neither of them in Base64.
+    fn second_word(&mut self, line: &[u8]) -> Login {
+        let password = line.get(line.iter().position(|byte| *byte == b' ').unwrap_or(line.len())..).unwrap_or_default();
+        match unquoted(password.trim_ascii()) {
+            b"{0}" | b"{0+}" | b"" => Login::None,
+            [b'{', .., b'}'] => Login::LiteralPassword,
+            _ => {
+                self.password = true;
+                Login::None
+            }
+        }
+    }
+}
+
+/// A string without the quotes around it.
+fn unquoted(word: &[u8]) -> &[u8] {
+    word.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(word)
 }
 
 /// What a line means for the switch.
@@ -166,7 +255,13 @@ impl Negotiation for Lines {
         let line = unread.get(..end).unwrap_or_default();
         let line = if self.dialect.end == b'\n' { line.trim_ascii_end() } else { line };
         let read = if from_client { self.dialect.client } else { self.dialect.server };
-        let said = read(&mut self.count, line);
+        // In XML a line ends with the next tag; IRC puts a word in front of what SASL says.
+        let text = match () {
+            () if self.dialect.end == b'>' => text_before_tag(line),
+            () if says(line, &["AUTHENTICATE"]) => argument(line),
+            () => line,
+        };
+        let said = if from_client && self.count.goes_on(text) { Said::Other } else { read(&mut self.count, line) };
         talk.password |= self.count.password;
         match said {
             Said::Other => {}
@@ -192,6 +287,11 @@ impl Negotiation for Lines {
     fn survives_gap(&self) -> bool {
         true
     }
+}
+
+/// The text in front of a tag.
+fn text_before_tag(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b'<').next().unwrap_or_default().trim_ascii()
 }
 
 /// The first word of a line.
@@ -226,21 +326,15 @@ fn numeric(count: &mut Count, line: &[u8], greetings: &[&str], accept: &[u8; 3])
     }
 }
 
-/// Whether a login of this SASL mechanism shows the password: PLAIN (RFC 4616) and LOGIN.
-fn shows_password(mechanism: &[u8]) -> bool {
-    let name = mechanism.strip_prefix(b"\"").unwrap_or(mechanism);
-    ["PLAIN", "LOGIN"].iter().any(|known| {
-        starts(name, known) && name.get(known.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
-    })
-}
-
 /// What follows the first word of a line.
 fn argument(line: &[u8]) -> &[u8] {
     line.get(word(line).len() + 1..).unwrap_or_default().trim_ascii()
 }
 
 fn smtp_client(count: &mut Count, line: &[u8]) -> Said {
-    count.password |= says(line, &["AUTH"]) && shows_password(argument(line));
+    if says(line, &["AUTH"]) {
+        count.log_in(argument(line));
+    }
     if says(line, &["DATA", "BDAT"]) {
         return Said::Over;
     }
@@ -264,8 +358,10 @@ fn is_overwritten(word: &[u8]) -> bool {
 }
 
 fn pop3_client(count: &mut Count, line: &[u8]) -> Said {
-    let plain = says(line, &["AUTH"]) && shows_password(argument(line));
-    count.password |= plain || says(line, &["PASS"]) && !argument(line).is_empty();
+    if says(line, &["AUTH"]) {
+        count.log_in(argument(line));
+    }
+    count.password |= says(line, &["PASS"]) && !argument(line).is_empty();
     if says(line, &["STAT", "LIST", "RETR", "DELE", "TOP", "UIDL"]) {
         return Said::Over;
     }
@@ -294,8 +390,13 @@ fn imap_client(count: &mut Count, line: &[u8]) -> Said {
     if says(command, &["SELECT", "EXAMINE", "LIST", "LSUB", "STATUS", "APPEND", "IDLE"]) {
         return Said::Over;
     }
-    let plain = says(command, &["AUTHENTICATE"]) && shows_password(argument(command));
-    count.password |= plain || says(command, &["LOGIN"]) && !argument(command).is_empty();
+    if says(command, &["AUTHENTICATE"]) {
+        count.log_in(argument(command));
+    }
+    if says(command, &["LOGIN"]) {
+        let literal = argument(command).starts_with(b"{");
+        count.login = if literal { Login::LiteralUser } else { count.second_word(argument(command)) };
+    }
     let asks = command.eq_ignore_ascii_case(b"STARTTLS");
     if asks {
         count.tag = tag.to_vec();
@@ -318,7 +419,9 @@ fn imap_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn sieve_client(count: &mut Count, line: &[u8]) -> Said {
-    count.password |= says(line, &["AUTHENTICATE"]) && shows_password(argument(line));
+    if says(line, &["AUTHENTICATE"]) {
+        count.log_in(argument(line));
+    }
     if says(line, &["PUTSCRIPT", "GETSCRIPT", "LISTSCRIPTS", "HAVESPACE", "CHECKSCRIPT"]) {
         return Said::Over;
     }
@@ -413,7 +516,11 @@ fn extended_passive(line: &[u8]) -> Option<Endpoint> {
 }
 
 fn nntp_client(count: &mut Count, line: &[u8]) -> Said {
-    count.password |= says(line, &["AUTHINFO"]) && says(argument(line), &["PASS"]);
+    let login = argument(line);
+    if says(line, &["AUTHINFO"]) && says(login, &["SASL"]) {
+        count.log_in(argument(login));
+    }
+    count.password |= says(line, &["AUTHINFO"]) && says(login, &["PASS"]) && !argument(login).is_empty();
     if says(line, &["GROUP", "LISTGROUP", "ARTICLE", "HEAD", "BODY", "POST", "IHAVE", "CHECK", "TAKETHIS"]) {
         return Said::Over;
     }
@@ -428,7 +535,11 @@ fn nntp_server(count: &mut Count, line: &[u8]) -> Said {
 }
 
 fn irc_client(count: &mut Count, line: &[u8]) -> Said {
-    count.password |= says(line, &["PASS"]) || says(line, &["AUTHENTICATE"]) && shows_password(argument(line));
+    if says(line, &["AUTHENTICATE"]) {
+        count.log_in(argument(line));
+    }
+    let password = if says(line, &["OPER"]) { argument(argument(line)) } else { argument(line) };
+    count.password |= says(line, &["PASS", "OPER"]) && !matches!(password, b"" | b":");
     count.command(line.eq_ignore_ascii_case(b"STARTTLS"))
 }
 
@@ -449,8 +560,14 @@ fn xmpp_client(count: &mut Count, tag: &[u8]) -> Said {
         count.tag = b"open".to_vec();
         return Said::Other;
     }
-    count.password |= holds(tag, "<auth ") && (holds(tag, "'PLAIN'") || holds(tag, "\"PLAIN\""));
-    if holds(tag, "<auth ") || holds(tag, "<iq ") {
+    // RFC 6120 section 6.4.2, XEP-0388; the password of XEP-0078 and XEP-0077.
+    let logs_in = holds(tag, "<auth ") || holds(tag, "<authenticate ");
+    if logs_in && (holds(tag, "'PLAIN'") || holds(tag, "\"PLAIN\"")) && !closed {
+        count.login = Login::Plain;
+        return Said::Other;
+    }
+    count.password |= holds(tag, "</password") && !text_before_tag(tag).is_empty();
+    if logs_in || ["<bind ", "<presence", "<message "].iter().any(|begun| holds(tag, begun)) {
         return Said::Over;
     }
     count.command(holds(tag, "<starttls") || holds(tag, "</starttls") && !count.tag.is_empty())
@@ -493,22 +610,65 @@ mod tests {
     fn passwords() {
         let cases: &[(&str, &'static Dialect, &[&str], bool)] = &[
             ("smtp plain", &SMTP, &["EHLO a\r\n", "AUTH PLAIN AGEAYg==\r\n"], true),
-            ("smtp login", &SMTP, &["EHLO a\r\n", "auth login\r\n"], true),
-            ("smtp challenge", &SMTP, &["EHLO a\r\n", "AUTH CRAM-MD5\r\n"], false),
-            ("smtp other", &SMTP, &["EHLO a\r\n", "AUTH PLAIN-X\r\n"], false),
+            ("smtp plain, later", &SMTP, &["AUTH PLAIN\r\n", "AGEAYg==\r\n"], true),
+            ("smtp plain, refused", &SMTP, &["AUTH PLAIN\r\n", "QUIT\r\n"], false),
+            ("smtp plain, taken back", &SMTP, &["AUTH PLAIN\r\n", "*\r\n"], false),
+            ("smtp plain, no password", &SMTP, &["AUTH PLAIN AGEA\r\n"], false),
+            ("smtp login", &SMTP, &["EHLO a\r\n", "auth login\r\n", "Y2xlcms=\r\n", "b2ZmaWNl\r\n"], true),
+            ("smtp login, user at once", &SMTP, &["AUTH LOGIN Y2xlcms=\r\n", "b2ZmaWNl\r\n"], true),
+            ("smtp login, user refused", &SMTP, &["AUTH LOGIN\r\n", "Y2xlcms=\r\n", "QUIT\r\n"], false),
+            ("smtp login, refused", &SMTP, &["AUTH LOGIN\r\n", "RSET\r\n", "QUIT\r\n"], false),
+            ("smtp challenge", &SMTP, &["EHLO a\r\n", "AUTH CRAM-MD5\r\n", "Y2xlcmsgZGlnZXN0\r\n"], false),
+            ("smtp certificate", &SMTP, &["AUTH EXTERNAL Y2xlcms=\r\n"], false),
+            ("smtp other", &SMTP, &["EHLO a\r\n", "AUTH PLAIN-X AGEAYg==\r\n"], false),
             ("pop3", &POP3, &["USER a\r\n", "PASS b\r\n"], true),
+            ("pop3 plain", &POP3, &["AUTH PLAIN\r\n", "AGEAYg==\r\n"], true),
+            ("pop3 without a password", &POP3, &["USER a\r\n", "PASS \r\n"], false),
             ("pop3 digest", &POP3, &["APOP a c4c9334bac560ecc979e58001b3e22fb\r\n"], false),
             ("imap", &IMAP, &["a1 LOGIN a b\r\n"], true),
-            ("imap plain", &IMAP, &["a1 AUTHENTICATE PLAIN\r\n"], true),
-            ("imap ticket", &IMAP, &["a1 AUTHENTICATE GSSAPI\r\n"], false),
+            ("imap quoted", &IMAP, &["a1 LOGIN \"a\" \"b c\"\r\n"], true),
+            ("imap literals", &IMAP, &["a1 LOGIN {1}\r\n", "a {1}\r\n", "b\r\n"], true),
+            ("imap literal user", &IMAP, &["a1 LOGIN {1}\r\n", "a b\r\n"], true),
+            ("imap empty password", &IMAP, &["a1 LOGIN a \"\"\r\n"], false),
+            ("imap empty literal", &IMAP, &["a1 LOGIN a {0}\r\n", "\r\n"], false),
+            ("imap plain", &IMAP, &["a1 AUTHENTICATE PLAIN\r\n", "AGEAYg==\r\n"], true),
+            ("imap plain at once", &IMAP, &["a1 AUTHENTICATE PLAIN AGEAYg==\r\n"], true),
+            ("imap plain refused", &IMAP, &["a1 AUTHENTICATE PLAIN\r\n", "a2 LOGOUT\r\n"], false),
+            ("imap ticket", &IMAP, &["a1 AUTHENTICATE GSSAPI\r\n", "YII=\r\n"], false),
+            ("imap anonymous", &IMAP, &["a1 AUTHENTICATE ANONYMOUS\r\n", "Y2xlcms=\r\n"], false),
             ("imap text", &IMAP, &["a1 NOOP\r\n"], false),
             ("sieve", &MANAGESIEVE, &["AUTHENTICATE \"PLAIN\" \"AGEAYg==\"\r\n"], true),
+            ("sieve literal", &MANAGESIEVE, &["AUTHENTICATE \"PLAIN\" {8+}\r\n", "AGEAYg==\r\n"], true),
+            ("sieve challenge", &MANAGESIEVE, &["AUTHENTICATE \"DIGEST-MD5\"\r\n", "\"Y2xlcms=\"\r\n"], false),
             ("ftp", &FTP, &["USER a\r\n", "PASS b\r\n"], true),
+            ("ftp without a password", &FTP, &["USER a\r\n", "PASS\r\n"], false),
             ("ftp for everybody", &FTP, &["USER anonymous\r\n", "PASS a@\r\n"], false),
             ("nntp", &NNTP, &["AUTHINFO USER a\r\n", "AUTHINFO PASS b\r\n"], true),
+            ("nntp plain", &NNTP, &["AUTHINFO SASL PLAIN AGEAYg==\r\n"], true),
             ("nntp user only", &NNTP, &["AUTHINFO USER a\r\n"], false),
-            ("xmpp", &XMPP, &["<auth xmlns='x' mechanism='PLAIN'>"], true),
-            ("xmpp challenge", &XMPP, &["<auth xmlns='x' mechanism='SCRAM-SHA-1'>"], false),
+            ("nntp challenge", &NNTP, &["AUTHINFO SASL CRAM-MD5\r\n", "Y2xlcms=\r\n"], false),
+            ("irc", &IRC, &["PASS b\r\n", "NICK a\r\n"], true),
+            ("irc without a password", &IRC, &["PASS\r\n", "NICK a\r\n"], false),
+            ("irc plain", &IRC, &["AUTHENTICATE PLAIN\r\n", "AUTHENTICATE AGEAYg==\r\n"], true),
+            ("irc certificate", &IRC, &["AUTHENTICATE EXTERNAL\r\n", "AUTHENTICATE +\r\n"], false),
+            ("irc operator", &IRC, &["OPER a b\r\n"], true),
+            ("xmpp", &XMPP, &["<auth xmlns='x' mechanism='PLAIN'>", "AGEAYg==</auth>"], true),
+            (
+                "xmpp, SASL 2",
+                &XMPP,
+                &["<authenticate mechanism='PLAIN'><initial-response>AGEAYg==</initial-response>"],
+                true,
+            ),
+            ("xmpp, the old way", &XMPP, &["<iq type='set'><query><username>a</username><password>b</password>"], true),
+            (
+                "xmpp, the old way, digest",
+                &XMPP,
+                &["<iq type='set'><query><username>a</username><digest>b</digest>"],
+                false,
+            ),
+            ("xmpp without a message", &XMPP, &["<auth xmlns='x' mechanism='PLAIN'/>"], false),
+            ("xmpp challenge", &XMPP, &["<auth xmlns='x' mechanism='SCRAM-SHA-1'>", "biwsbj1h</auth>"], false),
+            ("xmpp certificate", &XMPP, &["<auth xmlns='x' mechanism='EXTERNAL'>", "AGEAYg==</auth>"], false),
         ];
         for (name, dialect, lines, want) in cases {
             let mut session = session(dialect);

@@ -263,14 +263,13 @@ fn nntp_server(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::check;
+pub(super) mod tests {
+    use super::super::trial::check_rows;
     use super::*;
 
     #[test]
-    fn probe() {
-        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+    pub(crate) fn probe() {
+        check_rows(&[
             ("smtp", &SMTP, b"EHLO a\r\n", b"220 b\r\n", "found"),
             (
                 "smtp with a line too long",
@@ -291,6 +290,7 @@ mod tests {
             ("ftp is not smtp", &SMTP, b"USER a\r\n", b"220 b\r\n", "no"),
             ("ftp reply", &SMTP, b"", b"331 b\r\n", "no"),
             ("lmtp", &LMTP, b"LHLO a\r\n", b"220 b\r\n", "found"),
+            ("smtp is not lmtp", &LMTP, b"EHLO a\r\n", b"220 b\r\n", "no"),
             ("pop3", &POP3, b"USER a\r\n", b"+OK\r\n", "found"),
             ("pop3 greeting", &POP3, b"", b"+OK POP3 ready\r\n", "likely"),
             ("redis is not pop3", &POP3, b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n", "no"),
@@ -298,11 +298,10 @@ mod tests {
             ("imap greeting", &IMAP, b"", b"* OK [CAPABILITY IMAP4rev1]\r\n", "likely"),
             ("two words are not imap", &IMAP, b"hello world\r\n", b"", "no"),
             ("sieve", &MANAGESIEVE, b"", b"\"IMPLEMENTATION\" \"x\"\r\n", "likely"),
+            ("imap is not sieve", &MANAGESIEVE, b"", b"* OK hi\r\n", "no"),
+            ("smtp is not nntp", &NNTP, b"EHLO a\r\n", b"220 b ESMTP\r\n", "no"),
             ("nntp", &NNTP, b"MODE READER\r\n", b"200 a\r\n", "found"),
             ("binary", &SMTP, b"\x16\x03\x01", b"", "no"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+        ]);
     }
 }

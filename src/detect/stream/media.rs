@@ -253,12 +253,12 @@ fn edonkey(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         check(
             &HTTP2,
@@ -294,6 +294,59 @@ mod tests {
             &[
                 ("open", b"l\0\x0b\0\0\0\0\0\0\0\0\0", b"\x01\0\x0b\0\0\0\x05\0", "found"),
                 ("version 12", b"l\0\x0c\0\0\0", b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn calls() {
+        check(
+            &H225,
+            &[
+                (
+                    "setup and proceeding",
+                    b"\x03\0\0\x0c\x08\x02\0\x01\x05\x04\x01\x88",
+                    b"\x03\0\0\x0a\x08\x02\x80\x01\x02\x00",
+                    "found",
+                ),
+                ("protocol 9", b"\x03\0\0\x0c\x09\x02\0\x01\x05\x04\x01\x88", b"", "no"),
+                ("a message that is none", b"\x03\0\0\x0c\x08\x02\0\x01\x99\x04\x01\x88", b"", "no"),
+                ("rdp", b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01", b"", "no"),
+            ],
+        );
+        let message = |version: u8, kind: u16| {
+            let [low, high] = kind.to_le_bytes();
+            [8, 0, 0, 0, version, 0, 0, 0, low, high, 0, 0, 1, 0, 0, 0]
+        };
+        check(
+            &SKINNY,
+            &[
+                ("registration", &message(0, 1), &message(0, 0x81), "found"),
+                ("a version that is none", &message(0x99, 1), b"", "no"),
+                ("a message that is none", &message(0, 0x1000), b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn streams_and_sharing() {
+        let hello = |version: u8, fourth: u8| [&[version, 0, 0, 1, 0, fourth, 0, 0, 0][..], &[0x5a; 64]].concat();
+        check(
+            &RTMP,
+            &[
+                ("hellos", &hello(3, 0), &hello(3, 4), "found"),
+                ("encrypted: version 6", &hello(6, 0), b"", "no"),
+                ("random in the place of a version", b"", b"\x03\0\0\0\x01\xf0\xf1\xf2\xf3", "no"),
+            ],
+        );
+        let login = |protocol: u8, kind: u8| [&[protocol, 0x22, 0, 0, 0, kind, 16][..], &[0x11; 32]].concat();
+        check(
+            &EDONKEY,
+            &[
+                ("hello and answer", &login(0xe3, 0x01), &login(0xe3, 0x4c), "found"),
+                ("an operation that is none", &login(0xe3, 0xf0), b"", "no"),
+                ("another protocol", &login(0xe5, 0x01), b"", "no"),
+                ("a length of zero", b"\xe3\0\0\0\0\x01", b"", "no"),
             ],
         );
     }

@@ -6,19 +6,23 @@
 use super::Dissector;
 
 mod adb;
+mod backends;
 mod brokers;
 mod databases;
+mod description;
 mod desktops;
 mod files;
 mod framed;
 mod industrial;
 mod lines;
+pub(super) mod logins;
 mod mail;
 mod media;
 mod network;
 mod peer;
 mod rdp;
 mod shells;
+mod stores;
 mod stun;
 mod tds;
 mod text;
@@ -62,20 +66,20 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &databases::LDAP,
     &databases::MYSQL,
     &brokers::MQTT,
-    &brokers::REDIS,
-    &brokers::ZOOKEEPER,
-    &brokers::ELASTICSEARCH,
-    &brokers::THRIFT,
-    &brokers::MONGO,
-    &brokers::CASSANDRA,
-    &brokers::TNS,
-    &brokers::DRDA,
+    &stores::REDIS,
+    &stores::ZOOKEEPER,
+    &stores::ELASTICSEARCH,
+    &backends::THRIFT,
+    &stores::MONGO,
+    &stores::CASSANDRA,
+    &stores::TNS,
+    &stores::DRDA,
     &brokers::STOMP,
     &brokers::NATS,
-    &brokers::MEMCACHED,
-    &brokers::MEMCACHED_BINARY,
-    &brokers::FASTCGI,
-    &brokers::AJP,
+    &stores::MEMCACHED,
+    &stores::MEMCACHED_BINARY,
+    &backends::FASTCGI,
+    &backends::AJP,
     &network::DNS,
     &network::KERBEROS,
     &network::DIAMETER,
@@ -100,7 +104,7 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &brokers::KAFKA,
     &tunnel::Socks,
     &shells::TELNET,
-    &brokers::JSON_RPC,
+    &backends::JSON_RPC,
     &network::SYSLOG,
     &network::MSDP,
     &media::RLOGIN,
@@ -110,4 +114,44 @@ pub(super) static DISSECTORS: &[&dyn Dissector] = &[
     &media::MPEG_TS,
     &network::WHOIS,
     &peer::AfterKeyExchange,
+];
+
+/// The tests that ask the dissectors of this group; the law of `detect` runs them.
+#[cfg(test)]
+pub(super) static TESTS: &[fn()] = &[
+    adb::tests::heads,
+    backends::tests::probe,
+    brokers::tests::queues,
+    brokers::tests::text,
+    stores::tests::clusters,
+    stores::tests::documents_and_columns,
+    stores::tests::keys_and_values,
+    stores::tests::relations,
+    databases::tests::probe,
+    databases::tests::upgrades,
+    desktops::tests::nx,
+    desktops::tests::vnc,
+    files::tests::probe,
+    files::tests::disks_and_printers,
+    industrial::tests::checksums,
+    industrial::tests::probe,
+    industrial::tests::plants_and_meters,
+    industrial::tests::sessions,
+    mail::tests::probe,
+    media::tests::probe,
+    media::tests::calls,
+    media::tests::streams_and_sharing,
+    network::tests::probe,
+    network::tests::labels_and_groups,
+    network::tests::tickets_and_accounts,
+    peer::tests::after_a_key_exchange,
+    rdp::tests::probe,
+    shells::tests::probe,
+    stun::tests::messages,
+    tds::tests::probe,
+    tunnel::tests::socks,
+    tunnel::tests::prefaces,
+    web::tests::gnutella,
+    web::tests::half_a_stream,
+    web::tests::probe,
 ];

@@ -289,12 +289,12 @@ fn ident_server(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let query = b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
         let mut answer = query.to_vec();
         answer[4] = 0x81;
@@ -340,6 +340,7 @@ mod tests {
             &[
                 ("answer", b"example.org\r\n", b"Domain Name: EXAMPLE.ORG\r\n", "found"),
                 ("any text", b"hello\r\n", b"hello yourself\r\n", "more"),
+                ("an answer that is no text", b"example.org\r\n", b"\x16\x03\x01", "no"),
             ],
         );
         check(
@@ -347,6 +348,73 @@ mod tests {
             &[
                 ("user", b"6193, 23\r\n", b"6193, 23 : USERID : UNIX : a\r\n", "found"),
                 ("one number", b"6193\r\n", b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn tickets_and_accounts() {
+        let ask = b"\0\0\0\x12\x6a\x10\x30\x0e\xa1\x03\x02\x01\x05\xa2\x03\x02\x01\x0a\xa4\x02\x30\0";
+        let refusal = b"\0\0\0\x12\x7e\x10\x30\x0e\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x1e\xa6\x02\x30\0";
+        let mut longer = ask.to_vec();
+        longer[3] = 0x13;
+        let mut set = ask.to_vec();
+        set[6] = 0x31;
+        check(
+            &KERBEROS,
+            &[
+                ("request and refusal", ask, refusal, "found"),
+                ("a tag that does not fill the record", &longer, b"", "no"),
+                ("a set", &set, b"", "no"),
+                ("another tag", b"\0\0\0\x12\x60\x10\x30\x0e", b"", "no"),
+            ],
+        );
+        let message = |version: u8, len: u8, flags: u8| {
+            let head = [version, 0, 0, len, flags, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+            [&head[..], b"\0\0\x01\x08\x40\0\0\x0babc\0"].concat()
+        };
+        check(
+            &DIAMETER,
+            &[
+                ("capabilities", &message(1, 32, 0x80), &message(1, 32, 0), "found"),
+                ("version 2", &message(2, 32, 0x80), b"", "no"),
+                ("a length that is no multiple of four", &message(1, 31, 0x80), b"", "no"),
+                ("reserved flags", &message(1, 32, 0x81), b"", "no"),
+            ],
+        );
+        let link = |command: u32, status: u8| {
+            [&b"\0\0\0\x10"[..], &command.to_be_bytes(), &[0, 0, 0, status], b"\0\0\0\x01"].concat()
+        };
+        check(
+            &SMPP,
+            &[
+                ("enquiry", &link(0x15, 0), &link(0x8000_0015, 0), "found"),
+                ("a status in a request", &link(0x15, 1), b"", "no"),
+                ("a command that is none", &link(0x99, 0), b"", "no"),
+            ],
+        );
+    }
+
+    #[test]
+    pub(crate) fn labels_and_groups() {
+        let message = |version: u8, kind: u16| {
+            [&[0, version, 0, 22, 10, 0, 0, 1, 0, 0][..], &kind.to_be_bytes(), &[0, 12], &[0; 12]].concat()
+        };
+        check(
+            &LDP,
+            &[
+                ("initialisation", &message(1, 0x200), &message(1, 0x200), "found"),
+                ("version 2", &message(2, 0x200), b"", "no"),
+                ("a message that is none", &message(1, 0x999), b"", "no"),
+            ],
+        );
+        check(
+            &MSDP,
+            &[
+                ("keep-alives", b"\x04\0\x03", b"\x04\0\x03", "found"),
+                ("one of them", b"\x04\0\x03", b"", "more"),
+                ("a byte too long", b"\x04\0\x04", b"", "no"),
+                ("sources that do not fit", b"\x01\0\x08\x01", b"", "no"),
             ],
         );
     }

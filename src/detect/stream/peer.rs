@@ -54,12 +54,12 @@ const KEY_LEN: usize = 96;
 const LATEST: usize = 2048;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
     #[test]
-    fn after_a_key_exchange() {
+    pub(crate) fn after_a_key_exchange() {
         let noise = |seed: u32, len: usize| -> Vec<u8> {
             let mut state = seed;
             let mut next = || {

@@ -179,7 +179,7 @@ impl Session for RdpSession {
                 16 => "3des",
                 _ => "unknown",
             };
-            facts.algorithms = Some(Algorithms { cipher: Some(cipher.to_owned()), ..Algorithms::default() });
+            facts.algorithms = Some(Box::new(Algorithms { cipher: Some(cipher.to_owned()), ..Algorithms::default() }));
         }
         self.negotiation.finish(found, facts);
     }
@@ -217,9 +217,10 @@ const SERVER_SECURITY: u16 = 0x0c02;
 const LEVEL_LOW: u32 = 1;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
+    use crate::detect::tests::probe_streams;
     use crate::model::UpgradeOutcome;
 
     fn message(code: u8, variable: &[u8]) -> Vec<u8> {
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Found::plaintext(PROTOCOL).from_client();
         let old = [message(REQUEST, &[]), mcs(0x65, &[0; 20])].concat();
         let s7 = [message(REQUEST, &[0xc0, 1, 0x0a, 0xc1, 2, 1, 0, 0xc2, 2, 1, 2]), vec![3, 0, 0, 25]].concat();
@@ -253,17 +254,7 @@ mod tests {
             ("text", b"GET / HTTP/1.1".to_vec(), vec![], Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| Rdp.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Rdp, &[(name, client, server, *want)]);
         }
     }
 

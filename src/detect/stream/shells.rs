@@ -168,14 +168,13 @@ fn telnet(head: &[u8]) -> Header {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::check;
+pub(super) mod tests {
+    use super::super::trial::check_rows;
     use super::*;
 
     #[test]
-    fn probe() {
-        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+    pub(crate) fn probe() {
+        check_rows(&[
             ("ftp", &FTP, b"USER a\r\n", b"220 b\r\n", "found"),
             ("ftp greeting", &FTP, b"", b"220 b FTP server\r\n", "likely"),
             ("ftp long greeting", &FTP, b"USER a\r\n", b"220-hello\r\n any text\r\n220 b\r\n331 x\r\n", "found"),
@@ -187,9 +186,6 @@ mod tests {
             ("telnet", &TELNET, b"\xff\xfd\x03\xff\xfb\x18", b"\xff\xfd\x18login: ", "found"),
             ("telnet text only", &TELNET, b"hello\r\n", b"login: ", "more"),
             ("no such option", &TELNET, b"\xff\xfd\x41", b"", "no"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+        ]);
     }
 }

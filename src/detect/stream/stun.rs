@@ -185,7 +185,7 @@ fn relayed(from_client: bool, message: &[u8]) -> Option<Datagram<'_>> {
 const ENOUGH: u64 = 256 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::trial::check;
     use super::*;
 
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn messages() {
+    pub(crate) fn messages() {
         let ask = stun(3, &[0, 0x19, 0, 4, 17, 0, 0, 0]);
         let mut other = ask.clone();
         other[5] = 0;
@@ -260,7 +260,7 @@ mod tests {
             let mut facts = Facts::default();
             let mut found = found;
             next.finish(&mut found, &mut facts);
-            assert_eq!(facts.tls.map(|tls| tls.offered_ciphers), Some(vec![0xc02b]), "cut at {cut}");
+            assert_eq!(facts.tls.map(|tls| tls.offer.ciphers.clone()), Some(vec![0xc02b]), "cut at {cut}");
         }
     }
 }

@@ -5,7 +5,9 @@
 //! Evidence: a pre-login of the client and the server's answer (signature). With encryption of the whole session the flow
 //! is split where TLS begins. With encryption of the login only it stays plaintext: all queries and answers are readable.
 //! In mid-stream, requests and results with their fixed parts are enough (signature).
-//! Not handled: TDS 4 and 5 (Sybase), and TDS 8.0, which is TLS from the first byte.
+//! TDS 4.2 and 5.0 (Sybase and its kin) open with a login record of fixed fields: the TDS 5.0 Functional Specification, "login
+//! record", with FreeTDS `login.c`.
+//! Not handled: TDS 5.0 under TLS, and TDS 8.0: both are TLS from the first byte.
 
 use super::super::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
 use crate::model::{Evidence, Facts, Protocol, Transport, UpgradeOutcome};
@@ -96,7 +98,7 @@ fn prelogin(head: &[u8], kind: u8) -> Prelogin {
 fn request(head: &[u8]) -> Option<bool> {
     const ALL_HEADERS: &[u8] = &[22, 0, 0, 0, 18, 0, 0, 0, 2, 0];
     let sound = head.iter().zip(0..).all(|(&byte, at)| match at {
-        0 => matches!(byte, BATCH | CALL | TRANSACTION | LOGIN | TOKEN),
+        0 => matches!(byte, BATCH | OLD_LOGIN | CALL | TRANSACTION | LOGIN | TOKEN),
         1 => byte <= 0x10,
         7 => byte == 0,
         _ => true,
@@ -120,6 +122,7 @@ fn request(head: &[u8]) -> Option<bool> {
             let text = body.get(..8).unwrap_or(body);
             if is_wide(text) { (text.len() == 8).then_some(true) } else { Some(false) }
         }
+        OLD_LOGIN => old_login(body),
         LOGIN => {
             // Whole length, then the version: 7.0 to 7.4.
             let (login_len, version) = (body.first_chunk().copied().map(u32::from_le_bytes)?, body.get(7)?);
@@ -128,6 +131,40 @@ fn request(head: &[u8]) -> Option<bool> {
         TOKEN if b"NTLMSSP\0".starts_with(body.get(..8).unwrap_or(body)) => (body.len() >= 8).then_some(true),
         _ => Some(false),
     }
+}
+
+/// Whether a login record of TDS 4.2 or 5.0 begins here: host, user, password and process in fields of 30 bytes, each with
+/// its length behind it and zeros in what is left, then how the client writes its numbers. `None` while it is too short.
+fn old_login(body: &[u8]) -> Option<bool> {
+    const FIELD: usize = 30;
+    const FIELDS: usize = 4;
+    for field in body.chunks(FIELD + 1).take(FIELDS) {
+        let (text, len) = match field.split_at_checked(FIELD) {
+            Some((text, [len])) => (text, usize::from(*len)),
+            // Cut: what is there has to be text, then zeros.
+            _ => {
+                let text = field.iter().take_while(|byte| **byte != 0).count();
+                let sound =
+                    field.iter().skip(text).all(|byte| *byte == 0) && field.iter().take(text).all(|byte| *byte >= 0x20);
+                return if sound { None } else { Some(false) };
+            }
+        };
+        let Some((text, rest)) = text.split_at_checked(len) else { return Some(false) };
+        if text.iter().any(|byte| *byte < 0x20) || rest.iter().any(|byte| *byte != 0) {
+            return Some(false);
+        }
+    }
+    // Byte order of two and four byte numbers, characters, floats, dates.
+    let forms = body.get(FIELDS * (FIELD + 1)..).unwrap_or_default();
+    let sound = forms.iter().take(5).zip(0..).all(|(&form, at)| match at {
+        0 => matches!(form, 2 | 3),
+        1 => matches!(form, 0 | 1),
+        2 => matches!(form, 6 | 7),
+        3 => matches!(form, 4 | 5 | 10),
+        _ => matches!(form, 8 | 9),
+    });
+    let named = body.get(FIELD + 1).is_none_or(|first| *first != 0);
+    if sound && named { (forms.len() >= 5).then_some(true) } else { Some(false) }
 }
 
 /// Whether all of `text` is printable ASCII in UTF-16.
@@ -164,6 +201,18 @@ struct TdsSession {
     #[serde(with = "crate::model::kept::rooms")]
     sides: [Vec<u8>; 2],
     outcome: Option<UpgradeOutcome>,
+    /// Whether the login shows a password; `None` while that is open.
+    password: Option<bool>,
+}
+
+/// Whether a login that is not encrypted holds a password. It is hidden by a fixed rule (each byte's halves exchanged, then
+/// combined with 0xa5) that anyone can undo: MS-TDS section 2.2.6.4, where the field cchPassword stands at 46.
+fn shows_password(head: &[u8]) -> Option<bool> {
+    match head.first() {
+        None => None,
+        Some(&LOGIN) => head.get(HEADER_LEN + 46..)?.first_chunk().map(|len| u16::from_le_bytes(*len) > 0),
+        Some(_) => Some(false),
+    }
 }
 
 #[typetag::serde(name = "stream/tds/TdsSession")]
@@ -178,15 +227,21 @@ impl Session for TdsSession {
             (Prelogin::Whole { len: asked_len, encryption: asked }, Prelogin::Whole { len, encryption: answer }) => {
                 (asked_len, asked, len, answer)
             }
-            (Prelogin::Other, _) | (_, Prelogin::Other) => return Step::Done,
+            (Prelogin::Other, _) => {
+                // Old clients log in without a pre-login.
+                self.password = shows_password(client);
+                return if self.password.is_none() { Step::Continue } else { Step::Done };
+            }
+            (_, Prelogin::Other) => return Step::Done,
             _ => return Step::Continue,
         };
+        let behind = client.get(asked_len..).unwrap_or_default();
         if !matches!(answer, Some(ON | REQUIRED)) {
             let refused = matches!(asked, Some(ON | REQUIRED)) && answer == Some(NOT_SUPPORTED);
             self.outcome = refused.then_some(UpgradeOutcome::Refused);
-            return Step::Done;
+            self.password = shows_password(behind);
+            return if self.password.is_none() { Step::Continue } else { Step::Done };
         }
-        let behind = client.get(asked_len..).unwrap_or_default();
         match behind {
             [PRELOGIN, _, _, _, _, _, _, _, 0x16, 3, ..] => {}
             [PRELOGIN, ..] | [] if behind.len() < HEADER_LEN + 2 => return Step::Continue,
@@ -210,6 +265,9 @@ impl Session for TdsSession {
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
         facts.upgrade = self.outcome.map(|outcome| (PROTOCOL, outcome));
+        if self.password == Some(true) {
+            facts.password_in_clear = Some(PROTOCOL);
+        }
     }
 
     fn memory(&self) -> usize {
@@ -290,6 +348,7 @@ const HEADER_LEN: usize = 8;
 const PRELOGIN: u8 = 0x12;
 const RESPONSE: u8 = 0x04;
 const BATCH: u8 = 0x01;
+const OLD_LOGIN: u8 = 0x02;
 const CALL: u8 = 0x03;
 const TRANSACTION: u8 = 0x0e;
 const LOGIN: u8 = 0x10;
@@ -302,9 +361,10 @@ const REQUIRED: u8 = 3;
 const MAX_HELD: usize = 64 * 1024;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::upgrade::trial::run;
     use super::*;
+    use crate::detect::tests::probe_streams;
 
     fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
         [&[kind, 1, 0, 8 + body.len() as u8, 0, 0, 1, 0][..], body].concat()
@@ -320,14 +380,30 @@ mod tests {
     }
 
     #[test]
-    fn probe() {
+    pub(crate) fn probe() {
         let found = Found::plaintext(PROTOCOL).from_client();
         let (asked, answer) = (packet(PRELOGIN, &options(0)), packet(RESPONSE, &options(1)));
         let headers = [22, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0];
         let (batch, result) = (packet(BATCH, &headers), packet(RESPONSE, &[0xfd, 0, 0]));
         let mut outside = options(0);
         outside[2] = 99;
+        let old_packet = |body: &[u8]| [&[OLD_LOGIN, 0, 2, 0, 0, 0, 1, 0][..], body].concat();
+        // Host, user, password, process, then the forms of numbers; the rest of the record as zeros.
+        let old_login = |user: &str, forms: &[u8]| {
+            let field = |text: &str| [text.as_bytes(), &vec![0; 30 - text.len()], &[text.len() as u8]].concat();
+            let fields = [field("host"), field(user), field("secret"), field("42")].concat();
+            old_packet(&[&fields[..], forms, &[0; 375]].concat())
+        };
+        let old = old_login("sa", &[3, 1, 6, 10, 9]);
+        let mut wrong_len = old.clone();
+        wrong_len[HEADER_LEN + 30] = 3;
         let cases: &[(&str, &[u8], &[u8], Outcome)] = &[
+            ("old login", &old, &packet(RESPONSE, &[0xad, 0, 0]), Outcome::Found(found)),
+            ("old login alone", &old, b"", Outcome::Likely(found)),
+            ("old login without a user", &old_login("", &[3, 1, 6, 10, 9]), b"", Outcome::No),
+            ("old login, another form of numbers", &old_login("sa", &[3, 1, 6, 11, 9]), b"", Outcome::No),
+            ("old login, a length shorter than its text", &wrong_len, b"", Outcome::No),
+            ("old login of nothing but zeros", &old_packet(&[0; 504]), b"", Outcome::No),
             ("both sides", &asked, &answer, Outcome::Found(found)),
             ("client only", &asked, b"", Outcome::Likely(found)),
             ("sides exchanged", &answer, &asked, Outcome::No),
@@ -345,17 +421,7 @@ mod tests {
             ("answered by another protocol", &asked, b"HTTP/1.1 400", Outcome::No),
         ];
         for (name, client, server, want) in cases {
-            let probe = |client, server| Tds.probe(Heads { client, server, ..Heads::default() });
-            assert_eq!(probe(client, server), *want, "{name}");
-            if *want != Outcome::No {
-                for end in 0..client.len() {
-                    assert_ne!(
-                        probe(client.get(..end).unwrap_or_default(), server),
-                        Outcome::No,
-                        "{name}, {end} bytes"
-                    );
-                }
-            }
+            probe_streams(&Tds, &[(name, client, server, *want)]);
         }
     }
 
@@ -414,6 +480,36 @@ mod tests {
             }
             let inside = INSIDE.take();
             assert_eq!(inside, b"\x16onetwo\x17raw\x12", "size {size}");
+        }
+    }
+
+    #[test]
+    fn passwords() {
+        let login = |password_len: u8| {
+            let mut body = vec![0; 94];
+            body[46] = password_len;
+            packet(LOGIN, &body)
+        };
+        let inside_tls = hello();
+        let none = options(NOT_SUPPORTED);
+        type Row<'a> = (&'a str, &'a [(bool, Vec<u8>)], bool);
+        let (asked, answered) = ((true, packet(PRELOGIN, &none)), (false, packet(RESPONSE, &none)));
+        let cases: &[Row<'_>] = &[
+            ("in clear", &[asked.clone(), answered.clone(), (true, login(6))], true),
+            ("without a pre-login", &[(true, login(6))], true),
+            ("by ticket", &[asked.clone(), answered.clone(), (true, login(0))], false),
+            ("cut", &[asked.clone(), answered.clone(), (true, login(6)[..50].to_vec())], false),
+            ("a batch", &[asked.clone(), answered, (true, packet(BATCH, &[22, 0]))], false),
+            ("encrypted login", &[asked, (false, packet(RESPONSE, &options(0))), (true, inside_tls)], false),
+        ];
+        for (name, pieces, want) in cases {
+            let mut session = Tds.session(Found::plaintext(PROTOCOL)).unwrap();
+            for (client, piece) in *pieces {
+                let _ = session.feed(*client, piece, Moment { time_ns: 0, wire_len: 0 });
+            }
+            let mut facts = Facts::default();
+            session.finish(&mut Found::plaintext(PROTOCOL), &mut facts);
+            assert_eq!(facts.password_in_clear.is_some(), *want, "{name}");
         }
     }
 }

@@ -27,7 +27,11 @@ pub(super) fn starts(text: &[u8], word: &str) -> bool {
 
 /// Whether `text` holds `word`, in upper or lower case.
 pub(super) fn holds(text: &[u8], word: &str) -> bool {
-    text.windows(word.len().max(1)).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    let Some(first) = word.bytes().next() else { return !text.is_empty() };
+    text.windows(word.len()).any(|window| {
+        window.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&first))
+            && window.eq_ignore_ascii_case(word.as_bytes())
+    })
 }
 
 /// Whether what there is of `text` agrees with the start of `word`, in upper or lower case.
@@ -110,4 +114,53 @@ pub(super) fn with_bits(header: Header, more: u32) -> Header {
         Header::Good { len, bits } => Header::Good { len, bits: bits + more },
         other => other,
     }
+}
+
+/// What Base64 (RFC 4648 section 4) stands for; `None` when it is none, or longer than any login.
+pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    const MAX_LEN: usize = 4096;
+    let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    if text.len() > MAX_LEN || !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
+    for group in digits.chunks(4) {
+        let mut bits = 0_u32;
+        for digit in group {
+            let value = match digit {
+                b'A'..=b'Z' => digit - b'A',
+                b'a'..=b'z' => digit - b'a' + 26,
+                b'0'..=b'9' => digit - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        let [_, a, b, c] = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        bytes.extend([a, b, c].iter().take(group.len().saturating_sub(1)));
+    }
+    Some(bytes)
+}
+
+/// Whether a message of SASL PLAIN (RFC 4616 section 2) holds a user and a password: identity, user, password.
+pub(super) fn plain(message: &[u8]) -> bool {
+    let mut parts = message.split(|byte| *byte == 0);
+    let (_, user, password) = (parts.next(), parts.next(), parts.next());
+    std::str::from_utf8(message).is_ok()
+        && parts.next().is_none()
+        && [user, password].iter().all(|part| part.is_some_and(|part| !part.is_empty()))
+}
+
+/// The same in Base64.
+pub(super) fn plain_base64(text: &[u8]) -> bool {
+    base64(text).is_some_and(|message| plain(&message))
+}
+
+/// Whether the value of an Authorization field is a login with a password (RFC 7617 section 2).
+pub(super) fn basic(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let pair = if starts(value, "Basic ") { value.get(6..).and_then(|text| base64(text.trim_ascii())) } else { None };
+    let colon = pair.as_ref().and_then(|pair| pair.iter().position(|byte| *byte == b':'));
+    pair.zip(colon).is_some_and(|(pair, colon)| colon + 1 < pair.len())
 }

@@ -1,5 +1,6 @@
 //! What the tests of this folder share.
 
+use super::super::tests::ask;
 use super::super::{Dissector, Heads, Outcome};
 use super::DISSECTORS;
 
@@ -11,8 +12,9 @@ pub(super) type Case<'a> = (&'a str, &'a [u8], &'a [u8], &'a str);
 /// The law goes with it: of a case that is found or likely, no prefix of either side is refused.
 pub(super) fn check(dissector: &dyn Dissector, cases: &[Case<'_>]) {
     for (name, client, server, want) in cases {
-        let probe = |client, server| dissector.probe(Heads { client, server, from_start: true, ..Heads::default() });
-        let word = match probe(client, server) {
+        let heads = |client, server| Heads { client, server, from_start: true, ..Heads::default() };
+        let probe = |client, server| dissector.probe(heads(client, server));
+        let word = match ask(dissector, heads(client, server)) {
             Outcome::No => "no",
             Outcome::NeedMore => "more",
             Outcome::Likely(_) => "likely",
@@ -28,6 +30,16 @@ pub(super) fn check(dissector: &dyn Dissector, cases: &[Case<'_>]) {
                 assert_ne!(probe(client, &server[..cut]), Outcome::No, "{name}: server cut at {cut}");
             }
         }
+    }
+}
+
+/// A case with the row that it is about.
+pub(super) type Row<'a> = (&'a str, &'a dyn Dissector, &'a [u8], &'a [u8], &'a str);
+
+/// The same for cases of several rows.
+pub(super) fn check_rows(cases: &[Row<'_>]) {
+    for (name, row, client, server, want) in cases {
+        check(*row, &[(name, client, server, want)]);
     }
 }
 

@@ -185,7 +185,15 @@ impl Talking {
         let (message, asks) = match unread.first() {
             Some(4) => (ask_4(unread), true),
             Some(5) if !self.greeted => (greeting(unread), false),
-            Some(1) if self.greeted => (password(unread), false),
+            Some(1) if self.greeted => {
+                let message = password(unread);
+                if let Message::Whole(len) = message {
+                    // Behind the user name, the length of the password, which ends the message.
+                    let user = unread.get(1).map_or(0, |len| usize::from(*len));
+                    talk.password |= len > 3 + user;
+                }
+                (message, false)
+            }
             _ => (address(unread, 1..=1), true),
         };
         if let Message::Whole(_) = message {
@@ -296,17 +304,19 @@ impl Negotiation for Preface {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::trial::check;
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::detect::Moment;
+    use crate::detect::tests::ask;
     use crate::model::{Class, Facts};
 
     const ASK_5: &[u8] = b"\x05\x01\x00\x03\x01a\x01\xbb";
     const YES_5: &[u8] = b"\x05\x00\x00\x01\0\0\0\0\0\0";
 
     #[test]
-    fn socks() {
+    pub(crate) fn socks() {
         let v5 = [b"\x05\x01\x00", ASK_5].concat();
         let with_password = [b"\x05\x02\x00\x02\x01\x01u\x01p", ASK_5].concat();
         type Case<'a> = (&'a str, &'a [u8], &'a [u8], bool, bool);
@@ -321,7 +331,7 @@ mod tests {
             ("another answer", b"\x04\x01\x01\xbb\x0a\0\0\x01me\0", b"HTTP/1.1", false, true),
         ];
         for (name, client, server, found, no) in cases {
-            let outcome = Socks.probe(Heads { client, server, from_start: true, ..Heads::default() });
+            let outcome = ask(&Socks, Heads { client, server, from_start: true, ..Heads::default() });
             assert_eq!((matches!(outcome, Outcome::Found(_)), outcome == Outcome::No), (*found, *no), "{name}");
         }
     }
@@ -347,6 +357,25 @@ mod tests {
         }
     }
 
+    /// RFC 1929: a password is told, a user without one is not.
+    #[test]
+    fn passwords() {
+        let cases: &[(&str, &[u8], bool)] = &[
+            ("user and password", b"\x05\x01\x02\x01\x05clerk\x06office", true),
+            ("user alone", b"\x05\x01\x02\x01\x05clerk\x00", false),
+            ("cut", b"\x05\x01\x02\x01\x05clerk\x06offi", false),
+            ("no login", b"\x05\x01\x00\x05\x01\x00\x03\x01a\x01\xbb", false),
+            ("version 4 with a user", b"\x04\x01\x01\xbb\x0a\0\0\x01clerk\0", false),
+        ];
+        for (name, client, want) in cases {
+            let mut session = Socks.session(Found::plaintext(Socks.protocol())).unwrap();
+            let _ = session.feed(true, client, Moment { time_ns: 0, wire_len: 0 });
+            let mut facts = Facts::default();
+            session.finish(&mut Found::plaintext(Socks.protocol()), &mut facts);
+            assert_eq!(facts.password_in_clear.is_some(), *want, "{name}");
+        }
+    }
+
     #[test]
     fn proxy() {
         let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c";
@@ -365,5 +394,23 @@ mod tests {
         let session = Proxy.session(Found::plaintext(Proxy.protocol())).unwrap();
         let glued = [v2, HELLO].concat();
         assert_eq!(run(session, &[(true, &glued)]).1, Some(HELLO.len()));
+    }
+
+    #[test]
+    pub(crate) fn prefaces() {
+        let version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x04\xd2\x01\xbb";
+        check(
+            &Proxy,
+            &[
+                ("version 1", b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n", b"", "found"),
+                ("version 1, of unknown origin", b"PROXY UNKNOWN\r\n", b"", "found"),
+                ("version 2", version_2, b"", "found"),
+                ("version 2, cut", &version_2[..20], b"", "more"),
+                ("another family", b"PROXY UDP4 192.0.2.1 192.0.2.2 1234 443\r\n", b"", "no"),
+                ("never ending", &[b"PROXY TCP4 ".as_slice(), &[b'1'; 120]].concat(), b"", "no"),
+                ("version 3", b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c", b"", "no"),
+                ("line ends", b"\r\n\r\nGET / HTTP/1.1\r\n", b"", "no"),
+            ],
+        );
     }
 }

@@ -7,8 +7,9 @@
 //! Not handled: HTTP/0.9, streams that begin inside a body and show no start line.
 
 use super::super::Session;
+use super::description::Listener;
 use super::framed::{Framed, Header, good};
-use super::text::{line, opening, starts, whole};
+use super::text::{basic, line, opening, starts, whole};
 use super::upgrade::{Negotiation, Opens, Read, Stage, Talk, Upgrading};
 use crate::model::Protocol;
 
@@ -16,9 +17,11 @@ use crate::model::Protocol;
 pub(super) static HTTP: Framed = Framed::text(&"http", http_request, http_response)
     .with_session(|| Upgrading::open(Protocol::HTTP, Connect::default()) as Box<dyn Session>);
 /// RTSP; both sides may ask.
-pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true));
+pub(super) static RTSP: Framed = Framed::alike(&"rtsp", |head| start_line(head, "RTSP/1.", true, true))
+    .with_session(|| Box::new(Listener::default()) as Box<dyn Session>);
 /// SIP; both sides may ask.
-pub(super) static SIP: Framed = Framed::alike(&"sip", sip);
+pub(super) static SIP: Framed =
+    Framed::alike(&"sip", sip).with_session(|| Box::new(Listener::default()) as Box<dyn Session>);
 /// SHOUTcast: HTTP requests, answered by `ICY 200 OK`.
 pub(super) static ICY: Framed = Framed::text(&"icy", http_request, icy_response);
 
@@ -199,9 +202,8 @@ impl Negotiation for Connect {
 impl Connect {
     /// Whether to go on after a request.
     fn request(&mut self, talk: &mut Talk, head: &[u8]) -> bool {
-        // RFC 7617 section 2: user and password, in Base64.
-        let basic = |field| header(head, field).is_some_and(|value| starts(value, "Basic "));
-        talk.password |= basic("authorization") || basic("proxy-authorization");
+        talk.password |=
+            ["authorization", "proxy-authorization"].iter().any(|field| header(head, field).is_some_and(basic));
         if self.plain {
             let chunked = header(head, "transfer-encoding").is_some();
             let (length, upgrade) = (content_length(head), header(head, "upgrade"));
@@ -274,17 +276,17 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::check;
+pub(super) mod tests {
+    use super::super::trial::{check, check_rows};
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
+    use crate::detect::tests::ask;
     use crate::detect::{Dissector, Heads, Outcome};
     use crate::model::UpgradeOutcome;
 
     #[test]
-    fn probe() {
-        type Row<'a> = (&'a str, &'a Framed, &'a [u8], &'a [u8], &'a str);
-        let cases: &[Row<'_>] = &[
+    pub(crate) fn probe() {
+        check_rows(&[
             ("http", &HTTP, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\n", "found"),
             ("request only", &HTTP, b"PROPFIND /a HTTP/1.1\r\n", b"", "likely"),
             ("answer only", &HTTP, b"", b"HTTP/1.0 304 Not\r\n", "likely"),
@@ -299,22 +301,22 @@ mod tests {
             ("rtsp", &RTSP, b"OPTIONS * RTSP/1.0\r\n", b"RTSP/1.0 200 OK\r\n", "found"),
             ("sip", &SIP, b"\r\n\r\nREGISTER sip:a SIP/2.0\r\n", b"SIP/2.0 401 Un\r\n", "found"),
             ("icy is not http", &HTTP, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\nicy-name: a\r\n", "no"),
+            ("http is not rtsp", &RTSP, b"OPTIONS * HTTP/1.1\r\n", b"", "no"),
+            ("http is not sip", &SIP, b"REGISTER sip:a HTTP/1.1\r\n", b"", "no"),
             ("icy", &ICY, b"GET / HTTP/1.0\r\n", b"ICY 200 OK\r\n", "found"),
-        ];
-        for (name, row, client, server, want) in cases {
-            check(*row, &[(*name, *client, *server, *want)]);
-        }
+            ("http is not icy", &ICY, b"GET / HTTP/1.0\r\n", b"HTTP/1.0 200 OK\r\n", "no"),
+        ]);
     }
 
     #[test]
-    fn half_a_stream() {
+    pub(crate) fn half_a_stream() {
         let heads = Heads { client: b"GET / HTTP/1.1\r\n", server: b"\x89PNG\r\n\x1a\n", ..Heads::default() };
-        assert!(matches!(HTTP.probe(heads), Outcome::Likely(_)), "the server is in the middle of a body");
-        assert_eq!(HTTP.probe(Heads { from_start: true, ..heads }), Outcome::No);
+        assert!(matches!(ask(&HTTP, heads), Outcome::Likely(_)), "the server is in the middle of a body");
+        assert_eq!(ask(&HTTP, Heads { from_start: true, ..heads }), Outcome::No);
     }
 
     #[test]
-    fn gnutella() {
+    pub(crate) fn gnutella() {
         const ASK: &[u8] = b"GNUTELLA CONNECT/0.6\r\nUpgrade: TLS/1.0\r\n\r\n";
         const YES: &[u8] = b"GNUTELLA/0.6 200 OK\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n";
         const DO: &[u8] = b"GNUTELLA/0.6 200 OK\r\nConnection: Upgrade\r\n\r\n";
@@ -330,6 +332,10 @@ mod tests {
     fn passwords() {
         const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
         const LOGIN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi\r\n\r\n";
+        const PROXY: &[u8] = b"GET http://a/ HTTP/1.1\r\nProxy-Authorization: basic YTpi\r\n\r\n";
+        const EMPTY: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTo=\r\n\r\n";
+        const BROKEN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Basic YTpi!\r\n\r\n";
+        const DIGEST: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Digest username=\"a\"\r\n\r\n";
         const TOKEN: &[u8] = b"GET /a HTTP/1.1\r\nAuthorization: Bearer abc\r\n\r\n";
         const DENIED: &[u8] = b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno";
         let post = |size: usize| {
@@ -343,6 +349,10 @@ mod tests {
         let cases: &[Case<'_>] = &[
             ("first request", &[(true, LOGIN)], true),
             ("none", &[(true, GET), (false, DENIED), (true, GET)], false),
+            ("for a proxy", &[(true, PROXY)], true),
+            ("an empty password", &[(true, EMPTY)], false),
+            ("no Base64", &[(true, BROKEN)], false),
+            ("a digest", &[(true, GET), (false, DENIED), (true, DIGEST)], false),
             ("another scheme", &[(true, GET), (false, DENIED), (true, TOKEN)], false),
             ("second request", &[(true, GET), (false, DENIED), (true, LOGIN)], true),
             ("both in one piece", &[(true, &[GET, LOGIN].concat())], true),

@@ -18,7 +18,7 @@ mod overlay;
 mod provider;
 
 use super::Packet;
-use crate::link::{Cursor, Read, Step};
+use crate::link::{self, Cursor, Layer, Read, Step};
 use crate::model::Tunnel;
 
 /// A kind of encapsulation.
@@ -140,10 +140,23 @@ pub const TUNNELS: &[TunnelKind] = &[
     TunnelKind::new("trill", &[Carrier::EtherType(&[0x22f3], provider::trill)]),
     TunnelKind::new("fabricpath", &[Carrier::EtherType(&[0x8903], provider::fabric_path)]),
     TunnelKind::new("nsh", &[Carrier::EtherType(&[0x894f], overlay::nsh)]),
+    // Protection in name only: the content is readable. AH is an extension header, and the walk knows it.
+    TunnelKind::new("macsec", &[Carrier::EtherType(&[MACSEC], macsec)]),
+    TunnelKind::new("ah", &[Carrier::Tunnel]),
 ];
 
+const MACSEC: u16 = 0x88e5;
+
+/// IEEE 802.1AE with integrity alone is noted; with encryption it hides what is inside.
+fn macsec(cursor: &mut Cursor<'_>) -> Read {
+    match link::read(Layer::EtherType(MACSEC), cursor)? {
+        Step::Next(inside) => Ok(Step::Open(const { number("macsec") }, inside)),
+        step => Ok(step),
+    }
+}
+
 /// The number of the kind called `name`, worked out when compiling; a name that is not in the table does not compile.
-const fn number(name: &str) -> Tunnel {
+pub(super) const fn number(name: &str) -> Tunnel {
     let mut index = 0;
     while index < TUNNELS.len() {
         if same(TUNNELS[index].name, name) {
