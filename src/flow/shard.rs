@@ -245,6 +245,7 @@ impl Shard {
         if gone.is_empty() {
             return;
         }
+        self.closed.reserve(gone.len());
         for (_, record) in gone {
             let mut flow = self.table.take(record);
             flow.set(marks);
