@@ -276,10 +276,12 @@ pub fn scan_source_with_reports(
 }
 
 fn threads(options: &Options) -> Result<ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
+    let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.jobs.unwrap_or(0))
         .build()
-        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))
+        .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))?;
+    crate::tls::share_memory(Budget::of(options.max_memory).memos, pool.current_num_threads());
+    Ok(pool)
 }
 
 /// A closed flow with its verdicts.

@@ -24,6 +24,8 @@ pub(super) struct Budget {
     /// Public values of servers that are watched: once in the shards together, which hand theirs over at each look at the
     /// bound, and once in the sums. Unit: bytes.
     pub(super) watch: u64,
+    /// What handshakes repeat, over all threads. Unit: bytes.
+    pub(super) memos: usize,
     /// Stored bytes of captures that are read side by side. Unit: bytes.
     pub(super) side_by_side: u64,
 }
@@ -49,7 +51,8 @@ impl Budget {
         };
         let reader =
             reading.decoder_bytes + AHEAD + 2 * u64::from(reading.frame_bytes) + 3 * reading.batch_bytes as u64;
-        let left = max_memory.saturating_sub(PROGRAM + reader).max(8 << 20) as usize;
+        let memos = (max_memory >> 5).min(64 << 20);
+        let left = max_memory.saturating_sub(PROGRAM + reader + memos).max(8 << 20) as usize;
         Self {
             reading,
             flows: left / 16 * 7,
@@ -58,6 +61,7 @@ impl Budget {
             fragments: left / 16,
             announcements: left / 32,
             watch: (left / 32) as u64,
+            memos: memos as usize,
             side_by_side: max_memory >> 7,
         }
     }
@@ -74,7 +78,7 @@ mod tests {
             let budget = Budget::of(whole);
             let held = budget.flows + budget.pending + budget.records + budget.fragments + 2 * budget.announcements;
             let reading = 2 * u64::from(budget.reading.frame_bytes) + budget.reading.decoder_bytes;
-            let sum = PROGRAM + reading + held as u64 + 2 * budget.watch;
+            let sum = PROGRAM + reading + (held + budget.memos) as u64 + 2 * budget.watch;
             assert!(sum < whole, "{mebibytes} MiB: {sum}");
             assert!(budget.flows >= 8 << 20, "{mebibytes} MiB leave {} for flows", budget.flows);
         }

@@ -175,11 +175,19 @@ impl Timeline {
 
     /// The interval of `time_ns`.
     fn at(&mut self, time_ns: i64) -> &mut Interval {
+        if self.intervals.len() >= self.steps.most() {
+            self.make_room(time_ns);
+        }
+        self.intervals.entry(self.steps.start_ns(self.level, time_ns)).or_default()
+    }
+
+    /// Takes coarser steps if the interval of `time_ns` would be one too many.
+    #[cold]
+    fn make_room(&mut self, time_ns: i64) {
         self.intervals.entry(self.steps.start_ns(self.level, time_ns)).or_default();
         while self.intervals.len() > self.steps.most() && self.level < u8::MAX {
             self.coarsen(self.level + 1);
         }
-        self.intervals.entry(self.steps.start_ns(self.level, time_ns)).or_default()
     }
 }
 

@@ -2,11 +2,23 @@
 //!
 //! Handshakes repeat themselves: a browser says in every hello what it can do, a server shows the same certificate to all.
 //! An answer is remembered under the bytes themselves, so what is remembered changes no answer.
-//! Memory: a memo has a bound; when it is reached, all is forgotten.
+//! Memory: a memo has a bound, and all threads together have one ([`share`]); when either is reached, all is forgotten.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::fast::FixedState;
+
+/// Bytes that a memo of one thread may take.
+static SHARE: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Each thread has this many memos.
+const MEMOS: usize = 3;
+
+/// All memos of `threads` threads together may take about `bytes`, from now on.
+pub(crate) fn share(bytes: usize, threads: usize) {
+    SHARE.store(bytes / MEMOS / threads.max(1), Ordering::Relaxed);
+}
 
 /// Answers of type `V`.
 pub(super) struct Memo<V> {
@@ -32,7 +44,7 @@ impl<V: Clone> Memo<V> {
         }
         let (made, held) = answer();
         let bytes = question.len() + size_of::<V>() + ENTRY_BYTES + held;
-        if self.bytes + bytes > self.most_bytes {
+        if self.bytes + bytes > self.most_bytes.min(SHARE.load(Ordering::Relaxed)) {
             self.answers.clear();
             self.bytes = 0;
         }

@@ -30,6 +30,7 @@ mod testing;
 use crate::detect::Dissector;
 
 pub use dissect::opens_client_hello;
+pub(crate) use memo::share as share_memory;
 
 /// TLS and DTLS.
 pub(crate) static DISSECTORS: &[&dyn Dissector] = &[&dissect::Tls, &dtls::Dtls];
