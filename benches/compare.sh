@@ -6,7 +6,7 @@
 # Without arguments three mixes are generated (examples/generate.rs) and removed afterwards. Every program reads every
 # capture once in each round, in shuffled order; a figure is the median over the rounds of the ratio to `cat` of the same
 # round, because the speed of a shared machine drifts. ROUNDS (3), SIZE_MIB (128) and LIMIT (seconds for one run, 300)
-# can be set. The programs compared with come from Debian and are installed when they are missing.
+# can be set; with TLSCOV=PROGRAM that program is measured and none is built. The programs compared with come from Debian and are installed when they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get update -qq >&2
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >&2
 fi
-cargo build --release --quiet --bin tlscov
+[ -n "${TLSCOV:-}" ] || cargo build --release --quiet --bin tlscov
 
 captures=("$@")
 if [ ${#captures[@]} -eq 0 ]; then
@@ -30,7 +30,7 @@ if [ ${#captures[@]} -eq 0 ]; then
     done
 fi
 
-TLSCOV="${CARGO_TARGET_DIR:-target}/release/tlscov" python3 - "${captures[@]}" <<'PY'
+TLSCOV="${TLSCOV:-${CARGO_TARGET_DIR:-target}/release/tlscov}" python3 - "${captures[@]}" <<'PY'
 import os, random, statistics, subprocess, sys, tempfile, time
 
 captures = sys.argv[1:]
