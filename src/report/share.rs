@@ -63,7 +63,8 @@ fn jackknife(groups: &[(u64, u64)]) -> Result<[f64; 2], String> {
     let groups: Vec<_> = groups.iter().filter(|(_, whole)| *whole > 0).collect();
     let count = groups.len();
     if count < LEAST_GROUPS {
-        return Err(format!("{count} groups of host pairs carry traffic; an interval needs {LEAST_GROUPS}"));
+        let groups_carry = if count == 1 { "group of host pairs carries" } else { "groups of host pairs carry" };
+        return Err(format!("{count} {groups_carry} traffic; an interval needs {LEAST_GROUPS}"));
     }
     let part: u64 = groups.iter().map(|(part, _)| part).sum();
     let whole: u64 = groups.iter().map(|(_, whole)| whole).sum();
@@ -179,6 +180,8 @@ mod tests {
         let mut groups = vec![(1, 2); 29];
         groups.resize(64, (0, 0));
         assert_eq!(jackknife(&groups), Err("29 groups of host pairs carry traffic; an interval needs 30".to_owned()));
+        let one = Err("1 group of host pairs carries traffic; an interval needs 30".to_owned());
+        assert_eq!(jackknife(&groups[..1]), one);
         groups[40] = (1, 2);
         assert_eq!(jackknife(&groups), Ok([0.5, 0.5]));
     }

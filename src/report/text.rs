@@ -181,7 +181,8 @@ fn spread(report: &Report) -> String {
         );
         text += &wrap(&words, 2);
     }
-    if let Some(median) = clients.median {
+    // One client alone says what was said of all bytes.
+    if let Some(median) = clients.median.filter(|_| clients.clients > 1) {
         text += &wrap(
             &format!(
                 "The client in the middle of {} encrypts {} of its bytes; of all bytes together {} are encrypted.",
