@@ -86,7 +86,8 @@ impl Options {
     /// How captures are read so that reading them keeps to its part of `max_memory`.
     #[must_use]
     pub fn reading(&self) -> capture::Options {
-        Budget::of(self.max_memory).reading
+        let reading = Budget::of(self.max_memory).reading;
+        capture::Options { decoders: self.jobs.unwrap_or(reading.decoders), ..reading }
     }
 }
 
@@ -425,8 +426,9 @@ fn first_time(
     stop: &AtomicBool,
 ) -> Result<Option<(Option<i64>, Option<Started>)>> {
     let once = input.stored_len().is_none();
-    let batch_bytes = if once { reading.batch_bytes } else { 1 };
-    let Some(mut started) = start(input, capture::Options { batch_bytes, ..reading }, stop)? else { return Ok(None) };
+    // Of what is opened again no more is read, and decompressed, than it takes.
+    let reading = if once { reading } else { capture::Options { batch_bytes: 1, decoders: 1, ..reading } };
+    let Some(mut started) = start(input, reading, stop)? else { return Ok(None) };
     while once && started.first.frames.is_empty() && started.more && !stop.load(Ordering::Relaxed) {
         started.more = started.source.next_batch(&mut started.first)?;
     }
@@ -533,7 +535,7 @@ impl<'a> Run<'a> {
         tick: Tick<'_>,
     ) -> Result<()> {
         let stop = &self.options.stop;
-        let within = self.budget.reading;
+        let within = self.options.reading();
         let reading = |epoch| capture::Options { epoch, ..within };
         let mut order = Vec::new();
         for input in inputs {
