@@ -163,7 +163,7 @@ pub fn scan_with_reports(
             let keep = out.keep;
             let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
             let tick: Tick<'_> = &mut |run, file, sums| clock.look(&scan.tally, run, file, sums);
-            let read = read_files(group, options, &pool, SHARDS, progress, keep, closed, tick);
+            let read = read_files(Run::new(options, &pool, keep), group, progress, closed, tick);
             scan.take(read, options)?;
             continue;
         }
@@ -174,8 +174,8 @@ pub fn scan_with_reports(
                 closed.append(&mut flows);
                 Ok(())
             };
-            let (input, never) = (std::slice::from_ref(input), &mut so_far::never);
-            let read = read_files(input, options, &pool, 1, progress, keep, &mut collect, never);
+            let run = Run::with_shards(options, &pool, keep, 1);
+            let read = read_files(run, std::slice::from_ref(input), progress, &mut collect, &mut so_far::never);
             (read, closed)
         };
         for (several, closed) in pool.install(|| group::read(group, options, read_one)) {
@@ -348,16 +348,12 @@ struct Read {
 
 /// Opens and reads one capture, or several files that are one, in the order of their first frames.
 fn read_files(
+    mut run: Run<'_>,
     inputs: &[Input],
-    options: &Options,
-    pool: &ThreadPool,
-    shards: usize,
     progress: &(dyn Fn(u64) + Sync),
-    keep: bool,
     closed: CloseSink<'_>,
     tick: Tick<'_>,
 ) -> Result<Read> {
-    let mut run = Run::with_shards(options, pool, keep, shards);
     run.read_all(inputs, progress, closed, tick)?;
     match (inputs, run.failed.pop()) {
         ([_], Some(error)) if run.tally.captures.is_empty() => Err(error),
