@@ -855,6 +855,18 @@ impl Account {
         if flow.key.transport() == Transport(0) {
             return;
         }
+        if !flow.flags.is_empty() {
+            self.add_losses(&flow);
+        }
+        if self.keep {
+            self.kept_bytes +=
+                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
+            self.flows.push((flow, verdicts));
+        }
+    }
+
+    /// What of a flow was not seen.
+    fn add_losses(&mut self, flow: &FlowSummary) {
         for (word, loss) in [
             ("evicted", Loss::EvictedFlows),
             ("one_sided", Loss::OneSidedFlows),
@@ -862,11 +874,6 @@ impl Account {
             ("cut_short", Loss::HandshakeCutShort),
         ] {
             self.tally.add_loss(loss, u64::from(flow.flags.contains(&word)));
-        }
-        if self.keep {
-            self.kept_bytes +=
-                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
-            self.flows.push((flow, verdicts));
         }
     }
 }
