@@ -118,8 +118,12 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
     let ssh = facts.and_then(|facts| facts.ssh.as_deref()).filter(|ssh| ssh.handshake == Handshake::Completed);
     let upgrade = facts.and_then(|facts| facts.upgrade);
     let seconds = flow.first_ns.div_euclid(1_000_000_000);
-    // What said nothing of itself can only have what is told from the flow.
-    let rows = if facts.is_some() { &*EACH } else { &*OF_FLOWS };
+    // What said nothing of itself can only have what is told from the flow, and only in clear.
+    let rows = match facts {
+        Some(_) => EACH.as_slice(),
+        None if flow.class == Class::Plaintext => OF_FLOWS.as_slice(),
+        None => &[],
+    };
     rows.iter().copied().filter(move |row| match row.looks_at {
         Look::Flow(holds) => holds(flow),
         Look::Hello(holds) => hello.is_some_and(holds),
