@@ -54,7 +54,11 @@ impl Dissector for Fixed {
         let answer = |row: &'static Row| {
             if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
         };
-        table.candidates(heads).map(answer).fold(Outcome::No, surer)
+        let mut best = Outcome::No;
+        for candidate in table.candidates(heads) {
+            best = surer(best, if candidate.waits(heads) { Outcome::NeedMore } else { answer(candidate.row) });
+        }
+        best
     }
 
     fn session(&self, found: Found) -> Option<Box<dyn Session>> {
@@ -64,9 +68,65 @@ impl Dissector for Fixed {
 
 /// The rows of one transport, by what a side may open with: all others say no.
 struct Table {
-    all: Vec<&'static Row>,
+    all: Vec<Candidate>,
     /// For each first byte of the client, then of the server, the rows whose patterns do not rule it out.
-    by_byte: Vec<Vec<&'static Row>>,
+    by_byte: Vec<Vec<Candidate>>,
+}
+
+/// A row with what is soonest seen of it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    row: &'static Row,
+    /// What all patterns of the client, and of the server, pin down alike of the first eight bytes.
+    openings: [Opening; 2],
+}
+
+impl Candidate {
+    fn of(row: &'static Row) -> Self {
+        let common = |patterns: &[Pattern]| {
+            let openings = patterns.iter().map(|pattern| pattern.opening);
+            openings.reduce(Opening::common).unwrap_or_default()
+        };
+        Self { row, openings: [common(&row.client), common(&row.server)] }
+    }
+
+    /// Whether streams of which every side with a pattern is silent have been told nothing yet.
+    fn waits(&self, heads: Heads<'_>) -> bool {
+        heads.datagrams.is_empty()
+            && (self.row.client.is_empty() || heads.client.is_empty())
+            && (self.row.server.is_empty() || heads.server.is_empty())
+    }
+}
+
+/// Some bits of the first eight bytes of a side, and their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Opening {
+    mask: u64,
+    value: u64,
+}
+
+impl Opening {
+    /// What is known of `head`: as many of the eight bytes as there are.
+    fn of(head: &[u8]) -> Self {
+        match head.first_chunk() {
+            Some(first) => Self { mask: u64::MAX, value: u64::from_be_bytes(*first) },
+            None => head.iter().zip(0_u32..).fold(Self::default(), |known, (byte, place)| Self {
+                mask: known.mask | 0xff << (56 - 8 * place),
+                value: known.value | u64::from(*byte) << (56 - 8 * place),
+            }),
+        }
+    }
+
+    /// What both pin down alike.
+    fn common(self, other: Self) -> Self {
+        let mask = self.mask & other.mask & !(self.value ^ other.value);
+        Self { mask, value: self.value & mask }
+    }
+
+    /// Whether no bit that both know differs.
+    fn agrees(self, other: Self) -> bool {
+        (self.value ^ other.value) & self.mask & other.mask == 0
+    }
 }
 
 static STREAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::TCP));
@@ -74,10 +134,11 @@ static DATAGRAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::UDP));
 
 impl Table {
     fn of(transport: Transport) -> Self {
-        let all: Vec<&'static Row> = ROWS.iter().filter(|row| row.transport == transport).collect();
+        let rows = ROWS.iter().filter(|row| row.transport == transport);
+        let all: Vec<Candidate> = rows.map(Candidate::of).collect();
         let open = |side: usize, byte: u8| {
-            let patterns = |row: &&&'static Row| {
-                let patterns = if side == 0 { &row.client } else { &row.server };
+            let patterns = |candidate: &&Candidate| {
+                let patterns = if side == 0 { &candidate.row.client } else { &candidate.row.server };
                 patterns.is_empty() || patterns.iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs)
             };
             all.iter().filter(patterns).copied().collect()
@@ -87,19 +148,18 @@ impl Table {
         Self { all, by_byte }
     }
 
-    fn candidates(&self, heads: Heads<'_>) -> impl Iterator<Item = &'static Row> {
-        let (is_server, head) = match heads.datagrams {
-            [first, ..] => (!first.from_client, first.bytes),
-            [] if heads.client.is_empty() => (true, heads.server),
-            [] => (false, heads.client),
+    fn candidates(&self, heads: Heads<'_>) -> impl Iterator<Item = &Candidate> {
+        let sides: [&[u8]; 2] = match heads.datagrams {
+            [first, ..] if first.from_client => [first.bytes, &[]],
+            [first, ..] => [&[], first.bytes],
+            [] => [heads.client, heads.server],
         };
-        let place = head.first().map(|byte| usize::from(is_server) * 256 + usize::from(*byte));
+        let (side, head) = if sides[0].is_empty() { (1, sides[1]) } else { (0, sides[0]) };
+        let place = head.first().map(|byte| side * 256 + usize::from(*byte));
         let rows = place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all);
-        let opening = head.first_chunk().map(|opening| u64::from_be_bytes(*opening));
-        rows.iter().copied().filter(move |row| {
-            let patterns = if is_server { &row.server } else { &row.client };
-            let may = |opening| patterns.is_empty() || patterns.iter().any(|pattern| pattern.may_open(opening));
-            opening.is_none_or(may)
+        let [client, server] = sides.map(Opening::of);
+        rows.iter().filter(move |Candidate { openings: [asked, answered], .. }| {
+            asked.agrees(client) && answered.agrees(server)
         })
     }
 }
@@ -340,16 +400,10 @@ struct Pattern {
     pieces: Vec<Piece>,
     bits: u32,
     /// Which bits of the first eight bytes are pinned down, and their values: what differs there differs.
-    opening: (u64, u64),
+    opening: Opening,
 }
 
 impl Pattern {
-    /// Whether something that begins with these eight bytes may fit.
-    fn may_open(&self, opening: u64) -> bool {
-        let (mask, value) = self.opening;
-        opening & mask == value
-    }
-
     fn fit(&self, head: &[u8]) -> Fit {
         if !self.pieces.iter().zip(head).all(|(piece, byte)| piece.fits(*byte)) {
             Fit::Differs
@@ -381,8 +435,9 @@ impl Pattern {
         }
         let bits = pieces.iter().map(|piece| piece.bits()).sum();
         let pinned = pieces.iter().map(|piece| piece.pinned()).chain(std::iter::repeat((0, 0))).take(8);
-        let opening = pinned.fold((0, 0), |(masks, values), (mask, value)| {
-            (masks << 8 | u64::from(mask), values << 8 | u64::from(value))
+        let opening = pinned.fold(Opening::default(), |known, (mask, value)| Opening {
+            mask: known.mask << 8 | u64::from(mask),
+            value: known.value << 8 | u64::from(value),
         });
         (!pieces.is_empty()).then_some(Self { pieces, bits, opening })
     }
