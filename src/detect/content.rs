@@ -27,7 +27,9 @@ pub fn look(bytes: &[u8]) -> Option<&'static str> {
 
 /// How many bytes are such as `holds` says.
 fn count(bytes: &[u8], holds: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().map(|byte| usize::from(holds(*byte))).sum()
+    // As many as one byte can count at a time: the processor then counts several places at once.
+    let few = |few: &[u8]| usize::from(few.iter().map(|byte| u8::from(holds(*byte))).sum::<u8>());
+    bytes.chunks(usize::from(u8::MAX)).map(few).sum()
 }
 
 /// Nine of ten bytes are printable or white space, and next to none are control characters.
@@ -50,7 +52,10 @@ fn is_text(bytes: &[u8]) -> bool {
 fn is_exempt(bytes: &[u8]) -> bool {
     let longest_run = || bytes.split(|byte| !is_printable(*byte)).map(<[u8]>::len).max().unwrap_or(0);
     // More than 3.4 and less than 4.6 bits set for each byte.
-    let ones: usize = bytes.iter().map(|byte| byte.count_ones() as usize).sum();
+    let (words, rest) = bytes.as_chunks();
+    let ones: u32 = words.iter().map(|word| u64::from_ne_bytes(*word).count_ones()).sum::<u32>()
+        + rest.iter().map(|byte| byte.count_ones()).sum::<u32>();
+    let ones = ones as usize;
     ones * 10 <= bytes.len() * 34
         || ones * 10 >= bytes.len() * 46
         || bytes.iter().take(6).all(|byte| is_printable(*byte))

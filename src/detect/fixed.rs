@@ -50,15 +50,7 @@ impl Dissector for Fixed {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let table = if self.0 == Transport::TCP { &*STREAMS } else { &*DATAGRAMS };
-        let answer = |row: &'static Row| {
-            if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
-        };
-        let mut best = Outcome::No;
-        for candidate in table.candidates(heads) {
-            best = surer(best, if candidate.waits(heads) { Outcome::NeedMore } else { answer(candidate.row) });
-        }
-        best
+        if self.0 == Transport::TCP { STREAMS.ask(heads) } else { DATAGRAMS.ask(heads) }
     }
 
     fn session(&self, found: Found) -> Option<Box<dyn Session>> {
@@ -68,33 +60,29 @@ impl Dissector for Fixed {
 
 /// The rows of one transport, by what a side may open with: all others say no.
 struct Table {
-    all: Vec<Candidate>,
-    /// For each first byte of the client, then of the server, the rows whose patterns do not rule it out.
-    by_byte: Vec<Vec<Candidate>>,
+    /// For each first byte of the client, then of the server, the rows with a pattern for that side that may open so.
+    by_byte: [Vec<Vec<Candidate>>; 2],
+    /// Rows with patterns for the client alone, then for the server alone.
+    one_sided: [Vec<Candidate>; 2],
 }
 
 /// A row with what is soonest seen of it.
 #[derive(Clone, Copy)]
 struct Candidate {
     row: &'static Row,
+    /// Its place among the rows: of equal answers the first counts.
+    place: usize,
     /// What all patterns of the client, and of the server, pin down alike of the first eight bytes.
     openings: [Opening; 2],
 }
 
 impl Candidate {
-    fn of(row: &'static Row) -> Self {
-        let common = |patterns: &[Pattern]| {
+    fn of(place: usize, row: &'static Row) -> Self {
+        let openings = [&row.client, &row.server].map(|patterns| {
             let openings = patterns.iter().map(|pattern| pattern.opening);
             openings.reduce(Opening::common).unwrap_or_default()
-        };
-        Self { row, openings: [common(&row.client), common(&row.server)] }
-    }
-
-    /// Whether streams of which every side with a pattern is silent have been told nothing yet.
-    fn waits(&self, heads: Heads<'_>) -> bool {
-        heads.datagrams.is_empty()
-            && (self.row.client.is_empty() || heads.client.is_empty())
-            && (self.row.server.is_empty() || heads.server.is_empty())
+        });
+        Self { row, place, openings }
     }
 }
 
@@ -135,32 +123,47 @@ static DATAGRAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::UDP));
 impl Table {
     fn of(transport: Transport) -> Self {
         let rows = ROWS.iter().filter(|row| row.transport == transport);
-        let all: Vec<Candidate> = rows.map(Candidate::of).collect();
-        let open = |side: usize, byte: u8| {
-            let patterns = |candidate: &&Candidate| {
-                let patterns = if side == 0 { &candidate.row.client } else { &candidate.row.server };
-                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs)
-            };
-            all.iter().filter(patterns).copied().collect()
+        let all: Vec<Candidate> = rows.enumerate().map(|(place, row)| Candidate::of(place, row)).collect();
+        let patterns = |row: &'static Row, side: usize| if side == 0 { &row.client } else { &row.server };
+        let those = |fits: &dyn Fn(&'static Row) -> bool| -> Vec<Candidate> {
+            all.iter().filter(|candidate| fits(candidate.row)).copied().collect()
         };
-        let by_byte = (0..2).flat_map(|side| (0..=255).map(move |byte| (side, byte)));
-        let by_byte = by_byte.map(|(side, byte)| open(side, byte)).collect();
-        Self { all, by_byte }
+        let may_open =
+            |row, side, byte: u8| patterns(row, side).iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs);
+        Self {
+            by_byte: [0, 1].map(|side| (0..=255).map(|byte| those(&|row| may_open(row, side, byte))).collect()),
+            one_sided: [0, 1].map(|side| those(&|row| patterns(row, 1 - side).is_empty())),
+        }
     }
 
-    fn candidates(&self, heads: Heads<'_>) -> impl Iterator<Item = &Candidate> {
+    /// The surest answer of all rows.
+    fn ask(&self, heads: Heads<'_>) -> Outcome {
         let sides: [&[u8]; 2] = match heads.datagrams {
             [first, ..] if first.from_client => [first.bytes, &[]],
             [first, ..] => [&[], first.bytes],
             [] => [heads.client, heads.server],
         };
-        let (side, head) = if sides[0].is_empty() { (1, sides[1]) } else { (0, sides[0]) };
-        let place = head.first().map(|byte| side * 256 + usize::from(*byte));
-        let rows = place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all);
-        let [client, server] = sides.map(Opening::of);
-        rows.iter().filter(move |Candidate { openings: [asked, answered], .. }| {
-            asked.agrees(client) && answered.agrees(server)
-        })
+        let [client, server] = [Opening::of(sides[0]), Opening::of(sides[1])];
+        let (mut best, mut best_place) = (Outcome::No, usize::MAX);
+        let mut ask = |candidates: &[Candidate]| {
+            for Candidate { row, place, openings: [asks, answers] } in candidates {
+                if asks.agrees(client) && answers.agrees(server) {
+                    let outcome = row.probe(heads);
+                    if (sureness(outcome), best_place) > (sureness(best), *place) {
+                        (best, best_place) = (outcome, *place);
+                    }
+                }
+            }
+        };
+        for ((head, by_byte), one_sided) in sides.into_iter().zip(&self.by_byte).zip(&self.one_sided) {
+            match head.first() {
+                Some(first) => ask(by_byte.get(usize::from(*first)).map_or(&[], Vec::as_slice)),
+                // While nobody speaks whom they know, all of them wait: one speaks for all. Datagrams may follow.
+                None if heads.datagrams.is_empty() => ask(one_sided.get(..1).unwrap_or_default()),
+                None => ask(one_sided),
+            }
+        }
+        best
     }
 }
 
@@ -175,17 +178,14 @@ pub(super) fn names_by_transport() -> std::collections::BTreeMap<&'static str, s
     names
 }
 
-/// The better of two answers; of equals the first.
-fn surer(a: Outcome, b: Outcome) -> Outcome {
-    const fn rank(outcome: Outcome) -> u8 {
-        match outcome {
-            Outcome::No => 0,
-            Outcome::NeedMore => 1,
-            Outcome::Likely(_) => 2,
-            Outcome::Found(_) => 3,
-        }
+/// How sure an answer is.
+const fn sureness(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::No => 0,
+        Outcome::NeedMore => 1,
+        Outcome::Likely(_) => 2,
+        Outcome::Found(_) => 3,
     }
-    if rank(b) > rank(a) { b } else { a }
 }
 
 /// Names of all rows.
@@ -256,6 +256,10 @@ impl Row {
             Fit::Fits(_) if len < self.min_len => Fit::Short,
             _ => best,
         }
+    }
+
+    fn probe(&'static self, heads: Heads<'_>) -> Outcome {
+        if self.transport == Transport::TCP { self.probe_stream(heads) } else { self.probe_datagrams(heads) }
     }
 
     fn probe_stream(&'static self, heads: Heads<'_>) -> Outcome {

@@ -24,6 +24,9 @@ pub(super) struct Pieces {
     count: u32,
 }
 
+/// Room for the first lines: less is not given out. Unit: bytes.
+const LEAST: usize = 24;
+
 impl Pieces {
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
@@ -55,6 +58,9 @@ impl Pieces {
             }
             line[end] = number as u8;
             end += 1;
+        }
+        if self.written.capacity() == 0 {
+            self.written.reserve_exact(LEAST);
         }
         self.written.extend_from_slice(&line[..end]);
         self.count = self.count.saturating_add(1);

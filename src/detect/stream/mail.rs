@@ -167,10 +167,12 @@ fn imap_server(head: &[u8]) -> Header {
         "ID",
         "ENABLED",
     ];
+    if !matches!(head, [b'*' | b'+', ..]) && !tag(head).1 {
+        return Header::Bad;
+    }
     let (text, len) = match line(head) {
         Ok(found) => found,
-        Err(other) if matches!(head, [b'*' | b'+', ..]) || tag(head).1 => return other,
-        Err(_) => return Header::Bad,
+        Err(other) => return other,
     };
     let mut words = text.split(|byte| *byte == b' ');
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

@@ -36,7 +36,8 @@ impl Dissector for AfterKeyExchange {
 fn opens_late(head: &[u8]) -> bool {
     let range = head.get(KEY_LEN..).unwrap_or_default();
     let range = range.get(..LATEST).unwrap_or(range);
-    range.windows(HANDSHAKE.len()).any(|window| window.first() == HANDSHAKE.first() && window == HANDSHAKE)
+    let mut starts = range.iter().zip(0..).filter(|(byte, _)| Some(*byte) == HANDSHAKE.first());
+    starts.any(|(_, at)| range.get(at..).is_some_and(|rest| rest.starts_with(HANDSHAKE)))
 }
 
 /// Whether the start of a side may be a public key: a number of 768 random bits. Text is none, and neither is anything

@@ -48,7 +48,7 @@ pub(super) fn command(head: &[u8], words: &[&str], common: &[&str]) -> Header {
     // A line end that has only half come may follow any word, even none.
     let opens = |first: u8| {
         let is = |word: &&str| word.bytes().next().is_some_and(|letter| letter.eq_ignore_ascii_case(&first));
-        first == b'\r' || words.iter().any(is) || common.iter().any(is)
+        first == b'\r' || first.is_ascii_graphic() && (words.iter().any(is) || common.iter().any(is))
     };
     if head.first().is_some_and(|first| !opens(*first)) {
         return Header::Bad;
