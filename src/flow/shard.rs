@@ -220,13 +220,17 @@ impl Shard {
         self.remove_if(mark::EVICTED, |flow| (flow.last_ns, flow.first_frame) <= upto);
     }
 
-    /// The capture has ended: takes the best answer about every flow, and what they announced, without closing them.
-    pub fn end(&mut self) {
-        for (_, record) in self.table.in_order(|flow| !flow.has(mark::SETTLED)) {
+    /// The capture has ended: all flows take their best answers. Those that `wait`, going by class and protocol, for what
+    /// others announced stay; the others are closed and handed over one by one, in the order of their first frames.
+    pub fn end(&mut self, waits: impl Fn(Class, Protocol) -> bool, mut take: impl FnMut(FlowSummary)) {
+        for (_, record) in self.table.in_order(|_| true) {
             let flow = self.table.record_mut(record);
-            let before = flow.held();
             end(flow, &mut self.announced);
-            self.cold_bytes = self.cold_bytes + flow.weigh() - before;
+            if waits(class(flow), flow.protocol.into()) {
+                continue;
+            }
+            let flow = self.table.take(record);
+            take(self.close(flow));
         }
     }
 
@@ -725,20 +729,27 @@ fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     settle(flow);
 }
 
+/// The class of a settled flow: nothing is claimed of one that said different things in one place.
+fn class(flow: &Flow) -> Class {
+    let conflicts =
+        || flow.cold.as_deref().and_then(|cold| cold.rare.as_deref()).is_some_and(|rare| rare.conflicts > 0);
+    match flow.class {
+        _ if flow.payload_bytes == [0; 2] => Class::Control,
+        Class::Encrypted if conflicts() => Class::Unknown,
+        class => class,
+    }
+}
+
 /// The flow as it leaves this stage.
 fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
-    let client = flow.client();
+    let (client, class) = (flow.client(), class(&flow));
     let (facts, content, rare) =
         flow.cold.take().map_or((None, None, None), |cold| (cold.facts, cold.content, cold.rare));
     let rare = rare.map_or_else(Rare::default, |rare| *rare);
     let total = flow.total();
     let unfilled: u32 = rare.holes.iter().map(order::Holes::unfilled).sum::<u32>();
-    if total.payload_bytes == 0 {
-        flow.class = Class::Control;
-        flow.evidence = Evidence::None;
-    } else if rare.conflicts > 0 && flow.class == Class::Encrypted {
-        flow.class = Class::Unknown;
-        flow.evidence = Evidence::None;
+    if class != flow.class {
+        (flow.class, flow.evidence) = (class, Evidence::None);
     }
     let mut flags = Vec::new();
     let mut flag = |set: bool, word| {
