@@ -41,13 +41,12 @@ impl Budget {
     pub(super) fn of(max_memory: u64) -> Self {
         let reading = capture::Options {
             batch_bytes: (max_memory >> 6).clamp(1 << 20, 4 << 20) as usize,
-            epoch: capture::Epoch::default(),
             frame_bytes: (max_memory >> 4).clamp(1 << 20, capture::MAX_FRAME.into()) as u32,
             check_bytes: max_memory >> 6,
             check_frames: (max_memory >> 15).min(u32::MAX.into()) as u32,
             // What `xz` takes at its usual level, and `zstd` at its highest usual one.
             decoder_bytes: (max_memory >> 3).max(10 << 20),
-            live: false,
+            ..capture::Options::default()
         };
         let reader =
             reading.decoder_bytes + AHEAD + 2 * u64::from(reading.frame_bytes) + 3 * reading.batch_bytes as u64;
