@@ -175,6 +175,12 @@ pub trait Dissector: Sync {
         false
     }
 
+    /// Streams without a start: whether it leaves the side that has spoken, and waits to hear the other one. Then it asks
+    /// for more, whatever the first side says next, and need not be asked.
+    fn waits_for_the_other(&self, _heads: Heads<'_>) -> bool {
+        false
+    }
+
     /// Where it is written, for people who want to read it.
     fn source(&self) -> String {
         std::any::type_name::<Self>().to_owned()
