@@ -76,6 +76,16 @@ impl Pieces {
 /// The next number; `None` at the end.
 #[inline]
 fn number(rest: &mut &[u8]) -> Option<u64> {
+    match rest {
+        [byte @ 0..0x80, after @ ..] => {
+            *rest = after;
+            Some(u64::from(*byte))
+        }
+        _ => long_number(rest),
+    }
+}
+
+fn long_number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
         let (byte, after) = rest.split_first()?;

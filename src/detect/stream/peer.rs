@@ -44,9 +44,10 @@ fn opens_late(head: &[u8]) -> bool {
 /// with runs of the same byte.
 fn may_be_key(head: &[u8]) -> bool {
     let key = head.get(..KEY_LEN).unwrap_or(head);
-    let high: usize = key.iter().map(|byte| usize::from(byte >> 7)).sum();
-    (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3)
-        && !key.windows(3).any(|window| matches!(window, [a, b, c] if a == b && b == c))
+    let high = usize::from(key.iter().map(|byte| byte >> 7).sum::<u8>());
+    let (second, third) = (key.get(1..).unwrap_or_default(), key.get(2..).unwrap_or_default());
+    let repeats = || key.iter().zip(second).zip(third).fold(false, |any, ((a, b), c)| any | (a == b && b == c));
+    (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3) && !repeats()
 }
 
 const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
