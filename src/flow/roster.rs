@@ -206,4 +206,20 @@ mod tests {
         roster.close_to_stream(Heads { client: b"\xf7", from_start: true, ..Heads::default() }, &mut closed);
         assert!(open(closed, roster) <= 40, "{}", open(closed, roster));
     }
+
+    #[test]
+    fn texts_wait_for_the_other_side_of_a_stream_without_a_start() {
+        let roster = Roster::of(Transport::TCP);
+        let cases: &[(&str, &[u8], &[u8], bool, bool)] = &[
+            ("one side, no text", b"\x17\x03\x03", b"", false, true),
+            ("the other side, no text", b"", b"\x17\x03\x03", false, true),
+            ("both sides", b"\x17\x03\x03", b"\x17", false, false),
+            ("from the start", b"\x17\x03\x03", b"", true, false),
+            ("nothing", b"", b"", false, false),
+        ];
+        for (name, client, server, from_start, want) in cases {
+            let heads = Heads { client, server, from_start: *from_start, ..Heads::default() };
+            assert_eq!(roster.idle(heads).count_ones() >= 10, *want, "{name}");
+        }
+    }
 }
