@@ -1,20 +1,25 @@
 //! Sums by code point.
 //!
-//! A hello offers some forty code points, and each is a sum to add to: so they stand in a hash map, and are put in order
-//! when they are read.
-
-use std::collections::HashMap;
-
-use foldhash::fast::FixedState;
+//! A hello offers some forty code points, and each is a sum to add to: so they stand where their number says, in pages of
+//! those that are close together. Registries hand out numbers in few blocks, so there are few pages.
 
 use super::Sum;
 
 /// A sum for each code point that was counted.
 #[derive(Clone, Debug, Default)]
 pub struct Codes {
-    rows: HashMap<u16, Row, FixedState>,
+    /// By the high byte of the code points: the place of their page, counted from 1; 0 where there is none.
+    places: Vec<u16>,
+    pages: Vec<Box<Page>>,
     /// Lists that were counted so far.
     lists: u64,
+}
+
+/// The code points of one high byte, and the byte.
+#[derive(Clone, Debug)]
+struct Page {
+    high: u8,
+    rows: [Row; 256],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,16 +32,17 @@ struct Row {
 impl Codes {
     /// Adds one flow of `wire_bytes` to the sum of `code`.
     pub(super) fn count(&mut self, code: u16, wire_bytes: u64) {
-        self.rows.entry(code).or_default().sum.count(wire_bytes);
+        self.row(code).sum.count(wire_bytes);
     }
 
     /// Adds one flow of `wire_bytes` to the sum of each code point of a list, once however often the list repeats it.
     pub(super) fn count_list(&mut self, codes: &[u16], wire_bytes: u64) {
         self.lists += 1;
+        let list = self.lists;
         for code in codes {
-            let row = self.rows.entry(*code).or_default();
-            if row.list != self.lists {
-                row.list = self.lists;
+            let row = self.row(*code);
+            if row.list != list {
+                row.list = list;
                 row.sum.count(wire_bytes);
             }
         }
@@ -44,22 +50,37 @@ impl Codes {
 
     /// Adds all of `other`.
     pub(super) fn merge(&mut self, other: Self) {
-        for (code, row) in other.rows {
-            self.rows.entry(code).or_default().sum.merge(row.sum);
+        for (code, sum) in other.iter() {
+            self.row(code).sum.merge(sum);
         }
     }
 
     /// The sum of a code point; nothing when it was not counted.
     #[must_use]
     pub fn of(&self, code: u16) -> Sum {
-        self.rows.get(&code).map(|row| row.sum).unwrap_or_default()
+        self.iter().find(|(counted, _)| *counted == code).map(|(_, sum)| sum).unwrap_or_default()
     }
 
     /// Code points and their sums, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, Sum)> {
-        let mut rows: Vec<(u16, Sum)> = self.rows.iter().map(|(code, row)| (*code, row.sum)).collect();
-        rows.sort_unstable_by_key(|(code, _)| *code);
-        rows.into_iter()
+        let pages = self.places.iter().filter_map(|place| self.pages.get(usize::from(*place).checked_sub(1)?));
+        let rows = pages.flat_map(|page| {
+            (0..=u8::MAX).zip(&page.rows).map(|(low, row)| (u16::from_be_bytes([page.high, low]), row.sum))
+        });
+        rows.filter(|(_, sum)| *sum != Sum::default())
+    }
+
+    fn row(&mut self, code: u16) -> &mut Row {
+        let [high, low] = code.to_be_bytes();
+        if self.places.is_empty() {
+            self.places = vec![0; 256];
+        }
+        let place = &mut self.places[usize::from(high)];
+        if *place == 0 {
+            self.pages.push(Box::new(Page { high, rows: [Row::default(); 256] }));
+            *place = self.pages.len() as u16;
+        }
+        &mut self.pages[usize::from(*place) - 1].rows[usize::from(low)]
     }
 }
 
@@ -75,7 +96,7 @@ impl FromIterator<(u16, Sum)> for Codes {
     fn from_iter<I: IntoIterator<Item = (u16, Sum)>>(rows: I) -> Self {
         let mut codes = Self::default();
         for (code, sum) in rows {
-            codes.rows.entry(code).or_default().sum.merge(sum);
+            codes.row(code).sum.merge(sum);
         }
         codes
     }
