@@ -67,6 +67,11 @@ impl SharedOffer {
     pub fn memory(&self) -> usize {
         self.0.as_deref().map_or(0, |shared| shared.memory.unwrap_or_else(|| shared.offer.memory()))
     }
+
+    /// Where the offer lies: offers that are held at the same time and lie at one place are one.
+    pub(crate) fn place(&self) -> usize {
+        self.0.as_ref().map_or(0, |shared| Arc::as_ptr(shared).addr())
+    }
 }
 
 impl Deref for SharedOffer {

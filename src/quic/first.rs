@@ -5,15 +5,14 @@
 
 use std::cell::RefCell;
 
-use super::keys::{InitialKeys, Sender};
+use super::keys::{InitialKeys, InitialSecret, Sender};
 use super::packet::Long;
-use super::version::Secrets;
 
 /// What an Initial packet was opened with: the keys of a client that made up its destination.
 #[derive(Clone, Copy)]
 pub(super) struct Opened {
-    /// What the keys were made from.
-    pub(super) secrets: Secrets,
+    /// What the keys of both sides are made from.
+    pub(super) secret: InitialSecret,
     /// The keys of the client.
     pub(super) keys: InitialKeys,
     /// Length of the frames in the opened packet, which end in front of its tag.
@@ -59,8 +58,9 @@ pub(super) fn take(packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<Opened> {
 
 fn open(packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<Opened> {
     packet.version.secrets().iter().find_map(|secrets| {
-        let keys = InitialKeys::derive(secrets, packet.destination, Sender::Client)?;
+        let secret = InitialSecret::new(*secrets, packet.destination)?;
+        let keys = secret.keys(Sender::Client)?;
         let len = keys.open(packet, plain)?.len();
-        Some(Opened { secrets: *secrets, keys, len })
+        Some(Opened { secret, keys, len })
     })
 }

@@ -6,6 +6,7 @@
 use sha2::block_api::compress256;
 
 /// A key, set up.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hmac {
     /// The hash after the key's block of the inner hash, and of the outer.
     inner: [u32; 8],

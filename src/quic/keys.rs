@@ -27,6 +27,36 @@ pub struct InitialKeys {
 /// AES-128-GCM; of AES, GCM needs no more than how to encrypt.
 type Seal = AesGcm<Aes128Enc, U12>;
 
+/// What the keys of both sides of a connection are derived from.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub(super) struct InitialSecret {
+    secrets: Secrets,
+    secret: Hmac,
+}
+
+impl InitialSecret {
+    /// The secret of a connection whose client chose `destination` as the server's first connection ID; `None` when that is
+    /// longer than any version allows.
+    pub(super) fn new(secrets: Secrets, destination: &[u8]) -> Option<Self> {
+        Some(Self { secrets, secret: Hmac::new(&Hmac::new(secrets.salt)?.of(&[destination])?)? })
+    }
+
+    /// The keys of `sender`.
+    pub(super) fn keys(&self, sender: Sender) -> Option<InitialKeys> {
+        let [key, iv, mask] = self.secrets.labels;
+        let label = match sender {
+            Sender::Client => "client in",
+            Sender::Server => "server in",
+        };
+        let secret = Hmac::new(&expand_label::<32>(&self.secret, label)?)?;
+        Some(InitialKeys {
+            key: expand_label(&secret, key)?,
+            iv: expand_label(&secret, iv)?,
+            mask: expand_label(&secret, mask)?,
+        })
+    }
+}
+
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -42,18 +72,7 @@ impl InitialKeys {
     /// `None` when `destination` is longer than any version allows.
     #[must_use]
     pub fn derive(secrets: &Secrets, destination: &[u8], sender: Sender) -> Option<Self> {
-        let Secrets { salt, labels: [key_label, iv_label, mask_label] } = *secrets;
-        let initial = Hmac::new(&Hmac::new(salt)?.of(&[destination])?)?;
-        let label = match sender {
-            Sender::Client => "client in",
-            Sender::Server => "server in",
-        };
-        let secret = Hmac::new(&expand_label::<32>(&initial, label)?)?;
-        Some(Self {
-            key: expand_label(&secret, key_label)?,
-            iv: expand_label(&secret, iv_label)?,
-            mask: expand_label(&secret, mask_label)?,
-        })
+        InitialSecret::new(*secrets, destination)?.keys(sender)
     }
 
     /// Opens a packet: removes header protection, checks the tag, leaves the frames in `plain`.

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use super::MIN_DESTINATION;
 use super::first::{self, Opened};
 use super::frame::{CryptoStream, Frame, frames};
-use super::keys::{InitialKeys, Sender};
+use super::keys::{InitialKeys, InitialSecret, Sender};
 use super::packet::{Kind, Long, Packet, packets};
-use super::version::{Secrets, Version};
+use super::version::Version;
 use crate::detect::{Found, Moment, Session, Step};
 use crate::model::{ConnectionId, Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
@@ -18,8 +18,8 @@ pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
     opened: bool,
-    /// What the keys of the client's version were made from.
-    secrets: Option<Secrets>,
+    /// What the keys of the version of the latest connection are made from.
+    secret: Option<InitialSecret>,
     /// The connection ID that keys are made from.
     destination: Id,
     /// Destination of the client's first Initial packet when it could not be opened (cut short): the server's answer
@@ -87,10 +87,10 @@ impl QuicSession {
         }
         if end.keys.is_none() && self.opened && self.derivations < MAX_DERIVATIONS {
             self.derivations += 1;
-            let secrets = self.secrets.filter(|_| self.version == Some(packet.version));
-            end.keys = secrets
-                .or_else(|| packet.version.secrets().first().copied())
-                .and_then(|secrets| InitialKeys::derive(&secrets, &self.destination, sender))
+            let secret = self.secret.filter(|_| self.version == Some(packet.version));
+            end.keys = secret
+                .or_else(|| InitialSecret::new(*packet.version.secrets().first()?, &self.destination))
+                .and_then(|secret| secret.keys(sender))
                 .map(|keys| (packet.version, keys));
         }
         if let Some((_, keys)) = &end.keys
@@ -109,8 +109,8 @@ impl QuicSession {
             return None;
         }
         self.derivations += 1;
-        let Opened { secrets, keys, len } = first::take(packet, plain)?;
-        self.secrets = Some(secrets);
+        let Opened { secret, keys, len } = first::take(packet, plain)?;
+        self.secret = Some(secret);
         self.destination = Id::new(packet.destination)?;
         self.opened = true;
         self.client.keys = Some((packet.version, keys));
@@ -126,12 +126,13 @@ impl QuicSession {
             return None;
         }
         self.derivations += 1;
-        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
-            let keys = InitialKeys::derive(secrets, &self.unproven, Sender::Server)?;
+        let (secret, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let secret = InitialSecret::new(*secrets, &self.unproven)?;
+            let keys = secret.keys(Sender::Server)?;
             let len = keys.open(packet, plain)?.len();
-            Some((*secrets, keys, len))
+            Some((secret, keys, len))
         })?;
-        self.secrets = Some(secrets);
+        self.secret = Some(secret);
         self.destination = std::mem::take(&mut self.unproven);
         self.opened = true;
         self.server.keys = Some((packet.version, keys));
