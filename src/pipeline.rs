@@ -759,15 +759,14 @@ impl<'a> Run<'a> {
         Ok((Read { name, tally, warnings, failed }, state))
     }
 
-    /// What is open ends, then all is known that flows announced about others, then everything is added up: so what may be
-    /// announced need not be kept beside its flow.
+    /// What is open ends; what others cannot explain is added up at once, to make room. Then all is known that flows announced
+    /// about others, and the rest is added up.
     fn close(&mut self) {
         let keys = self.keys();
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, keys, &mut self.tally);
         self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);
-            worker.shard.end();
-            worker.settle();
+            worker.end();
         });
         let known = self.known();
         self.workers.par_iter_mut().for_each(|worker| worker.close(&known));
@@ -795,7 +794,7 @@ impl Worker {
             }
         }
         for flow in std::mem::take(&mut self.shard.closed) {
-            if associate::may_be_announced(&flow) {
+            if associate::may_be_announced(flow.class, flow.protocol) {
                 self.pending.push(flow);
             } else {
                 self.sums.add(flow);
@@ -811,24 +810,21 @@ impl Worker {
         }
     }
 
-    /// Closes all flows and adds them up, with what waited.
+    /// The capture has ended: adds up all flows but those that others may explain.
+    fn end(&mut self) {
+        let sums = &mut self.sums;
+        self.shard.end(associate::may_be_announced, |flow| sums.add(flow));
+        self.settle();
+    }
+
+    /// Explains the flows that waited for it, and adds them up.
     fn close(&mut self, known: &associate::Known) {
         self.explain(known);
         let sums = &mut self.sums;
         self.shard.finish(|mut flow| {
-            if associate::may_be_announced(&flow) {
-                known.explain(&mut flow);
-            }
+            known.explain(&mut flow);
             sums.add(flow);
         });
-    }
-
-    /// Closes all flows; those that may still be explained wait.
-    fn drain(&mut self) {
-        self.shard.end();
-        self.settle();
-        let Self { shard, sums, pending, .. } = self;
-        shard.finish(|flow| if associate::may_be_announced(&flow) { pending.push(flow) } else { sums.add(flow) });
     }
 
     fn pending_memory(&self) -> usize {
@@ -855,6 +851,18 @@ impl Account {
         if flow.key.transport() == Transport(0) {
             return;
         }
+        if !flow.flags.is_empty() {
+            self.add_losses(&flow);
+        }
+        if self.keep {
+            self.kept_bytes +=
+                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
+            self.flows.push((flow, verdicts));
+        }
+    }
+
+    /// What of a flow was not seen.
+    fn add_losses(&mut self, flow: &FlowSummary) {
         for (word, loss) in [
             ("evicted", Loss::EvictedFlows),
             ("one_sided", Loss::OneSidedFlows),
@@ -862,11 +870,6 @@ impl Account {
             ("cut_short", Loss::HandshakeCutShort),
         ] {
             self.tally.add_loss(loss, u64::from(flow.flags.contains(&word)));
-        }
-        if self.keep {
-            self.kept_bytes +=
-                size_of::<Closed>() + 64 + parts_memory(&flow) + flow.facts.as_deref().map_or(0, Facts::memory);
-            self.flows.push((flow, verdicts));
         }
     }
 }

@@ -50,11 +50,7 @@ impl Dissector for Fixed {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let table = if self.0 == Transport::TCP { &*STREAMS } else { &*DATAGRAMS };
-        let answer = |row: &'static Row| {
-            if self.0 == Transport::TCP { row.probe_stream(heads) } else { row.probe_datagrams(heads) }
-        };
-        table.candidates(heads).map(answer).fold(Outcome::No, surer)
+        if self.0 == Transport::TCP { STREAMS.ask(heads) } else { DATAGRAMS.ask(heads) }
     }
 
     fn session(&self, found: Found) -> Option<Box<dyn Session>> {
@@ -64,9 +60,61 @@ impl Dissector for Fixed {
 
 /// The rows of one transport, by what a side may open with: all others say no.
 struct Table {
-    all: Vec<&'static Row>,
-    /// For each first byte of the client, then of the server, the rows whose patterns do not rule it out.
-    by_byte: Vec<Vec<&'static Row>>,
+    /// For each first byte of the client, then of the server, the rows with a pattern for that side that may open so.
+    by_byte: [Vec<Vec<Candidate>>; 2],
+    /// Rows with patterns for the client alone, then for the server alone.
+    one_sided: [Vec<Candidate>; 2],
+}
+
+/// A row with what is soonest seen of it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    row: &'static Row,
+    /// Its place among the rows: of equal answers the first counts.
+    place: usize,
+    /// What all patterns of the client, and of the server, pin down alike of the first eight bytes.
+    openings: [Opening; 2],
+}
+
+impl Candidate {
+    fn of(place: usize, row: &'static Row) -> Self {
+        let openings = [&row.client, &row.server].map(|patterns| {
+            let openings = patterns.iter().map(|pattern| pattern.opening);
+            openings.reduce(Opening::common).unwrap_or_default()
+        });
+        Self { row, place, openings }
+    }
+}
+
+/// Some bits of the first eight bytes of a side, and their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Opening {
+    mask: u64,
+    value: u64,
+}
+
+impl Opening {
+    /// What is known of `head`: as many of the eight bytes as there are.
+    fn of(head: &[u8]) -> Self {
+        match head.first_chunk() {
+            Some(first) => Self { mask: u64::MAX, value: u64::from_be_bytes(*first) },
+            None => head.iter().zip(0_u32..).fold(Self::default(), |known, (byte, place)| Self {
+                mask: known.mask | 0xff << (56 - 8 * place),
+                value: known.value | u64::from(*byte) << (56 - 8 * place),
+            }),
+        }
+    }
+
+    /// What both pin down alike.
+    fn common(self, other: Self) -> Self {
+        let mask = self.mask & other.mask & !(self.value ^ other.value);
+        Self { mask, value: self.value & mask }
+    }
+
+    /// Whether no bit that both know differs.
+    fn agrees(self, other: Self) -> bool {
+        (self.value ^ other.value) & self.mask & other.mask == 0
+    }
 }
 
 static STREAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::TCP));
@@ -74,33 +122,48 @@ static DATAGRAMS: LazyLock<Table> = LazyLock::new(|| Table::of(Transport::UDP));
 
 impl Table {
     fn of(transport: Transport) -> Self {
-        let all: Vec<&'static Row> = ROWS.iter().filter(|row| row.transport == transport).collect();
-        let open = |side: usize, byte: u8| {
-            let patterns = |row: &&&'static Row| {
-                let patterns = if side == 0 { &row.client } else { &row.server };
-                patterns.is_empty() || patterns.iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs)
-            };
-            all.iter().filter(patterns).copied().collect()
+        let rows = ROWS.iter().filter(|row| row.transport == transport);
+        let all: Vec<Candidate> = rows.enumerate().map(|(place, row)| Candidate::of(place, row)).collect();
+        let patterns = |row: &'static Row, side: usize| if side == 0 { &row.client } else { &row.server };
+        let those = |fits: &dyn Fn(&'static Row) -> bool| -> Vec<Candidate> {
+            all.iter().filter(|candidate| fits(candidate.row)).copied().collect()
         };
-        let by_byte = (0..2).flat_map(|side| (0..=255).map(move |byte| (side, byte)));
-        let by_byte = by_byte.map(|(side, byte)| open(side, byte)).collect();
-        Self { all, by_byte }
+        let may_open =
+            |row, side, byte: u8| patterns(row, side).iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs);
+        Self {
+            by_byte: [0, 1].map(|side| (0..=255).map(|byte| those(&|row| may_open(row, side, byte))).collect()),
+            one_sided: [0, 1].map(|side| those(&|row| patterns(row, 1 - side).is_empty())),
+        }
     }
 
-    fn candidates(&self, heads: Heads<'_>) -> impl Iterator<Item = &'static Row> {
-        let (is_server, head) = match heads.datagrams {
-            [first, ..] => (!first.from_client, first.bytes),
-            [] if heads.client.is_empty() => (true, heads.server),
-            [] => (false, heads.client),
+    /// The surest answer of all rows.
+    fn ask(&self, heads: Heads<'_>) -> Outcome {
+        let sides: [&[u8]; 2] = match heads.datagrams {
+            [first, ..] if first.from_client => [first.bytes, &[]],
+            [first, ..] => [&[], first.bytes],
+            [] => [heads.client, heads.server],
         };
-        let place = head.first().map(|byte| usize::from(is_server) * 256 + usize::from(*byte));
-        let rows = place.and_then(|place| self.by_byte.get(place)).unwrap_or(&self.all);
-        let opening = head.first_chunk().map(|opening| u64::from_be_bytes(*opening));
-        rows.iter().copied().filter(move |row| {
-            let patterns = if is_server { &row.server } else { &row.client };
-            let may = |opening| patterns.is_empty() || patterns.iter().any(|pattern| pattern.may_open(opening));
-            opening.is_none_or(may)
-        })
+        let [client, server] = [Opening::of(sides[0]), Opening::of(sides[1])];
+        let (mut best, mut best_place) = (Outcome::No, usize::MAX);
+        let mut ask = |candidates: &[Candidate]| {
+            for Candidate { row, place, openings: [asks, answers] } in candidates {
+                if asks.agrees(client) && answers.agrees(server) {
+                    let outcome = row.probe(heads);
+                    if (sureness(outcome), best_place) > (sureness(best), *place) {
+                        (best, best_place) = (outcome, *place);
+                    }
+                }
+            }
+        };
+        for ((head, by_byte), one_sided) in sides.into_iter().zip(&self.by_byte).zip(&self.one_sided) {
+            match head.first() {
+                Some(first) => ask(by_byte.get(usize::from(*first)).map_or(&[], Vec::as_slice)),
+                // While nobody speaks whom they know, all of them wait: one speaks for all. Datagrams may follow.
+                None if heads.datagrams.is_empty() => ask(one_sided.get(..1).unwrap_or_default()),
+                None => ask(one_sided),
+            }
+        }
+        best
     }
 }
 
@@ -115,17 +178,14 @@ pub(super) fn names_by_transport() -> std::collections::BTreeMap<&'static str, s
     names
 }
 
-/// The better of two answers; of equals the first.
-fn surer(a: Outcome, b: Outcome) -> Outcome {
-    const fn rank(outcome: Outcome) -> u8 {
-        match outcome {
-            Outcome::No => 0,
-            Outcome::NeedMore => 1,
-            Outcome::Likely(_) => 2,
-            Outcome::Found(_) => 3,
-        }
+/// How sure an answer is.
+const fn sureness(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::No => 0,
+        Outcome::NeedMore => 1,
+        Outcome::Likely(_) => 2,
+        Outcome::Found(_) => 3,
     }
-    if rank(b) > rank(a) { b } else { a }
 }
 
 /// Names of all rows.
@@ -196,6 +256,10 @@ impl Row {
             Fit::Fits(_) if len < self.min_len => Fit::Short,
             _ => best,
         }
+    }
+
+    fn probe(&'static self, heads: Heads<'_>) -> Outcome {
+        if self.transport == Transport::TCP { self.probe_stream(heads) } else { self.probe_datagrams(heads) }
     }
 
     fn probe_stream(&'static self, heads: Heads<'_>) -> Outcome {
@@ -340,16 +404,10 @@ struct Pattern {
     pieces: Vec<Piece>,
     bits: u32,
     /// Which bits of the first eight bytes are pinned down, and their values: what differs there differs.
-    opening: (u64, u64),
+    opening: Opening,
 }
 
 impl Pattern {
-    /// Whether something that begins with these eight bytes may fit.
-    fn may_open(&self, opening: u64) -> bool {
-        let (mask, value) = self.opening;
-        opening & mask == value
-    }
-
     fn fit(&self, head: &[u8]) -> Fit {
         if !self.pieces.iter().zip(head).all(|(piece, byte)| piece.fits(*byte)) {
             Fit::Differs
@@ -381,8 +439,9 @@ impl Pattern {
         }
         let bits = pieces.iter().map(|piece| piece.bits()).sum();
         let pinned = pieces.iter().map(|piece| piece.pinned()).chain(std::iter::repeat((0, 0))).take(8);
-        let opening = pinned.fold((0, 0), |(masks, values), (mask, value)| {
-            (masks << 8 | u64::from(mask), values << 8 | u64::from(value))
+        let opening = pinned.fold(Opening::default(), |known, (mask, value)| Opening {
+            mask: known.mask << 8 | u64::from(mask),
+            value: known.value << 8 | u64::from(value),
         });
         (!pieces.is_empty()).then_some(Self { pieces, bits, opening })
     }

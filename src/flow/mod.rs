@@ -6,6 +6,7 @@
 
 mod order;
 mod parts;
+mod pieces;
 mod probe;
 mod record;
 mod roster;

@@ -123,9 +123,15 @@ pub(super) struct Pending {
     pub(super) next: u32,
     /// Whether `next` is set.
     pub(super) started: bool,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Segments that arrived before their turn: at least one, as long as there is such a box.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Waiting {
     /// `(sequence number, bytes)`, ascending.
     #[serde(with = "crate::model::kept::queue")]
-    waiting: VecDeque<(u32, Box<[u8]>)>,
+    segments: VecDeque<(u32, Box<[u8]>)>,
     held: usize,
 }
 
@@ -138,43 +144,49 @@ const MAX_WAITING: usize = 96;
 impl Pending {
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.held + self.waiting.capacity() * 24
+        self.waiting
+            .as_deref()
+            .map_or(0, |waiting| size_of::<Waiting>() + waiting.held + waiting.segments.capacity() * 24)
     }
 
     /// Whether so much waits behind a hole that the hole is taken for a loss.
     pub(super) fn is_full(&self) -> bool {
-        self.held > MAX_HELD || self.waiting.len() >= MAX_WAITING
+        self.waiting.as_deref().is_some_and(|waiting| waiting.held > MAX_HELD || waiting.segments.len() >= MAX_WAITING)
     }
 
     /// Whether anything waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_none()
     }
 
     /// Keeps a segment for later; one that starts where another does stays out unless it is longer.
     pub(super) fn hold(&mut self, seq: u32, bytes: &[u8]) {
-        let place = self.waiting.iter().rposition(|(other, _)| !ahead(*other, seq));
-        if let Some((_, held)) = place.and_then(|index| self.waiting.get(index)).filter(|(other, _)| *other == seq)
-            && held.len() >= bytes.len()
+        let Waiting { segments, held } = &mut **self.waiting.get_or_insert_default();
+        let place = segments.iter().rposition(|(other, _)| !ahead(*other, seq));
+        if let Some((_, known)) = place.and_then(|index| segments.get(index)).filter(|(other, _)| *other == seq)
+            && known.len() >= bytes.len()
         {
             return;
         }
-        self.held += bytes.len();
-        self.waiting.insert(place.map_or(0, |index| index + 1), (seq, bytes.into()));
+        *held += bytes.len();
+        segments.insert(place.map_or(0, |index| index + 1), (seq, bytes.into()));
     }
 
     /// The next waiting bytes that are in turn.
     pub(super) fn release(&mut self) -> Option<Box<[u8]>> {
-        while let Some((seq, _)) = self.waiting.front() {
-            if ahead(*seq, self.next) {
+        while let Some(waiting) = self.waiting.as_deref_mut() {
+            if waiting.segments.front().is_some_and(|(seq, _)| ahead(*seq, self.next)) {
                 return None;
             }
-            let (seq, bytes) = self.waiting.pop_front()?;
-            self.held -= bytes.len();
+            let (seq, bytes) = waiting.segments.pop_front()?;
+            waiting.held -= bytes.len();
+            if waiting.segments.is_empty() {
+                self.waiting = None;
+            }
             let known = self.next.wrapping_sub(seq) as usize;
             if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
                 self.next = self.next.wrapping_add(fresh.len() as u32);
-                return Some(fresh.into());
+                return Some(if known == 0 { bytes } else { fresh.into() });
             }
         }
         None
@@ -182,15 +194,14 @@ impl Pending {
 
     /// Gives up the hole in front of the first waiting segment.
     pub(super) fn skip_hole(&mut self) {
-        if let Some((seq, _)) = self.waiting.front() {
+        if let Some((seq, _)) = self.waiting.as_deref().and_then(|waiting| waiting.segments.front()) {
             self.next = *seq;
         }
     }
 
     /// Lets go of everything.
     pub(super) fn clear(&mut self) {
-        self.waiting = VecDeque::new();
-        self.held = 0;
+        self.waiting = None;
     }
 }
 

@@ -12,43 +12,55 @@ use crate::model::{Counts, FlowPart, Steps};
 pub(super) struct Clock {
     steps: Steps,
     level: u8,
-    /// Starts of the intervals seen, ascending.
-    seen: Vec<i64>,
+    /// Starts of the intervals seen, ascending, each with its number.
+    seen: Vec<(i64, u32)>,
+    /// A time within each interval, by its number.
+    times: Vec<i64>,
     /// The interval now: from `start_ns` up to, not including, `end_ns`.
     start_ns: i64,
     end_ns: i64,
+    /// The number of the interval now.
+    now: u32,
 }
 
 impl Clock {
     pub(super) fn new(steps: Steps) -> Self {
-        Self { steps, level: 0, seen: Vec::new(), start_ns: 0, end_ns: 0 }
+        Self { steps, level: 0, seen: Vec::new(), times: Vec::new(), start_ns: 0, end_ns: 0, now: 0 }
     }
 
     pub(super) fn level(&self) -> u8 {
         self.level
     }
 
-    /// Start of the interval of `time_ns`, which becomes the interval now.
-    pub(super) fn tick(&mut self, time_ns: i64) -> i64 {
+    /// Number of the interval of `time_ns`, which becomes the interval now.
+    pub(super) fn tick(&mut self, time_ns: i64) -> u32 {
         if time_ns < self.start_ns || time_ns >= self.end_ns {
             self.turn(time_ns);
         }
-        self.start_ns
+        self.now
+    }
+
+    /// A time within the interval of this number.
+    pub(super) fn time_ns(&self, interval: u32) -> i64 {
+        self.times.get(interval as usize).copied().unwrap_or(self.start_ns)
     }
 
     #[cold]
     fn turn(&mut self, time_ns: i64) {
         let mut start = self.steps.start_ns(self.level, time_ns);
-        if let Err(place) = self.seen.binary_search(&start) {
-            self.seen.insert(place, start);
+        if let Err(place) = self.seen.binary_search_by_key(&start, |(start, _)| *start) {
+            self.seen.insert(place, (start, self.times.len() as u32));
+            self.times.push(start);
             while self.seen.len() > self.steps.most() && self.level < u8::MAX {
                 self.level += 1;
                 let (steps, level) = (self.steps, self.level);
-                self.seen.iter_mut().for_each(|start| *start = steps.start_ns(level, *start));
-                self.seen.dedup();
+                self.seen.iter_mut().for_each(|(start, _)| *start = steps.start_ns(level, *start));
+                self.seen.dedup_by_key(|(start, _)| *start);
                 start = steps.start_ns(level, time_ns);
             }
         }
+        let seen = self.seen.binary_search_by_key(&start, |(start, _)| *start);
+        self.now = seen.ok().and_then(|place| self.seen.get(place)).map_or(0, |(_, number)| *number);
         self.start_ns = start;
         self.end_ns = start.saturating_add(self.steps.length_ns(self.level));
     }
@@ -187,12 +199,15 @@ mod tests {
     fn the_clock_coarsens_with_the_intervals_seen() {
         let mut clock = Clock::new(Steps::Automatic);
         for second in 0..100 {
-            assert_eq!(clock.tick(second * 1_000_000_000 + 7), second * 1_000_000_000);
+            let interval = clock.tick(second * 1_000_000_000 + 7);
+            assert_eq!(clock.time_ns(interval), second * 1_000_000_000);
         }
         assert_eq!(clock.level(), 0);
-        assert_eq!(clock.tick(104_000_000_000), 100_000_000_000, "101 seconds are 21 intervals of 5");
+        let interval = clock.tick(104_000_000_000);
+        assert_eq!((interval, clock.start_ns), (100, 100_000_000_000), "101 seconds are 21 intervals of 5");
         assert_eq!((clock.level(), clock.seen.len()), (1, 21));
-        assert_eq!(clock.tick(3_000_000_000), 0, "back in time");
+        let interval = clock.tick(3_000_000_000);
+        assert_eq!((interval, clock.start_ns), (0, 0), "back in time");
     }
 
     proptest! {
@@ -208,7 +223,7 @@ mod tests {
             for (number, (time, amount, clear)) in packets.iter().enumerate() {
                 let start = clock.tick(*time);
                 if start != at {
-                    parts.leave(at, total, readable, &clock);
+                    parts.leave(clock.time_ns(at), total, readable, &clock);
                     at = start;
                 }
                 total.add(counts(*amount));
@@ -219,7 +234,7 @@ mod tests {
                     readable.add(least(counts(*clear), counts(*amount)));
                 }
             }
-            let parts = parts.finish(at, total, readable, &clock);
+            let parts = parts.finish(clock.time_ns(at), total, readable, &clock);
             prop_assert_eq!(sum(&parts, |part| part.counts), total);
             prop_assert_eq!(sum(&parts, |part| part.readable), readable);
             for part in &parts {

@@ -1,6 +1,7 @@
 //! The first bytes of a flow, and the question put to the dissectors each time there are more of them.
 
-use super::roster::{Out, Roster};
+use super::pieces::{Piece, Pieces};
+use super::roster::{Out, Places, Roster};
 use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, MAX_HEAD, Outcome};
 use crate::model::{Counts, Opening, Side, Transport, opening};
 
@@ -10,28 +11,15 @@ pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
     #[serde(with = "crate::model::kept::rooms")]
     heads: [Vec<u8>; 2],
-    /// The pieces in the order in which they came.
-    #[serde(with = "crate::model::kept::room")]
-    pieces: Vec<Piece>,
-    /// The heads start at the first byte of the connection.
-    from_start: bool,
+    pieces: Pieces,
+    pub(super) out: Out,
+    /// Head size at which the dissectors are asked again.
+    ask_at: u32,
+    asked: u8,
     /// How often the heads were dropped because no dissector wanted them.
     restarts: u8,
-    /// Head size at which the dissectors are asked again.
-    ask_at: usize,
-    asked: u8,
-    pub(super) out: Out,
-}
-
-/// One piece of the heads.
-#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub(super) struct Piece {
-    pub(super) from: Side,
-    pub(super) len: u32,
-    /// Payload bytes on the wire (datagrams); `len` for streams.
-    pub(super) wire_len: u32,
-    /// Totals of the flow up to and with the packet that brought it.
-    pub(super) total: Counts,
+    /// The heads start at the first byte of the connection.
+    from_start: bool,
 }
 
 /// What came of asking.
@@ -58,17 +46,15 @@ impl Probe {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.heads.iter().map(Vec::capacity).sum::<usize>()
-            + self.pieces.capacity() * size_of::<Piece>()
+        size_of::<Self>() + self.heads.iter().map(Vec::capacity).sum::<usize>() + self.pieces.memory()
     }
 
     /// Keeps one more piece of a stream; `false` when there is no more room.
     pub(super) fn push_stream(&mut self, from: Side, bytes: &[u8], total: Counts) -> bool {
         let head = &mut self.heads[from as usize];
-        let room = MAX_HEAD - head.len();
+        let room = MAX_HEAD.saturating_sub(head.len());
         let kept = bytes.get(..room).unwrap_or(bytes);
-        head.extend_from_slice(kept);
+        keep(head, kept);
         self.pieces.push(Piece { from, len: kept.len() as u32, wire_len: kept.len() as u32, total });
         kept.len() == bytes.len() && head.len() < MAX_HEAD
     }
@@ -76,14 +62,14 @@ impl Probe {
     /// Keeps one more datagram; `false` when there is no more room.
     pub(super) fn push_datagram(&mut self, from: Side, bytes: &[u8], wire_len: u32, total: Counts) -> bool {
         let kept = bytes.get(..MAX_DATAGRAM).unwrap_or(bytes);
-        self.heads[0].extend_from_slice(kept);
+        keep(&mut self.heads[0], kept);
         self.pieces.push(Piece { from, len: kept.len() as u32, wire_len, total });
         self.pieces.len() < MAX_DATAGRAMS
     }
 
     /// Whether asking again is worth it: always for the first pieces, then when the heads have grown by a quarter.
     pub(super) fn is_due(&self) -> bool {
-        self.asked < 12 || self.held() >= self.ask_at
+        self.asked < 12 || self.held() >= self.ask_at as usize
     }
 
     fn held(&self) -> usize {
@@ -98,7 +84,7 @@ impl Probe {
             let head = if stream { piece.from as usize } else { 0 };
             let start = at[head];
             at[head] += piece.len as usize;
-            (*piece, self.heads[head].get(start..at[head]).unwrap_or_default())
+            (piece, self.heads[head].get(start..at[head]).unwrap_or_default())
         })
     }
 
@@ -130,7 +116,7 @@ impl Probe {
     /// Begins again with what comes next; `false` when that was done often enough.
     pub(super) fn restart(&mut self) -> bool {
         self.heads = Default::default();
-        self.pieces.clear();
+        self.pieces = Pieces::default();
         self.from_start = false;
         self.ask_at = 0;
         self.out = Out::default();
@@ -142,49 +128,67 @@ impl Probe {
     /// when there is no more room, `last` takes what is good enough.
     pub(super) fn ask(&mut self, transport: Transport, known: Option<Side>, likely: Side, last: bool) -> Answer {
         self.asked = self.asked.saturating_add(1);
-        self.ask_at = self.held() + self.held() / 4;
+        self.ask_at = (self.held() + self.held() / 4) as u32;
         let thorough = last || self.asked % 4 == 3;
         let order = [known.unwrap_or(likely), likely.other()];
         let sides = if known.is_some() { &order[..1] } else { &order[..] };
-        // Of datagrams, a dissector may forgive one that is not its own once it has seen the others.
-        let forgive = last && transport != Transport::TCP;
+        if transport == Transport::TCP {
+            self.ask_stream(sides, known, last, thorough)
+        } else {
+            self.ask_datagrams(transport, sides, last, thorough)
+        }
+    }
+
+    fn ask_stream(&mut self, sides: &[Side], known: Option<Side>, last: bool, thorough: bool) -> Answer {
+        let roster = Roster::of(Transport::TCP);
+        let [low, high] = &self.heads;
+        let stream = |client, server| Heads { client, server, datagrams: &[], from_start: self.from_start };
+        let heads = [stream(low, high), stream(high, low)];
+        for (out, heads) in self.out.iter_mut().zip(heads) {
+            roster.close_to_stream(heads, out);
+        }
+        match (ask(roster, sides, last, thorough, heads, &mut self.out), known) {
+            // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
+            // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
+            (Answer::Nobody, Some(client)) => ask(roster, &[client.other()], last, true, heads, &mut self.out),
+            (answer, _) => answer,
+        }
+    }
+
+    fn ask_datagrams(&mut self, transport: Transport, sides: &[Side], last: bool, thorough: bool) -> Answer {
+        let mut lists = [[NO_DATAGRAM; MAX_DATAGRAMS]; 2];
+        let mut count = 0;
+        for ((piece, bytes), place) in self.pieces(transport).zip(0..MAX_DATAGRAMS) {
+            for client in [Side::Low, Side::High] {
+                lists[client as usize][place] =
+                    Datagram { from_client: piece.from == client, bytes, wire_len: piece.wire_len as usize };
+            }
+            count = place + 1;
+        }
         let roster = Roster::of(transport);
         let mut out = self.out;
-        let answer = if transport == Transport::TCP {
-            let heads = [Side::Low, Side::High].map(|client| Heads {
-                client: &self.heads[client as usize],
-                server: &self.heads[client.other() as usize],
-                datagrams: &[],
-                from_start: self.from_start,
-            });
-            for (out, heads) in out.iter_mut().zip(heads) {
-                roster.close_to_stream(heads, out);
-            }
-            match (ask(roster, sides, last, thorough, heads, &mut out), known) {
-                // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
-                // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
-                (Answer::Nobody, Some(client)) => ask(roster, &[client.other()], last, true, heads, &mut out),
-                (answer, _) => answer,
-            }
-        } else {
-            let mut lists = [[NO_DATAGRAM; MAX_DATAGRAMS]; 2];
-            let mut count = 0;
-            for ((piece, bytes), place) in self.pieces(transport).zip(0..MAX_DATAGRAMS) {
-                for client in [Side::Low, Side::High] {
-                    lists[client as usize][place] =
-                        Datagram { from_client: piece.from == client, bytes, wire_len: piece.wire_len as usize };
-                }
-                count = place + 1;
-            }
-            if forgive || count == 1 {
-                out = [roster.closed_to_datagrams(&lists[0][..count]); 2];
-            }
-            let heads = |client: usize| packets(&lists[client][..count]);
-            ask(roster, sides, last, thorough, [heads(0), heads(1)], &mut out)
-        };
+        if count == 1 {
+            // Whoever said no to this datagram says so again.
+            let closed = roster.closed_to_datagrams(&lists[0][..1]);
+            out.iter_mut().for_each(|out| *out |= closed);
+        } else if last {
+            // A dissector may forgive a datagram that is not its own once it has seen the others.
+            out = [roster.closed_to_datagrams(&lists[0][..count]); 2];
+        }
+        let heads = |client: usize| packets(&lists[client][..count]);
+        let answer = ask(roster, sides, last, thorough, [heads(0), heads(1)], &mut out);
         self.out = out;
         answer
     }
+}
+
+/// Puts `bytes` at the end of `head`. Heads that stay small, as most do, have no more room than they need.
+fn keep(head: &mut Vec<u8>, bytes: &[u8]) {
+    const SMALL: usize = 1024;
+    if head.len() + bytes.len() <= SMALL {
+        head.reserve_exact(bytes.len());
+    }
+    head.extend_from_slice(bytes);
 }
 
 const NO_DATAGRAM: Datagram<'_> = Datagram { from_client: true, bytes: &[], wire_len: 0 };
@@ -210,14 +214,16 @@ pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_
 fn ask(roster: &Roster, sides: &[Side], last: bool, thorough: bool, heads: [Heads<'_>; 2], out: &mut Out) -> Answer {
     let mut wait = false;
     let mut nearly: Option<Answer> = None;
-    for (place, dissector) in roster.still_asked(sides, out) {
-        let (word, bit) = (place / 64, 1u64 << (place % 64));
+    let mut left = roster.still_asked(sides, out);
+    while let Some(dissector) = roster.row(left.trailing_zeros()) {
+        let bit: Places = left & left.wrapping_neg();
+        left ^= bit;
         for &client in sides {
-            if out[client as usize][word] & bit != 0 {
+            if out[client as usize] & bit != 0 {
                 continue;
             }
             match dissector.probe(heads[client as usize]) {
-                Outcome::No => out[client as usize][word] |= bit,
+                Outcome::No => out[client as usize] |= bit,
                 Outcome::NeedMore => wait = true,
                 Outcome::Likely(found) => {
                     wait = true;
@@ -228,10 +234,10 @@ fn ask(roster: &Roster, sides: &[Side], last: bool, thorough: bool, heads: [Head
                 }
                 Outcome::Found(found) => return Answer::Found(dissector, found, client),
             }
-            if !dissector.has_sides() {
+            if roster.sided() & bit == 0 {
                 // Whoever the client is, the answer is the same.
-                let gone = out[client as usize][word] & bit;
-                out.iter_mut().for_each(|out| out[word] |= gone);
+                let gone = out[client as usize] & bit;
+                out.iter_mut().for_each(|out| *out |= gone);
                 break;
             }
         }

@@ -35,16 +35,16 @@ pub(super) struct Flow {
     pub(super) marks: u16,
     pub(super) vlan: u16,
     pub(super) tunnels: [Tunnel; 6],
+    pub(super) protocol: NumberedProtocol,
     pub(super) packets: [u32; 2],
     pub(super) next_seq: [u32; 2],
+    /// Number of the interval of the latest packet ([`super::parts::Clock`]).
+    pub(super) interval: u32,
     pub(super) wire_bytes: [u64; 2],
     pub(super) payload_bytes: [u64; 2],
     pub(super) last_ns: i64,
     pub(super) first_ns: i64,
     pub(super) first_frame: u64,
-    /// Start of the interval of the latest packet.
-    pub(super) interval_ns: i64,
-    pub(super) protocol: Protocol,
     pub(super) cold: Option<Box<Cold>>,
     /// What it amounted to in intervals that it has left.
     pub(super) parts: Option<Box<Parts>>,
@@ -91,20 +91,61 @@ pub(super) mod mark {
 pub(super) struct Cold {
     pub(super) stage: Stage,
     pub(super) pending: [Pending; 2],
+    /// Totals of the flow with the latest piece that a session read.
+    pub(super) read_total: Counts,
+    #[serde(with = "crate::model::kept::word")]
+    pub(super) content: Option<crate::model::kept::Text>,
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) rare: Option<Box<Rare>>,
+    /// What this box and all below it weighed when they were last weighed. Unit: bytes.
+    pub(super) held: u32,
+}
+
+/// What few flows need.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Rare {
     pub(super) holes: [Holes; 2],
     pub(super) retransmitted_bytes: u64,
     pub(super) conflicts: u32,
     pub(super) readable: Counts,
-    /// Totals of the flow with the latest piece that a session read.
-    pub(super) read_total: Counts,
     pub(super) upgraded_from: Option<Protocol>,
-    #[serde(with = "crate::model::kept::word")]
-    pub(super) content: Option<crate::model::kept::Text>,
-    pub(super) facts: Option<Box<Facts>>,
     /// First bytes of both sides of an unknown flow that may be the middle of a QUIC connection.
     pub(super) openings: Option<Box<[Opening; 2]>>,
     /// The latest frame of a flow that is not settled; kept for flows that are traced.
     pub(super) frame: u64,
+}
+
+/// A protocol in two bytes, because every flow has one. Written as its name.
+#[derive(Clone, Copy)]
+pub(super) struct NumberedProtocol(u16);
+
+impl NumberedProtocol {
+    /// [`Protocol::UNKNOWN`], under a number that no protocol is given.
+    const UNKNOWN: Self = Self(u16::MAX);
+}
+
+impl From<Protocol> for NumberedProtocol {
+    fn from(protocol: Protocol) -> Self {
+        Self(protocol.number())
+    }
+}
+
+impl From<NumberedProtocol> for Protocol {
+    fn from(NumberedProtocol(number): NumberedProtocol) -> Self {
+        Self::of_number(number)
+    }
+}
+
+impl serde::Serialize for NumberedProtocol {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Protocol::from(*self).serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for NumberedProtocol {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Protocol::deserialize(deserializer).map(Self::from)
+    }
 }
 
 /// How far the understanding of a flow has come.
@@ -121,7 +162,7 @@ pub(super) enum Stage {
 
 impl Cold {
     /// Heap bytes held, roughly.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let stage = match &self.stage {
             Stage::Settled => 0,
             Stage::Probing(probe) => probe.memory(),
@@ -129,9 +170,34 @@ impl Cold {
         };
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let order: usize = self.pending.iter().map(Pending::memory).sum();
+        size_of::<Self>() + stage + facts + order + self.rare.as_deref().map_or(0, Rare::memory)
+    }
+
+    /// What few flows have.
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// What of the flow was readable although it is encrypted.
+    pub(super) fn readable(&self) -> Counts {
+        self.rare.as_deref().map_or(Counts::default(), |rare| rare.readable)
+    }
+}
+
+impl Rare {
+    fn memory(&self) -> usize {
         let holes: usize = self.holes.iter().map(Holes::memory).sum();
         let openings = self.openings.as_ref().map_or(0, |openings| size_of_val(&**openings));
-        size_of::<Self>() + stage + facts + order + holes + openings
+        size_of::<Self>() + holes + openings
+    }
+
+    /// Whether any of it says something of a flow that is settled.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.upgraded_from.is_some()
+            || self.retransmitted_bytes > 0
+            || self.holes.iter().any(|holes| holes.unfilled() > 0)
+            || self.readable != Counts::default()
+            || self.conflicts > 0
     }
 }
 
@@ -145,15 +211,15 @@ impl Flow {
             marks: mark::LIVE,
             vlan: 0,
             tunnels: Default::default(),
+            protocol: NumberedProtocol::UNKNOWN,
             packets: [0; 2],
             next_seq: [0; 2],
+            interval: 0,
             wire_bytes: [0; 2],
             payload_bytes: [0; 2],
             last_ns: time_ns,
             first_ns: time_ns,
             first_frame,
-            interval_ns: time_ns,
-            protocol: Protocol::UNKNOWN,
             cold: None,
             parts: None,
         }
@@ -161,8 +227,7 @@ impl Flow {
 
     /// A place without a flow.
     pub(super) fn vacant() -> Self {
-        let nowhere = FlowKey::from_octets(crate::model::Transport(0), false, [0; 16], 0, [0; 16], 0).0;
-        Self { marks: 0, ..Self::new(nowhere, 0, 0) }
+        Self { marks: 0, ..Self::new(FlowKey::NOWHERE, 0, 0) }
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -222,5 +287,38 @@ impl Flow {
 
     pub(super) fn cold(&mut self) -> &mut Cold {
         self.cold.get_or_insert_default()
+    }
+
+    /// Heap bytes of the flow when it was last weighed.
+    pub(super) fn held(&self) -> usize {
+        self.cold.as_deref().map_or(0, |cold| cold.held as usize) + self.parts.as_deref().map_or(0, Parts::memory)
+    }
+
+    /// Weighs the flow anew.
+    pub(super) fn weigh(&mut self) -> usize {
+        if let Some(cold) = self.cold.as_deref_mut() {
+            cold.held = u32::try_from(cold.memory()).unwrap_or(u32::MAX);
+        }
+        self.held()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A settled flow takes 160 bytes with its share of the index.
+    #[test]
+    fn a_flow_is_small() {
+        assert_eq!(size_of::<Flow>(), 144);
+        assert!(size_of::<Cold>() <= 136, "{}", size_of::<Cold>());
+    }
+
+    #[test]
+    fn protocols_keep_their_names_as_numbers() {
+        for protocol in [Protocol::TLS, Protocol::UNKNOWN, Protocol::HTTP, Protocol(&"made-up"), Protocol::TLS] {
+            assert_eq!(Protocol::from(NumberedProtocol::from(protocol)), protocol);
+        }
+        assert_eq!(Protocol::from(NumberedProtocol::UNKNOWN), Protocol::UNKNOWN);
     }
 }

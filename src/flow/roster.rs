@@ -14,24 +14,24 @@ use std::sync::OnceLock;
 use crate::detect::{DISSECTORS, Datagram, Dissector, Heads, Openings, Outcome};
 use crate::model::{Side, Transport};
 
-/// A set of dissectors, as bits by their place in the roster.
-pub(super) type Places = [u64; WORDS];
+/// A set of dissectors, as bits by their place in the roster: no transport has more than there are bits.
+pub(super) type Places = u128;
 
 /// Dissectors that have said no, for each client presumed. A no is final until the heads begin anew, so they are not
 /// asked again before the last time.
 pub(super) type Out = [Places; 2];
-
-const WORDS: usize = 4;
 
 /// The dissectors of one transport, in the order of [`DISSECTORS`].
 pub(super) struct Roster {
     transport: Transport,
     rows: Vec<&'static dyn Dissector>,
     all: Places,
+    /// Those whose answer may depend on which side is the client.
+    sided: Places,
     /// Ruled out by the first byte of a datagram.
     closed_to_datagrams: Vec<OnceLock<Places>>,
-    /// Ruled out by the first byte of a stream's client, and of its server where the client has not spoken; first without,
-    /// then with the start of the connection.
+    /// Ruled out by the first byte of a stream's client, and of its server; first without, then with the start of the
+    /// connection.
     closed_to_streams: Vec<OnceLock<Places>>,
 }
 
@@ -59,78 +59,72 @@ impl Roster {
     }
 
     fn list(transport: Transport, rows: Vec<&'static dyn Dissector>) -> Self {
-        let mut all = Places::default();
-        (0..rows.len()).for_each(|place| all[place / 64] |= 1 << (place % 64));
         let once = |count| std::iter::repeat_with(OnceLock::new).take(count).collect();
-        Self { transport, rows, all, closed_to_datagrams: once(256), closed_to_streams: once(4 * 256) }
+        let those = |holds: &dyn Fn(&dyn Dissector) -> bool| {
+            let bits = rows.iter().zip(0..Places::BITS).map(|(row, place)| Places::from(holds(*row)) << place);
+            bits.fold(0, |all, bit| all | bit)
+        };
+        let (all, sided) = (those(&|_| true), those(&|row| row.has_sides()));
+        Self { transport, all, sided, rows, closed_to_datagrams: once(256), closed_to_streams: once(4 * 256) }
     }
 
-    /// Those that have not said no with each side of `sides` as the client, in order.
-    pub(super) fn still_asked(
-        &self,
-        sides: &[Side],
-        out: &Out,
-    ) -> impl Iterator<Item = (usize, &'static dyn Dissector)> + use<'_> {
-        let gone = |word: usize| sides.iter().fold(u64::MAX, |gone, side| gone & out[*side as usize][word]);
-        let mut left: Places = std::array::from_fn(|word| self.all[word] & !gone(word));
-        (0..WORDS)
-            .flat_map(move |word| {
-                let mut bits = std::mem::take(&mut left[word]);
-                std::iter::from_fn(move || {
-                    let bit = (bits != 0).then(|| bits.trailing_zeros())?;
-                    bits &= bits - 1;
-                    Some(word * 64 + bit as usize)
-                })
-            })
-            .map(|place| (place, self.rows[place]))
+    /// Those that have not said no with each side of `sides` as the client.
+    pub(super) fn still_asked(&self, sides: &[Side], out: &Out) -> Places {
+        self.all & !sides.iter().fold(Places::MAX, |gone, side| gone & out[*side as usize])
+    }
+
+    /// The dissector at a place.
+    pub(super) fn row(&self, place: u32) -> Option<&'static dyn Dissector> {
+        self.rows.get(place as usize).copied()
+    }
+
+    /// Those whose answer may depend on which side is the client.
+    pub(super) fn sided(&self) -> Places {
+        self.sided
     }
 
     /// Those that refuse `datagrams` because none of them opens as theirs do.
     pub(super) fn closed_to_datagrams(&self, datagrams: &[Datagram<'_>]) -> Places {
-        let mut closed = [u64::MAX; WORDS];
+        let mut closed = Places::MAX;
         for datagram in datagrams {
             // What only keeps a path open says nothing; neither does what was cut off.
-            let closed_to_this = match datagram.bytes {
+            closed &= match datagram.bytes {
                 [first, _, _, _, _, ..] => *self.closed_to_datagrams[usize::from(*first)].get_or_init(|| {
                     self.those(|row| row.openings() != Openings::ANY && !row.openings().contains(*first))
                 }),
-                _ => Places::default(),
+                _ => 0,
             };
-            closed.iter_mut().zip(closed_to_this).for_each(|(all, this)| *all &= this);
         }
         let heads = Heads { datagrams, from_start: true, ..Heads::default() };
-        self.assert_refused(&closed, heads);
+        self.assert_refused(closed, heads);
         closed
     }
 
-    /// Adds those to `out` that refuse the first byte of the client, or of the server while the client is silent.
+    /// Adds those to `out` that refuse the first byte of the client, or of the server.
     pub(super) fn close_to_stream(&self, heads: Heads<'_>, out: &mut Places) {
-        // The client's byte decides alone where there is one: an answer out of place does not unsay a hello.
-        let (side, head) = if heads.client.is_empty() { (1, heads.server) } else { (0, heads.client) };
-        let Some(first) = head.first() else { return };
-        let place = (usize::from(heads.from_start) * 2 + side) * 256 + usize::from(*first);
-        let closed = self.closed_to_streams[place].get_or_init(|| {
-            let mut alone = Heads { from_start: heads.from_start, ..Heads::default() };
-            *(if side == 0 { &mut alone.client } else { &mut alone.server }) = std::slice::from_ref(first);
-            self.those(|row| !row.forgives_a_side() && row.probe(alone) == Outcome::No)
-        });
-        out.iter_mut().zip(closed).for_each(|(out, closed)| *out |= closed);
+        let mut closed = 0;
+        for (side, head) in [(0, heads.client), (1, heads.server)] {
+            let Some(first) = head.first() else { continue };
+            let place = (usize::from(heads.from_start) * 2 + side) * 256 + usize::from(*first);
+            closed |= *self.closed_to_streams[place].get_or_init(|| {
+                let mut alone = Heads { from_start: heads.from_start, ..Heads::default() };
+                *(if side == 0 { &mut alone.client } else { &mut alone.server }) = std::slice::from_ref(first);
+                self.those(|row| !row.forgives_a_side() && row.probe(alone) == Outcome::No)
+            });
+        }
+        *out |= closed;
         self.assert_refused(closed, heads);
     }
 
     fn those(&self, refuses: impl Fn(&dyn Dissector) -> bool) -> Places {
-        let mut places = Places::default();
-        for (place, row) in self.rows.iter().enumerate() {
-            places[place / 64] |= u64::from(refuses(*row)) << (place % 64);
-        }
-        places
+        self.rows.iter().zip(0..Places::BITS).fold(0, |all, (row, place)| all | Places::from(refuses(*row)) << place)
     }
 
     /// Holds the rows that are ruled out to it, in builds that check themselves.
-    fn assert_refused(&self, closed: &Places, heads: Heads<'_>) {
+    fn assert_refused(&self, closed: Places, heads: Heads<'_>) {
         if cfg!(debug_assertions) && !(heads.datagrams.is_empty() && self.transport != Transport::TCP) {
-            for (place, row) in self.rows.iter().enumerate() {
-                let ruled_out = closed[place / 64] >> (place % 64) & 1 == 1;
+            for (row, place) in self.rows.iter().zip(0..Places::BITS) {
+                let ruled_out = closed >> place & 1 == 1;
                 assert!(
                     !ruled_out || matches!(row.probe(heads), Outcome::No | Outcome::NeedMore),
                     "{} is not asked about {heads:?}, and would accept it",
@@ -149,18 +143,20 @@ mod tests {
     fn each_dissector_has_a_place() {
         for transport in [Transport::TCP, Transport::UDP, Transport(50), Transport(132)] {
             let roster = Roster::of(transport);
-            let places: u32 = roster.all.iter().map(|word| word.count_ones()).sum();
             assert!(!roster.rows.is_empty());
-            assert_eq!(places as usize, roster.rows.len(), "{transport:?}: {WORDS} words are too few");
+            assert_eq!(
+                roster.all.count_ones() as usize,
+                roster.rows.len(),
+                "{transport:?}: {} are too few",
+                Places::BITS
+            );
         }
         assert!(Roster::of(Transport(255)).rows.is_empty());
     }
 
     #[test]
     fn the_first_byte_rules_most_out() {
-        let open = |closed: Places, roster: &Roster| {
-            roster.rows.len() - closed.iter().map(|word| word.count_ones()).sum::<u32>() as usize
-        };
+        let open = |closed: Places, roster: &Roster| (roster.all & !closed).count_ones();
         let roster = Roster::of(Transport::UDP);
         for (first, most) in [(0x47, 40), (0x99, 40), (0x30, 45), (0, 60)] {
             let bytes = [first, 1, 2, 3, 4, 5, 6, 7];

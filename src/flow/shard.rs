@@ -3,7 +3,7 @@
 use super::order::{self, Advance};
 use super::parts::{Clock, Parts};
 use super::probe::{self, Answer, Probe};
-use super::record::{Cold, Flow, Limits, Stage, mark};
+use super::record::{Cold, Flow, Limits, Rare, Stage, mark};
 use super::table::{FLOW_BYTES, Table};
 use crate::detect::{Dissector, Found, Moment, Step, content};
 use crate::model::{
@@ -114,15 +114,16 @@ impl Shard {
 
     /// Accounts one packet.
     pub fn take(&mut self, arrival: Arrival<'_>) {
-        let interval_ns = self.clock.tick(arrival.time_ns);
+        let interval = self.clock.tick(arrival.time_ns);
         let found = self.table.find(arrival.hash, &arrival.packet.key);
         let record = match found {
             Some(record) if !self.starts_anew(record, &arrival) => record,
             Some(record) => {
                 let fresh = self.fresh(&arrival);
                 let old = std::mem::replace(self.table.record_mut(record), fresh);
-                self.cold_bytes -= cold_memory(&old);
-                self.close(old);
+                self.cold_bytes -= old.held();
+                let closed = self.close(old);
+                self.closed.push(closed);
                 self.begin(record, &arrival);
                 record
             }
@@ -134,8 +135,8 @@ impl Shard {
             }
         };
         let flow = self.table.record_mut(record);
-        if flow.interval_ns != interval_ns {
-            self.cold_bytes += leave_interval(flow, interval_ns, &self.clock);
+        if flow.interval != interval {
+            self.cold_bytes += leave_interval(flow, interval, &self.clock);
         }
         let side = arrival.packet.from as usize;
         flow.packets[side] += arrival.frames;
@@ -146,9 +147,9 @@ impl Shard {
         } else {
             flow.payload_bytes[side] += u64::from(arrival.packet.payload_len);
             if !flow.has(mark::SETTLED) && arrival.packet.payload_len > 0 {
-                let before = cold_memory(flow);
+                let before = flow.held();
                 take_datagram(flow, &arrival, &mut self.announced);
-                self.cold_bytes = self.cold_bytes + cold_memory(flow) - before;
+                self.cold_bytes = self.cold_bytes + flow.weigh() - before;
             }
         }
     }
@@ -180,7 +181,7 @@ impl Shard {
     fn begin(&mut self, record: u32, arrival: &Arrival<'_>) {
         let flow = self.table.record_mut(record);
         flow.tunnels = arrival.packet.tunnels;
-        flow.interval_ns = self.clock.tick(arrival.time_ns);
+        flow.interval = self.clock.tick(arrival.time_ns);
         if arrival.packet.from == Side::High {
             flow.set(mark::FIRST_HIGH);
         }
@@ -211,7 +212,7 @@ impl Shard {
 
     /// The same with the bytes that each flow holds.
     pub fn weights(&self) -> impl Iterator<Item = (i64, u64, usize)> {
-        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame, FLOW_BYTES + cold_memory(flow)))
+        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame, FLOW_BYTES + flow.held()))
     }
 
     /// Closes early every flow up to the age `(last time, first frame)`.
@@ -219,25 +220,26 @@ impl Shard {
         self.remove_if(mark::EVICTED, |flow| (flow.last_ns, flow.first_frame) <= upto);
     }
 
-    /// The capture has ended: takes the best answer about every flow, and what they announced, without closing them.
-    pub fn end(&mut self) {
-        for (_, record) in self.table.in_order(|flow| !flow.has(mark::SETTLED)) {
+    /// The capture has ended: all flows take their best answers. Those that `wait`, going by class and protocol, for what
+    /// others announced stay; the others are closed and handed over one by one, in the order of their first frames.
+    pub fn end(&mut self, waits: impl Fn(Class, Protocol) -> bool, mut take: impl FnMut(FlowSummary)) {
+        for (_, record) in self.table.in_order(|_| true) {
             let flow = self.table.record_mut(record);
-            let before = cold_memory(flow);
             end(flow, &mut self.announced);
-            self.cold_bytes = self.cold_bytes + cold_memory(flow) - before;
+            if waits(class(flow), flow.protocol.into()) {
+                continue;
+            }
+            let flow = self.table.take(record);
+            take(self.close(flow));
         }
     }
 
-    /// Closes all flows, and hands over a few at a time.
+    /// Closes all flows, and hands them over one by one, in no order that matters.
     pub fn finish(&mut self, mut take: impl FnMut(FlowSummary)) {
-        for (_, record) in self.table.in_order(|_| true) {
-            let flow = self.table.take(record);
-            self.close(flow);
-            self.closed.drain(..).for_each(&mut take);
+        for flow in self.table.drain() {
+            take(self.close(flow));
         }
         self.cold_bytes = 0;
-        self.table.tidy();
     }
 
     fn remove_if(&mut self, marks: u16, goes: impl FnMut(&Flow) -> bool) {
@@ -249,15 +251,16 @@ impl Shard {
         for (_, record) in gone {
             let mut flow = self.table.take(record);
             flow.set(marks);
-            self.cold_bytes -= cold_memory(&flow);
-            self.close(flow);
+            self.cold_bytes -= flow.held();
+            let closed = self.close(flow);
+            self.closed.push(closed);
         }
         self.table.tidy();
     }
 
-    fn close(&mut self, mut flow: Flow) {
+    fn close(&mut self, mut flow: Flow) -> FlowSummary {
         end(&mut flow, &mut self.announced);
-        self.closed.push(summary(flow, &self.clock));
+        summary(flow, &self.clock)
     }
 }
 
@@ -269,16 +272,12 @@ mod tcp {
     pub const ACK: u8 = 0x10;
 }
 
-pub(super) fn cold_memory(flow: &Flow) -> usize {
-    flow.cold.as_deref().map_or(0, Cold::memory) + flow.parts.as_deref().map_or(0, Parts::memory)
-}
-
-/// The flow goes on in the interval that begins at `interval_ns`. Gives the bytes of memory that this took.
+/// The flow goes on in another interval. Gives the bytes of memory that this took.
 #[cold]
-fn leave_interval(flow: &mut Flow, interval_ns: i64, clock: &Clock) -> usize {
+fn leave_interval(flow: &mut Flow, interval: u32, clock: &Clock) -> usize {
     let total = flow.total();
-    let readable = flow.cold.as_deref().map_or(Counts::default(), |cold| cold.readable);
-    let left_ns = std::mem::replace(&mut flow.interval_ns, interval_ns);
+    let readable = flow.cold.as_deref().map_or(Counts::default(), Cold::readable);
+    let left_ns = clock.time_ns(std::mem::replace(&mut flow.interval, interval));
     let before = flow.parts.as_deref().map_or(0, Parts::memory);
     let parts = flow.parts.get_or_insert_default();
     parts.leave(left_ns, total, readable, clock);
@@ -328,14 +327,15 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
         flow.payload_bytes[side] += u64::from(len);
         return;
     }
-    let before = cold_memory(flow);
-    let holes = flow.cold.as_deref_mut().map(|cold| &mut cold.holes[side]);
+    let before = flow.held();
+    let rare = flow.cold.as_deref_mut().and_then(|cold| cold.rare.as_deref_mut());
+    let holes = rare.map(|rare| &mut rare.holes[side]);
     let step = order::advance(next, seq, len, holes);
     account(flow, from, step, seq);
     if !settled {
         read_segment(flow, arrival, seq, next, announced);
     }
-    *cold_bytes = *cold_bytes + cold_memory(flow) - before;
+    *cold_bytes = *cold_bytes + flow.weigh() - before;
 }
 
 /// Adds what a segment brought, and remembers the hole in front of it.
@@ -345,10 +345,10 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
     flow.next_seq[side] = step.next;
     flow.payload_bytes[side] += u64::from(step.fresh);
     if step.repeated > 0 {
-        flow.cold().retransmitted_bytes += u64::from(step.repeated);
+        flow.cold().rare().retransmitted_bytes += u64::from(step.repeated);
     }
     if step.opens_hole {
-        flow.cold().holes[side].open(expected, seq);
+        flow.cold().rare().holes[side].open(expected, seq);
     }
 }
 
@@ -411,7 +411,7 @@ fn note_conflict(cold: &mut Cold, from: Side, back: usize, bytes: &[u8]) {
     if let Stage::Probing(probe) = &cold.stage
         && probe.contradicts(from, back, bytes)
     {
-        cold.conflicts += 1;
+        cold.rare().conflicts += 1;
     }
 }
 
@@ -457,7 +457,7 @@ fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announ
 /// Remembers the frame in hand, where it is asked for.
 fn note_frame(flow: &mut Flow, arrival: &Arrival<'_>) {
     if flow.has(mark::TRACED) {
-        flow.cold().frame = arrival.frame;
+        flow.cold().rare().frame = arrival.frame;
     }
 }
 
@@ -546,7 +546,7 @@ fn keep_trace<'a>(
         dissector: by.map(|(dissector, _)| (dissector.protocol(), dissector.source())),
         said: by.map(|(_, found)| (found.class, found.evidence)),
         packets: flow.total().packets,
-        frame: flow.cold().frame,
+        frame: flow.cold().rare().frame,
         ..Trace::default()
     };
     for (from, bytes) in pieces {
@@ -566,7 +566,11 @@ fn nobody_knows(flow: &mut Flow) {
     if cold.content.is_none() {
         cold.content = Some(content::look(probe.sample()).unwrap_or("undetermined"));
     }
-    probe.keep_openings(transport, &mut cold.openings);
+    let mut openings = cold.rare.as_deref_mut().and_then(|rare| rare.openings.take());
+    probe.keep_openings(transport, &mut openings);
+    if openings.is_some() {
+        cold.rare.get_or_insert_default().openings = openings;
+    }
     if !probe.restart() {
         cold.stage = Stage::Settled;
         cold.pending.iter_mut().for_each(order::Pending::clear);
@@ -575,7 +579,7 @@ fn nobody_knows(flow: &mut Flow) {
 }
 
 fn adopt(flow: &mut Flow, found: Found, client: Side) {
-    flow.protocol = found.protocol;
+    flow.protocol = found.protocol.into();
     flow.class = found.class;
     flow.evidence = found.evidence;
     if found.client_proven && !flow.has(mark::CLIENT_KNOWN) {
@@ -629,7 +633,7 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
             Step::Continue => return,
             Step::Done => return end_session(flow, announced),
             Step::Readable => {
-                cold.readable.add(total.without(before_piece));
+                cold.rare().readable.add(total.without(before_piece));
                 return;
             }
             Step::Upgrade { found: next_found, rest: left, next } => {
@@ -637,13 +641,14 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
                 let session = std::mem::replace(session, next);
                 let mut old = before;
                 session.finish(&mut old, cold.facts.get_or_insert_default());
-                cold.upgraded_from.get_or_insert(before.protocol);
-                cold.readable = if left >= rest.len() && left > 0 { before_piece } else { total };
-                let readable = cold.readable;
+                let readable = if left >= rest.len() && left > 0 { before_piece } else { total };
+                let rare = cold.rare();
+                rare.upgraded_from.get_or_insert(before.protocol);
+                rare.readable = readable;
                 if let Some(parts) = flow.parts.as_deref_mut() {
                     parts.read_up_to(readable);
                 }
-                flow.protocol = next_found.protocol;
+                flow.protocol = next_found.protocol.into();
                 flow.class = next_found.class;
                 flow.evidence = next_found.evidence;
                 rest = rest.len().checked_sub(left).and_then(|start| rest.get(start..)).unwrap_or_default();
@@ -670,7 +675,7 @@ fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
         if *facts != Facts::default() {
             cold.facts = Some(facts);
         }
-        flow.protocol = found.protocol;
+        flow.protocol = found.protocol.into();
         flow.class = found.class;
         flow.evidence = found.evidence;
     }
@@ -683,13 +688,8 @@ fn settle(flow: &mut Flow) {
     let Some(cold) = flow.cold.as_deref_mut() else { return };
     cold.stage = Stage::Settled;
     cold.pending.iter_mut().for_each(order::Pending::clear);
-    let worth_keeping = cold.facts.is_some()
-        || cold.upgraded_from.is_some()
-        || cold.retransmitted_bytes > 0
-        || cold.holes.iter().any(|holes| holes.unfilled() > 0)
-        || cold.readable != Counts::default()
-        || cold.conflicts > 0
-        || cold.content.is_some();
+    let worth_keeping =
+        cold.facts.is_some() || cold.content.is_some() || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
     if !worth_keeping {
         flow.cold = None;
     }
@@ -729,18 +729,27 @@ fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     settle(flow);
 }
 
+/// The class of a settled flow: nothing is claimed of one that said different things in one place.
+fn class(flow: &Flow) -> Class {
+    let conflicts =
+        || flow.cold.as_deref().and_then(|cold| cold.rare.as_deref()).is_some_and(|rare| rare.conflicts > 0);
+    match flow.class {
+        _ if flow.payload_bytes == [0; 2] => Class::Control,
+        Class::Encrypted if conflicts() => Class::Unknown,
+        class => class,
+    }
+}
+
 /// The flow as it leaves this stage.
 fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
-    let client = flow.client();
-    let cold = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
+    let (client, class) = (flow.client(), class(&flow));
+    let (facts, content, rare) =
+        flow.cold.take().map_or((None, None, None), |cold| (cold.facts, cold.content, cold.rare));
+    let rare = rare.map_or_else(Rare::default, |rare| *rare);
     let total = flow.total();
-    let unfilled: u32 = cold.holes.iter().map(order::Holes::unfilled).sum::<u32>();
-    if total.payload_bytes == 0 {
-        flow.class = Class::Control;
-        flow.evidence = Evidence::None;
-    } else if cold.conflicts > 0 && flow.class == Class::Encrypted {
-        flow.class = Class::Unknown;
-        flow.evidence = Evidence::None;
+    let unfilled: u32 = rare.holes.iter().map(order::Holes::unfilled).sum::<u32>();
+    if class != flow.class {
+        (flow.class, flow.evidence) = (class, Evidence::None);
     }
     let mut flags = Vec::new();
     let mut flag = |set: bool, word| {
@@ -753,15 +762,15 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     flag(tcp && flow.packets.contains(&0) && total.payload_bytes > 0, "one_sided");
     flag(unfilled > 0, "gap");
     flag(flow.has(mark::CUT_SHORT), "cut_short");
-    flag(cold.conflicts > 0, "conflict");
+    flag(rare.conflicts > 0, "conflict");
     flag(flow.has(mark::EVICTED), "evicted");
     flag(flow.has(mark::RST), "reset");
     if flow.class == Class::Unknown {
-        flag(true, cold.content.unwrap_or("undetermined"));
+        flag(true, content.unwrap_or("undetermined"));
     }
-    let readable = if flow.class == Class::Encrypted { cold.readable } else { Counts::default() };
-    let interval_ns = flow.interval_ns;
-    let parts = flow.parts.take().map(|parts| parts.finish(interval_ns, total, readable, clock));
+    let readable = if flow.class == Class::Encrypted { rare.readable } else { Counts::default() };
+    let latest_ns = clock.time_ns(flow.interval);
+    let parts = flow.parts.take().map(|parts| parts.finish(latest_ns, total, readable, clock));
     FlowSummary {
         key: flow.key,
         client,
@@ -770,19 +779,19 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         last_ns: flow.last_ns,
         from_client: flow.counts(client),
         from_server: flow.counts(client.other()),
-        retransmitted_bytes: cold.retransmitted_bytes,
+        retransmitted_bytes: rare.retransmitted_bytes,
         class: flow.class,
         readable,
         evidence: flow.evidence,
-        protocol: flow.protocol,
-        upgraded_from: cold.upgraded_from,
+        protocol: flow.protocol.into(),
+        upgraded_from: rare.upgraded_from,
         tunnels: flow.tunnels,
         vlan: flow.vlan,
-        facts: cold.facts,
+        facts,
         flags,
         gaps: unfilled,
-        conflicts: cold.conflicts,
-        openings: cold.openings.filter(|_| flow.class == Class::Unknown),
+        conflicts: rare.conflicts,
+        openings: rare.openings.filter(|_| flow.class == Class::Unknown),
         parts: parts.unwrap_or_default(),
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::Clock;
 use super::record::Flow;
-use super::shard::{Announcement, Shard, cold_memory};
+use super::shard::{Announcement, Shard};
 use crate::model::FlowSummary;
 
 /// All that a shard knows, in an order that does not depend on how its table grew.
@@ -54,8 +54,8 @@ impl Shard {
         self.announced = carried.announced;
         self.next_sweep_ns = carried.next_sweep_ns;
         self.clock = carried.clock;
-        for flow in carried.flows {
-            self.cold_bytes += cold_memory(&flow);
+        for mut flow in carried.flows {
+            self.cold_bytes += flow.weigh();
             self.table.insert(self.table.hash(&flow.key), flow);
         }
     }

@@ -1,7 +1,8 @@
 //! The flow table of one shard: an index of small slots apart from the records.
 //!
 //! A slot is 8 bytes: 32 bits of the hash and the number of the record, so that a look-up touches one cache line of the
-//! index and one record. Records live in chunks and never move, so growing copies nothing and wastes little.
+//! index and one record. Those bits also say where the slot is, so the index grows without a look at the records. Records
+//! live in chunks and never move, so growing copies nothing and wastes little.
 
 use super::record::Flow;
 use crate::model::{FlowKey, Seed};
@@ -9,7 +10,7 @@ use crate::model::{FlowKey, Seed};
 /// Open addressing over records in chunks.
 pub(super) struct Table {
     seed: Seed,
-    /// `tag << 32 | record + 1`; 0 is empty. The length is a power of two, or zero.
+    /// `tag << 32 | record + 1`; 0 is empty. The length is a power of two, or zero. A slot is where its tag says, or behind.
     slots: Vec<u64>,
     chunks: Vec<Vec<Flow>>,
     free: Vec<u32>,
@@ -20,7 +21,7 @@ pub(super) struct Table {
 const CHUNK: usize = 64;
 
 /// Bytes a flow takes here, its share of the index at usual load included.
-pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 12;
+pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 16;
 
 impl Table {
     /// An empty table of flows whose keys are hashed with `seed`.
@@ -46,7 +47,7 @@ impl Table {
         let mask = self.slots.len() - 1;
         let mut sum = 0;
         for hash in hashes {
-            let slot = self.slots[hash as usize & mask];
+            let slot = self.slots[tag(hash) as usize & mask];
             if slot != 0 {
                 sum ^= self.record(slot as u32 - 1).packets[0];
             }
@@ -58,7 +59,7 @@ impl Table {
     pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
         let tag = tag(hash);
-        let mut at = hash as usize & mask;
+        let mut at = tag as usize & mask;
         loop {
             let slot = self.slots[at];
             if slot == 0 {
@@ -77,10 +78,10 @@ impl Table {
     /// Takes in a flow whose key is not there yet.
     pub(super) fn insert(&mut self, hash: u64, flow: Flow) -> u32 {
         if (self.live + 1) * 4 > self.slots.len() * 3 {
-            self.resize((self.slots.len() * 2).max(16));
+            self.resize((self.slots.len() * 2).max(16), |_| true);
         }
         let record = self.place(flow);
-        self.link(hash, record);
+        self.link(slot(hash, record));
         self.live += 1;
         record
     }
@@ -116,12 +117,21 @@ impl Table {
         std::mem::replace(self.record_mut(record), Flow::vacant())
     }
 
+    /// Takes out all flows, and frees their memory bit by bit.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Flow> + use<> {
+        let chunks = std::mem::replace(self, Self::new(self.seed)).chunks;
+        chunks.into_iter().flatten().filter(Flow::is_live)
+    }
+
     /// Makes the index anew after flows were taken out.
     pub(super) fn tidy(&mut self) {
         if self.live == 0 {
             *self = Self::new(self.seed);
         } else {
-            self.resize((self.live * 2).next_power_of_two().max(16));
+            let chunks = std::mem::take(&mut self.chunks);
+            let is_live = |record: u32| chunks[record as usize / CHUNK][record as usize % CHUNK].is_live();
+            self.resize((self.live * 2).next_power_of_two().max(16), is_live);
+            self.chunks = chunks;
         }
     }
 
@@ -139,28 +149,32 @@ impl Table {
         (chunk_number * CHUNK + chunk.len() - 1) as u32
     }
 
-    fn link(&mut self, hash: u64, record: u32) {
+    fn link(&mut self, slot: u64) {
         let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
+        let mut at = (slot >> 32) as usize & mask;
         while self.slots[at] != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = tag(hash) << 32 | (u64::from(record) + 1);
+        self.slots[at] = slot;
     }
 
-    fn resize(&mut self, slots: usize) {
-        self.slots = vec![0; slots];
-        for record in 0..self.chunks.iter().map(Vec::len).sum::<usize>() as u32 {
-            let flow = self.record(record);
-            if flow.is_live() {
-                let hash = self.hash(&flow.key);
-                self.link(hash, record);
+    /// Spreads the slots of records that `stay` over another number of places.
+    fn resize(&mut self, places: usize, stay: impl Fn(u32) -> bool) {
+        let slots = std::mem::replace(&mut self.slots, vec![0; places]);
+        for slot in slots {
+            if slot != 0 && stay(slot as u32 - 1) {
+                self.link(slot);
             }
         }
     }
 }
 
-/// Hash bits that the place in the index does not already tell.
+/// The slot of a record.
+fn slot(hash: u64, record: u32) -> u64 {
+    tag(hash) << 32 | (u64::from(record) + 1)
+}
+
+/// The bits of the hash that the index keeps.
 fn tag(hash: u64) -> u64 {
     hash >> 32
 }
@@ -199,5 +213,8 @@ mod tests {
         }
         table.insert(table.hash(&key(12)), Flow::new(key(12), 12, 0));
         assert_eq!(table.iter().count(), table.len());
+        let left = table.len();
+        assert_eq!((table.drain().count(), table.len()), (left, 0));
+        assert_eq!(table.find(table.hash(&key(12)), &key(12)), None);
     }
 }

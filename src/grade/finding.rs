@@ -118,7 +118,13 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
     let ssh = facts.and_then(|facts| facts.ssh.as_deref()).filter(|ssh| ssh.handshake == Handshake::Completed);
     let upgrade = facts.and_then(|facts| facts.upgrade);
     let seconds = flow.first_ns.div_euclid(1_000_000_000);
-    FINDINGS.iter().filter(move |row| match row.looks_at {
+    // What said nothing of itself can only have what is told from the flow, and only in clear.
+    let rows = match facts {
+        Some(_) => EACH.as_slice(),
+        None if flow.class == Class::Plaintext => OF_FLOWS.as_slice(),
+        None => &[],
+    };
+    rows.iter().copied().filter(move |row| match row.looks_at {
         Look::Flow(holds) => holds(flow),
         Look::Hello(holds) => hello.is_some_and(holds),
         Look::Tls(holds) => tls.is_some_and(holds),
@@ -137,6 +143,13 @@ pub fn protects_in_name_only(name: &str) -> bool {
 }
 
 use Concern::{High, Low, Medium, Note};
+
+/// All rows.
+static EACH: LazyLock<Vec<&Finding>> = LazyLock::new(|| FINDINGS.iter().collect());
+
+/// Those that look at the flow alone.
+static OF_FLOWS: LazyLock<Vec<&Finding>> =
+    LazyLock::new(|| FINDINGS.iter().filter(|row| matches!(row.looks_at, Look::Flow(_))).collect());
 
 #[rustfmt::skip]
 static FINDINGS: &[Finding] = &[

@@ -20,6 +20,12 @@ impl<'a> Cursor<'a> {
         Self { frame, at: 0, end: frame.len().max(wire_len as usize) }
     }
 
+    /// At `at` of `frame`, in a layer that ends at `end` on the wire.
+    #[inline]
+    pub(crate) fn within(frame: &'a [u8], at: usize, end: usize) -> Self {
+        Self { frame, at: at.min(frame.len()).min(end), end }
+    }
+
     /// Offset from the start of the frame.
     #[inline]
     pub(crate) fn at(&self) -> usize {

@@ -106,6 +106,25 @@ impl FlowKey {
         }
     }
 
+    /// The same for IPv4.
+    #[must_use]
+    #[inline]
+    pub fn v4(transport: Transport, from: [u8; 4], from_port: u16, to: [u8; 4], to_port: u16) -> (Self, Side) {
+        let mapped = |[a, b, c, d]: [u8; 4]| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
+        let (a, b) = (u32::from_be_bytes(from), u32::from_be_bytes(to));
+        if (a, from_port) <= (b, to_port) {
+            let (addresses, ports) = ([mapped(from), mapped(to)], [from_port, to_port]);
+            (Self { addresses, ports, transport, v4: true }, Side::Low)
+        } else {
+            let (addresses, ports) = ([mapped(to), mapped(from)], [to_port, from_port]);
+            (Self { addresses, ports, transport, v4: true }, Side::High)
+        }
+    }
+
+    /// A key of no flow.
+    pub(crate) const NOWHERE: Self =
+        Self { addresses: [[0; 16]; 2], ports: [0; 2], transport: Transport(0), v4: false };
+
     /// A number that is the same for both directions, on every machine and in every run: its top bits decide the shard.
     #[must_use]
     #[inline]
@@ -130,10 +149,9 @@ impl FlowKey {
     /// Both addresses in two words each, and one for the ports and the transport.
     #[inline]
     fn words(&self) -> ([[u64; 2]; 2], u64) {
-        let word = |octets: &[u8]| octets.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
-        let [a, b] = [&self.addresses[0], &self.addresses[1]].map(|octets| [word(octets), word(&octets[8..])]);
+        let [a, b] = [u128::from_be_bytes(self.addresses[0]), u128::from_be_bytes(self.addresses[1])];
         let ends = u64::from(self.ports[0]) << 32 | u64::from(self.ports[1]) << 8 | u64::from(self.transport.0);
-        ([a, b], ends)
+        ([[(a >> 64) as u64, a as u64], [(b >> 64) as u64, b as u64]], ends)
     }
 
     /// The jackknife group of the host pair, 0..64 (fixed hash; ports play no part).

@@ -15,7 +15,7 @@ use super::Protocol;
 /// Longest name that is believed. Unit: bytes.
 const MAX_NAME: usize = 64;
 /// Names that are believed; the tables hold some hundreds.
-const MAX_NAMES: usize = 1 << 14;
+const MAX_NAMES: usize = 1 << 12;
 
 /// The text `name` for the life of the program; `None` when it cannot be a name of this program.
 fn lasting(name: &str) -> Option<&'static &'static str> {

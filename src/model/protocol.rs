@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 /// The name of a protocol, lower case as in ECS `network.protocol` (`tls`, `dns`, `smtp` ...).
 ///
@@ -23,12 +24,36 @@ impl Protocol {
     /// No protocol was recognised.
     pub const UNKNOWN: Self = Self(&"unknown");
 
+    /// A number that stands for this protocol while the program runs: two bytes where many are kept.
+    ///
+    /// There are some hundreds; state files are believed to hold at most a few thousand more ([`super::kept`]).
+    pub(crate) fn number(self) -> u16 {
+        let first = std::ptr::from_ref(self.0).addr() >> 4;
+        let free = (first..first + NUMBERS).map(|place| place % NUMBERS).find(|place| {
+            let known = PROTOCOLS[*place].get_or_init(|| self);
+            std::ptr::eq(known.0, self.0)
+        });
+        // There is always one: the table is twice as large as the number of names.
+        free.map_or(u16::MAX, |place| place as u16)
+    }
+
+    /// The protocol that [`Protocol::number`] gave this number.
+    pub(crate) fn of_number(number: u16) -> Self {
+        PROTOCOLS.get(usize::from(number)).and_then(OnceLock::get).copied().unwrap_or(Self::UNKNOWN)
+    }
+
     /// The name as it stands in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0
     }
 }
+
+/// Places for numbered protocols.
+const NUMBERS: usize = 1 << 13;
+
+/// Protocols by their numbers: each where its address puts it, or behind those that were there before.
+static PROTOCOLS: [OnceLock<Protocol>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
 impl PartialEq for Protocol {
     fn eq(&self, other: &Self) -> bool {

@@ -49,8 +49,8 @@ impl Connections {
 const UNDECIDED: &[&str] = &["unknown", "rtp", "rtcp"];
 
 /// Whether an announcement could still say more about this flow than its own bytes did.
-pub(super) fn may_be_announced(flow: &FlowSummary) -> bool {
-    flow.class != Class::Control && flow.class != Class::Encrypted && UNDECIDED.contains(&flow.protocol.name())
+pub(super) fn may_be_announced(class: Class, protocol: Protocol) -> bool {
+    class != Class::Control && class != Class::Encrypted && UNDECIDED.contains(&protocol.name())
 }
 
 impl Known {

@@ -7,7 +7,7 @@
 //! Q050 and later are opened like QUIC (see [`super::version`]).
 
 use super::version::Version;
-use crate::detect::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use crate::detect::{Dissector, Found, Heads, Moment, Openings, Outcome, Session, Step};
 use crate::model::{Evidence, Facts, Protocol, Transport};
 
 pub(super) struct GoogleQuic;
@@ -19,6 +19,22 @@ impl Dissector for GoogleQuic {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        // The flags of a header that names its version.
+        const OPENINGS: Openings = Openings::of(&[
+            0x09..=0x0d,
+            0x19..=0x1d,
+            0x29..=0x2d,
+            0x39..=0x3d,
+            0x49..=0x4d,
+            0x59..=0x5d,
+            0x69..=0x6d,
+            0x79..=0x7d,
+            0x80..=0xff,
+        ]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -20,7 +20,7 @@ mod short;
 pub mod version;
 
 use self::packet::{Kind, Long, Packet, packets};
-use crate::detect::{Datagram, Dissector, Found, Heads, Outcome, Session};
+use crate::detect::{Datagram, Dissector, Found, Heads, Openings, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
 
 /// QUIC.
@@ -39,6 +39,12 @@ impl Dissector for Quic {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        // A long header, or the fixed bit (RFC 9000 section 17).
+        const OPENINGS: Openings = Openings::of(&[0x40..=0xff]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

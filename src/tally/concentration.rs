@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use foldhash::HashMap;
+
 use crate::model::{Class, Counts, FlowSummary};
 
 /// How many flows or hosts are "the largest".
@@ -39,8 +41,14 @@ pub struct Largest(Vec<u64>);
 /// Hosts of the capture that is being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hosts {
-    sums: BTreeMap<IpAddr, Host>,
+    #[serde(serialize_with = "in_order")]
+    sums: HashMap<IpAddr, Host>,
     too_many: bool,
+}
+
+/// Writes hosts by their addresses, so that equal ones are equal bytes.
+fn in_order<S: serde::Serializer>(sums: &HashMap<IpAddr, Host>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(sums.iter().collect::<BTreeMap<_, _>>())
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -82,14 +90,17 @@ impl Hosts {
         sum.encrypted += more.encrypted;
         sum.whole += more.whole;
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: BTreeMap::new(), too_many: true };
+            *self = Self { sums: HashMap::default(), too_many: true };
         }
     }
 
-    fn merge(&mut self, other: Self) {
-        if other.too_many {
-            *self = other;
+    fn merge(&mut self, mut other: Self) {
+        if self.too_many || other.too_many {
+            *self = Self { sums: HashMap::default(), too_many: true };
             return;
+        }
+        if other.sums.len() > self.sums.len() {
+            std::mem::swap(self, &mut other);
         }
         for (address, host) in other.sums {
             self.add(address, host);

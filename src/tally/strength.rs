@@ -64,6 +64,9 @@ struct Unnamed {
 impl Strength {
     /// Adds the verdicts on one flow, in the order of the policies in use.
     pub(super) fn add(&mut self, class: Class, verdicts: &[Verdict], counts: Counts) {
+        if verdicts.is_empty() {
+            return;
+        }
         if self.unnamed.len() < verdicts.len() {
             self.unnamed.resize_with(verdicts.len(), Unnamed::default);
         }

@@ -96,19 +96,14 @@ impl Timeline {
 
     /// Adds a flow; `verdicts` of a flow that counts as graded.
     pub(super) fn add_flow(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
-        let whole = [FlowPart { time_ns: flow.first_ns, counts: flow.total(), readable: flow.readable }];
-        let parts = if flow.parts.is_empty() { &whole[..] } else { &flow.parts };
-        for part in parts {
-            let readable = if flow.class == Class::Encrypted { part.readable } else { Counts::default() };
-            let rest = part.counts.without(readable);
-            let interval = self.at(part.time_ns);
-            interval.classes[flow.class].add_flows(0, rest);
-            interval.classes[Class::Plaintext].add_flows(0, readable);
-            if flow.class == Class::Encrypted {
-                interval.grade(verdicts, Sum { flows: 0, wire_bytes: rest.wire_bytes });
-            }
+        for part in &flow.parts {
+            self.at(part.time_ns).add(flow.class, part, verdicts);
         }
         let interval = self.at(flow.first_ns);
+        if flow.parts.is_empty() {
+            let whole = FlowPart { time_ns: flow.first_ns, counts: flow.total(), readable: flow.readable };
+            interval.add(flow.class, &whole, verdicts);
+        }
         interval.classes[flow.class].flows += 1;
         if flow.class == Class::Encrypted {
             interval.grade(verdicts, Sum { flows: 1, wire_bytes: 0 });
@@ -192,6 +187,18 @@ impl Timeline {
 }
 
 impl Interval {
+    /// Adds a part of a flow of this class.
+    fn add(&mut self, class: Class, part: &FlowPart, verdicts: &[Verdict]) {
+        if class != Class::Encrypted {
+            self.classes[class].add_flows(0, part.counts);
+            return;
+        }
+        let rest = part.counts.without(part.readable);
+        self.classes[class].add_flows(0, rest);
+        self.classes[Class::Plaintext].add_flows(0, part.readable);
+        self.grade(verdicts, Sum { flows: 0, wire_bytes: rest.wire_bytes });
+    }
+
     fn grade(&mut self, verdicts: &[Verdict], sum: Sum) {
         for (policy, verdict) in verdicts.iter().enumerate() {
             let Some(place) = GRADED.iter().position(|level| *level == verdict.level) else { continue };

@@ -73,7 +73,11 @@ enum Fit {
 fn by_hello(heads: Heads<'_>) -> Outcome {
     let handshake = Outcome::Found(Found::encrypted(Protocol::TLS, Evidence::Handshake).from_client());
     let one_sided = Outcome::Likely(Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client());
-    match (client_opening(heads.client), server_opening(heads.server)) {
+    let client = client_opening(heads.client);
+    if client == Fit::No {
+        return Outcome::No;
+    }
+    match (client, server_opening(heads.server)) {
         // The client spoke TLS and was answered with something else: its hello is worth reading, its class is open.
         (Fit::Yes, Fit::No) if heads.from_start => Outcome::Likely(Found {
             class: Class::Unknown,
@@ -253,16 +257,23 @@ struct Chain {
 ///
 /// `None` when there is none, and one would have begun by now.
 fn longest_chain(head: &[u8]) -> Option<Chain> {
-    let starts = head.iter().take(MAX_RECORD + HEADER_LEN).enumerate();
+    const LATEST: usize = MAX_RECORD + HEADER_LEN;
     let mut best = None;
-    for (at, _) in starts.filter(|&(_, kind)| (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(kind)) {
+    // Nearly every byte of a long head is passed over here, so a header's first two bytes are looked at in the plainest way.
+    for (at, header) in head.windows(HEADER_LEN).take(LATEST).enumerate() {
+        if !matches!(header, [CHANGE_CIPHER_SPEC..=APPLICATION_DATA, 3, ..]) {
+            continue;
+        }
         let chain = head.get(at..).and_then(chain).map(|chain| Chain { whole: chain.whole && at == 0, ..chain });
         best = best.max(chain);
         if best.is_some_and(|best| best.headers >= 3 || best.whole) {
             break;
         }
     }
-    best.or_else(|| (head.len() <= MAX_RECORD + HEADER_LEN).then(Chain::default))
+    // What ends within a header may begin one.
+    let begins = |at: usize| head.get(at).is_some_and(|kind| (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(kind));
+    let may_begin = || (head.len().saturating_sub(HEADER_LEN - 1)..LATEST.min(head.len())).any(begins);
+    best.or_else(|| (head.len() <= LATEST || may_begin()).then(Chain::default))
 }
 
 /// Headers after which a chain is believed before its end is reached; bounds the work on hostile bytes.

@@ -14,7 +14,7 @@ use super::datagram::{
 use super::hello::{Carrier, ClientHello, ServerHello};
 use super::record::{CLIENT_HELLO, HELLO_VERIFY_REQUEST, SERVER_HELLO};
 use super::session;
-use crate::detect::{Datagram, Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use crate::detect::{Datagram, Dissector, Found, Heads, Moment, Openings, Outcome, Session, Step};
 use crate::model::{Evidence, Facts, Protocol, Transport};
 
 /// DTLS over UDP.
@@ -27,6 +27,12 @@ impl Dissector for Dtls {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        // Content types, unified headers, and STUN beside them (RFC 9443).
+        const OPENINGS: Openings = Openings::of(&[0..=0x3f]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

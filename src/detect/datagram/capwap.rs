@@ -7,7 +7,7 @@
 
 use super::shape::{Check, FAIR, Reader, Stop};
 use super::stun::recognise;
-use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Outcome, Session, Step};
+use crate::detect::{Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Openings, Outcome, Session, Step};
 use crate::model::{Class, Facts, Protocol, Transport};
 
 /// CAPWAP control.
@@ -23,6 +23,11 @@ impl Dissector for Capwap {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0..=1]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -159,7 +159,7 @@ impl Message {
         self.answers = reader.u16()?;
         let authorities = reader.u16()?;
         let additional = reader.u16()?;
-        let records = [self.answers, authorities, additional].map(usize::from).iter().sum::<usize>();
+        let records = usize::from(self.answers) + usize::from(authorities) + usize::from(additional);
         let smallest = usize::from(self.questions).saturating_mul(5).saturating_add(records.saturating_mul(11));
         reader.holds(smallest <= reader.left(), 16)?;
         if smallest == 0 {

@@ -25,6 +25,12 @@ pub(super) struct Rtcp;
 const RTCP: Protocol = Protocol(&"rtcp");
 
 impl Dissector for Rtp {
+    fn openings(&self) -> Openings {
+        // STUN, RTP and RTCP.
+        const OPENINGS: Openings = Openings::of(&[0..=0x3f, 0x80..=0xbf]);
+        OPENINGS
+    }
+
     fn protocol(&self) -> Protocol {
         RTP
     }

@@ -99,8 +99,8 @@ pub(super) fn weigh(datagrams: &[Datagram<'_>], mut check: impl FnMut(&mut Reade
         let mut reader = Reader::new(*datagram);
         if check(&mut reader) == Err(Stop::Against) {
             against += 1;
-            // Nothing fits so far: the usual end, and a quick one.
-            if fitting == 0 && index + 1 == datagrams.len() {
+            // The others are too few to outweigh it: the usual end, and a quick one.
+            if against * 2 >= datagrams.len() {
                 return None;
             }
             continue;
@@ -118,6 +118,7 @@ pub(super) fn weigh(datagrams: &[Datagram<'_>], mut check: impl FnMut(&mut Reade
 }
 
 /// The fixed word of STUN (RFC 8489 section 5).
+#[inline]
 fn has_stun_cookie(bytes: &[u8]) -> bool {
     matches!(bytes, [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..])
 }
@@ -133,6 +134,7 @@ pub(super) fn judge(weight: Option<Weight>, found: Found) -> Outcome {
 }
 
 /// Whether a datagram only keeps a path open: empty, a few zeros, or line ends (RFC 5626 section 3.5.1).
+#[inline]
 pub(super) fn is_keepalive(bytes: &[u8]) -> bool {
     bytes.len() <= 4 && (bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')))
 }

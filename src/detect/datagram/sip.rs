@@ -6,19 +6,23 @@
 
 use super::sdp::Announcements;
 use super::shape::{Check, Reader, Stop, is_text, judge, weigh};
-use crate::detect::{Dissector, Found, Heads, Moment, Outcome, Session, Step};
+use crate::detect::{Dissector, Found, Heads, Moment, Openings, Outcome, Session, Step};
 use crate::model::{Facts, Protocol, Transport};
 
 /// SIP.
-pub(super) static SIP: Announcer = Announcer { protocol: Protocol(&"sip"), check: sip };
+pub(super) static SIP: Announcer =
+    Announcer { protocol: Protocol(&"sip"), check: sip, openings: Openings::of(&[b'A'..=b'Z']) };
 
 /// Session announcements on multicast.
-pub(super) static SAP: Announcer = Announcer { protocol: Protocol(&"sap"), check: sap };
+pub(super) static SAP: Announcer =
+    Announcer { protocol: Protocol(&"sap"), check: sap, openings: Openings::of(&[0x20..=0x3f]) };
 
 /// A protocol that carries session descriptions.
 pub(super) struct Announcer {
     protocol: Protocol,
     check: fn(&mut Reader<'_>) -> Check,
+    /// First bytes of a datagram that the check is not against.
+    openings: Openings,
 }
 
 impl Dissector for Announcer {
@@ -28,6 +32,10 @@ impl Dissector for Announcer {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        self.openings
     }
 
     fn has_sides(&self) -> bool {
@@ -45,17 +53,19 @@ impl Dissector for Announcer {
 
 fn sip(reader: &mut Reader<'_>) -> Check {
     let bytes = reader.whole();
+    // A method, or the protocol's own name: what is cheap to see stands first.
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    reader.holds((3..=12).contains(&method), 0)?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     reader.holds(is_text(line) && !line.is_empty(), 4)?;
     if let Some(code) = line.strip_prefix(b"SIP/2.0 ") {
         return reader.holds(matches!(code, [b'1'..=b'6', b'0'..=b'9', b'0'..=b'9', ..]), 64);
     }
-    let method = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     let target = line.get(method..).unwrap_or_default();
     let schemes: [&[u8]; 4] = [b" sip:", b" sips:", b" tel:", b" urn:"];
     let addressed = schemes.iter().any(|scheme| target.starts_with(scheme));
-    reader.holds((3..=12).contains(&method) && addressed, 40)?;
+    reader.holds(addressed, 40)?;
     // A request line longer than what was captured has no version to look at.
     let cut = reader.is_cut() && !bytes.contains(&b'\n');
     reader.holds(cut || line.ends_with(b" SIP/2.0") || line.ends_with(b" SIP/3.0"), 56)

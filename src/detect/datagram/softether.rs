@@ -41,7 +41,7 @@ impl Dissector for SoftEther {
 
 /// `IP=192.0.2.1,PORT=4000`, and nothing else.
 fn is_address(bytes: &[u8]) -> bool {
-    let parts = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix("IP=")?.split_once(",PORT="));
+    let parts = bytes.strip_prefix(b"IP=").and_then(|rest| std::str::from_utf8(rest).ok()?.split_once(",PORT="));
     parts.is_some_and(|(ip, port)| ip.parse::<std::net::IpAddr>().is_ok() && port.parse::<u16>().is_ok())
 }
 

@@ -8,12 +8,11 @@
 //! DTLS and the like take over, unrecognised content makes the flow unknown, with its STUN messages readable. What a relay
 //! passes on (see [`super::relay`]) counts like what is sent directly.
 
-use super::capwap::CAPWAP;
 use super::relay::{Relayed, content};
 use super::rtp::is_media;
 use super::shape::{Check, Reader, is_keepalive};
 use crate::detect::{
-    DISSECTORS, Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Openings, Outcome, Session, Step,
+    Datagram, Dissector, Found, Heads, MAX_DATAGRAMS, Moment, Openings, Outcome, Session, Step, fixed, sealed,
 };
 use crate::model::{Class, Evidence, Facts, Protocol, Transport};
 
@@ -50,7 +49,7 @@ impl Dissector for Stun {
                 Kind::Other if content(*datagram).is_some() => others += 1,
                 Kind::Other => {
                     others += 1;
-                    sealed |= messages > 0 && recognise(&[*datagram]).is_some();
+                    sealed = sealed || messages > 0 && recognise(&[*datagram]).is_some();
                 }
             }
         }
@@ -230,12 +229,19 @@ pub(in crate::detect) fn recognise(datagrams: &[Datagram<'_>]) -> Option<(Found,
 
 fn recognise_as_is(datagrams: &[Datagram<'_>]) -> Option<(Found, Box<dyn Session>)> {
     let heads = Heads { datagrams, from_start: true, ..Heads::default() };
-    let all = DISSECTORS.iter().copied().flatten();
-    let (found, dissector) = all
-        .filter(|dissector| {
-            // Neither of the two that ask here.
-            dissector.transport() == Transport::UDP && ![STUN, CAPWAP].contains(&dissector.protocol())
+    // The groups of which one may say that it is encrypted; those that ask here are not among them.
+    let groups: [&[&dyn Dissector]; 4] =
+        [crate::tls::DISSECTORS, crate::quic::DISSECTORS, sealed::DISSECTORS, &[&fixed::UDP]];
+    let opens = |openings: Openings| {
+        datagrams.iter().any(|datagram| match datagram.bytes {
+            [first, _, _, _, _, ..] => openings.contains(*first),
+            _ => true,
         })
+    };
+    let (found, dissector) = groups
+        .into_iter()
+        .flatten()
+        .filter(|dissector| dissector.transport() == Transport::UDP && opens(dissector.openings()))
         .find_map(|dissector| match dissector.probe(heads) {
             Outcome::Found(found) if found.class == Class::Encrypted => Some((found, dissector)),
             // Beside STUN, one hello of DTLS is enough to hand over to who reads on.

@@ -33,7 +33,7 @@ pub(super) static JSON: Shape =
 pub(super) static XML: Shape = Shape::new(&"xml", xml).opens(&[b'<'..=b'<']);
 
 /// Metrics lines.
-pub(super) static STATSD: Shape = Shape::new(&"statsd", statsd);
+pub(super) static STATSD: Shape = Shape::new(&"statsd", statsd).opens(&[b'\n'..=b'\n', b' '..=b'~']);
 
 /// Memcached: an eight byte header, then the text protocol.
 pub(super) static MEMCACHED: Shape = Shape::new(&"memcached", memcached);

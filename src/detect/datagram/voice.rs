@@ -48,11 +48,9 @@ fn iax2(reader: &mut Reader<'_>) -> Check {
 
 fn h225(reader: &mut Reader<'_>) -> Check {
     // { itu-t recommendation h 2250 version n }, as PER encodes it: length, then 0.0.8.2250.0.n.
-    const IDENTIFIER: [u8; 6] = [6, 0, 8, 0x91, 0x4a, 0];
     let head = reader.whole();
     let head = head.get(..head.len().min(24)).unwrap_or_default();
-    let found =
-        head.windows(7).any(|window| window.starts_with(&IDENTIFIER) && window.last().is_some_and(|byte| *byte <= 8));
+    let found = head.windows(7).any(|window| matches!(window, [6, 0, 8, 0x91, 0x4a, 0, ..=8]));
     if found {
         return reader.holds(true, 44);
     }

@@ -7,7 +7,7 @@
 //! Not handled: relayed queries (Anonymized DNSCrypt); over TCP, streams whose first query was not captured.
 
 use super::u16_at;
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use crate::detect::{Datagram, Dissector, Found, Heads, Outcome};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct DnsCrypt;
@@ -22,19 +22,21 @@ impl Dissector for DnsCrypt {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let mut queries = Vec::new();
-        for datagram in heads.datagrams {
-            if datagram.from_client {
-                // Client magic, public key, half a nonce, and a box of padded blocks.
-                queries.extend(datagram.bytes.get(40..52).filter(|_| datagram.wire_len >= 8 + 32 + 12 + 16 + 64));
-            } else if let Some(nonce) = datagram.bytes.strip_prefix(MAGIC).and_then(|rest| rest.get(..12))
-                && queries.contains(&nonce)
+        // Client magic, public key, half a nonce, and a box of padded blocks.
+        let asks = |datagram: &Datagram<'_>| datagram.from_client && datagram.wire_len >= 8 + 32 + 12 + 16 + 64;
+        let nonces = |sent: &'_ [Datagram<'_>], nonce: &[u8]| {
+            sent.iter().any(|datagram| asks(datagram) && datagram.bytes.get(40..52) == Some(nonce))
+        };
+        for (index, datagram) in heads.datagrams.iter().enumerate().filter(|(_, datagram)| !datagram.from_client) {
+            if let Some(nonce) = datagram.bytes.strip_prefix(MAGIC).and_then(|rest| rest.get(..12))
+                && heads.datagrams.get(..index).is_some_and(|earlier| nonces(earlier, nonce))
             {
                 return Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Signature).from_client());
             }
         }
         let unanswered = heads.datagrams.iter().all(|datagram| datagram.from_client);
-        if unanswered && !queries.is_empty() { Outcome::NeedMore } else { Outcome::No }
+        let asked = heads.datagrams.iter().any(|datagram| asks(datagram) && datagram.bytes.len() >= 52);
+        if unanswered && asked { Outcome::NeedMore } else { Outcome::No }
     }
 }
 

@@ -72,13 +72,15 @@ impl Dissector for EspUdp {
         if !sound {
             return Outcome::No;
         }
-        let packets: Vec<_> = packets.collect();
-        let runs = [true, false].map(|side| run(packets.iter().copied(), side, 8));
-        let sides = [true, false].map(|side| packets.iter().filter(|datagram| datagram.from_client == side).count());
         // OpenVPN's data of version 2 has the same shape: opcode, peer ID (small), packet ID.
-        if packets.iter().any(|datagram| matches!(datagram.bytes, [0x48..=0x4f, 0, 0, ..])) {
+        if packets.clone().any(|datagram| matches!(datagram.bytes, [0x48..=0x4f, 0, 0, ..])) {
             return Outcome::No;
         }
+        let sides = [true, false].map(|side| packets.clone().filter(|datagram| datagram.from_client == side).count());
+        if sides.iter().all(|count| *count < 3) {
+            return Outcome::NeedMore;
+        }
+        let runs = [true, false].map(|side| run(packets.clone(), side, 8));
         // A side that does not go on as it should refutes.
         if runs.iter().zip(sides).any(|(&run, count)| count >= 3 && run == 0) {
             return Outcome::No;

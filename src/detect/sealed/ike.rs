@@ -22,23 +22,22 @@ impl Dissector for Ike {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let messages: Vec<(bool, Option<Header>)> = heads
-            .datagrams
-            .iter()
-            .filter(|datagram| datagram.bytes != [0xff]) // keep-alive
-            .map(|datagram| (datagram.from_client, unmarked(datagram).and_then(|(bytes, len)| header(bytes, len))))
-            .collect();
-        let Some((first_from, first)) = messages.iter().find_map(|(from, header)| Some((*from, (*header)?))) else {
-            return if messages.is_empty() && !heads.datagrams.is_empty() { Outcome::NeedMore } else { Outcome::No };
+        let is_keepalive = |datagram: &Datagram<'_>| datagram.bytes == [0xff];
+        let messages = heads.datagrams.iter().filter(|datagram| !is_keepalive(datagram));
+        let read = |datagram: &Datagram<'_>| {
+            Some((datagram.from_client, unmarked(datagram).and_then(|(bytes, len)| header(bytes, len))?))
+        };
+        let Some((first_from, first)) = messages.clone().find_map(read) else {
+            let alive = !heads.datagrams.is_empty() && heads.datagrams.iter().all(is_keepalive);
+            return if alive { Outcome::NeedMore } else { Outcome::No };
         };
         // ESP may share the ports; anything else may not outnumber IKE.
-        let others = messages.iter().filter(|(_, header)| header.is_none()).count();
-        if others * 2 > messages.len() {
+        let others = messages.clone().filter(|datagram| read(datagram).is_none()).count();
+        if others * 2 > messages.clone().count() {
             return Outcome::No;
         }
-        let answered = messages.iter().any(|(from, header)| {
-            *from != first_from && header.is_some_and(|header| header.initiator == first.initiator)
-        });
+        let answered =
+            messages.filter_map(read).any(|(from, header)| from != first_from && header.initiator == first.initiator);
         let opens = first.responder == [0; 8];
         let found = Found::encrypted(PROTOCOL, if answered { Evidence::Handshake } else { Evidence::OneSided });
         match (answered, opens, first_from) {

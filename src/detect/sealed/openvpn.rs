@@ -8,7 +8,7 @@
 //! Not handled: static keys without opcodes, XOR-scrambled variants, data of version 1 alone (no fixed byte but one).
 
 use super::{openvpn_control, rises, u16_at, u32_at, varies};
-use crate::detect::{Dissector, Found, Heads, Outcome, Session};
+use crate::detect::{Dissector, Found, Heads, Openings, Outcome, Session};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct OpenVpnUdp;
@@ -22,7 +22,15 @@ impl Dissector for OpenVpnUdp {
         Transport::UDP
     }
 
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[1 << 3..=11 << 3 | 7]);
+        OPENINGS
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
+        if heads.datagrams.iter().any(|sent| opcode(sent.bytes).is_none()) {
+            return Outcome::No;
+        }
         let of = |from_client| -> Vec<&[u8]> {
             heads.datagrams.iter().filter(|sent| sent.from_client == from_client).map(|sent| sent.bytes).collect()
         };
@@ -165,11 +173,12 @@ fn resets_again(client: &[&[u8]]) -> bool {
 
 /// Data packets of version 2: opcode and peer ID stay, packet IDs rise, the tag behind them varies.
 fn is_data(packets: &[&[u8]]) -> bool {
+    if packets.len() < 3 || !packets.iter().all(|packet| opcode(packet) == Some(DATA_V2)) {
+        return false;
+    }
     let heads: Vec<_> = packets.iter().filter_map(|packet| packet.first_chunk::<4>()).collect();
     let tags: Vec<_> = packets.iter().filter_map(|packet| packet.get(8..24)).collect();
-    packets.len() >= 3
-        && packets.iter().all(|packet| opcode(packet) == Some(DATA_V2))
-        && heads.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
+    heads.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
         && rises(packets.iter().filter_map(|packet| u32_at(packet, 4)).map(u64::from))
         && tags.len() == packets.len()
         && varies(&tags)

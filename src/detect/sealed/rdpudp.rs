@@ -7,7 +7,7 @@
 //! Not handled: connections whose SYN is missing, and what the hellos say: they may lie in several packets.
 
 use super::{u16_at, u32_at};
-use crate::detect::{Dissector, Found, Heads, MAX_DATAGRAMS, Outcome};
+use crate::detect::{Dissector, Found, Heads, MAX_DATAGRAMS, Openings, Outcome};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct RdpUdp;
@@ -19,6 +19,11 @@ impl Dissector for RdpUdp {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[0xff..=0xff]);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

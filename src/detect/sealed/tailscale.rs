@@ -6,7 +6,7 @@
 //! WireGuard shares the ports; what WireGuard shows by itself is found as `wireguard`.
 //! DERP, the relay, runs inside TLS and counts as `tls`; in the clear variant for tests it is HTTP.
 
-use crate::detect::{Dissector, Found, Heads, Outcome};
+use crate::detect::{Dissector, Found, Heads, Openings, Outcome};
 use crate::model::{Evidence, Protocol, Transport};
 
 pub(super) struct Disco;
@@ -18,6 +18,11 @@ impl Dissector for Disco {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn openings(&self) -> Openings {
+        const OPENINGS: Openings = Openings::of(&[b'T'..=b'T']);
+        OPENINGS
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

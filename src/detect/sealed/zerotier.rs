@@ -21,17 +21,16 @@ impl Dissector for ZeroTier {
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
-        let packets: Option<Vec<_>> =
-            heads.datagrams.iter().map(|datagram| Some((datagram.from_client, header(datagram)?))).collect();
-        let Some(packets) = packets.filter(|packets| !packets.is_empty()) else { return Outcome::No };
-        let paired = packets.iter().any(|(from, a)| {
-            packets.iter().any(|(other, b)| from != other && a.destination == b.source && a.source == b.destination)
-        });
-        let sealed = packets.iter().any(|(_, header)| header.sealed);
-        if paired && sealed {
+        if heads.datagrams.is_empty() || heads.datagrams.iter().any(|datagram| header(datagram).is_none()) {
+            return Outcome::No;
+        }
+        let of = |side| heads.datagrams.iter().filter(move |datagram| datagram.from_client == side).filter_map(header);
+        let paired = || of(true).any(|a| of(false).any(|b| a.destination == b.source && a.source == b.destination));
+        let sealed = heads.datagrams.iter().filter_map(header).any(|header| header.sealed);
+        if sealed && paired() {
             return Outcome::Found(Found::encrypted(PROTOCOL, Evidence::Signature));
         }
-        if packets.len() >= crate::detect::MAX_DATAGRAMS { Outcome::No } else { Outcome::NeedMore }
+        if heads.datagrams.len() >= crate::detect::MAX_DATAGRAMS { Outcome::No } else { Outcome::NeedMore }
     }
 }
 
@@ -43,9 +42,9 @@ struct Header {
 
 /// Reads a header; `None` when a field has what it may not have.
 fn header(datagram: &Datagram<'_>) -> Option<Header> {
+    let &flags = datagram.bytes.get(18)?;
     let (&destination, after) = datagram.bytes.get(8..)?.split_first_chunk::<5>()?;
-    let (&source, after) = after.split_first_chunk::<5>()?;
-    let &flags = after.first()?;
+    let (&source, _) = after.split_first_chunk::<5>()?;
     let reserved = |address: [u8; 5]| address[0] == 0xff || address == [0; 5];
     // Flags: fragmented, cipher suite (three bits), hops (three bits); suites 0 to 3 exist, 0 is a MAC without cipher.
     let cipher = flags >> 3 & 7;

@@ -120,10 +120,14 @@ impl Dissector for Framed {
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let found = Found { client_proven: self.directed, ..Found::plaintext(self.protocol) };
-        let (client, server) = (walk(heads.client, self.client), walk(heads.server, self.server));
-        let (client, server) = match (client, server) {
+        let forgives = self.loose && !heads.from_start;
+        let client = walk(heads.client, self.client);
+        if client.is_none() && !forgives {
+            return Outcome::No;
+        }
+        let (client, server) = match (client, walk(heads.server, self.server)) {
             (Some(client), Some(server)) => (client, server),
-            (Some(one), None) | (None, Some(one)) if self.loose && !heads.from_start => return one.alone(found),
+            (Some(one), None) | (None, Some(one)) if forgives => return one.alone(found),
             _ => return Outcome::No,
         };
         let bits = client.bits + server.bits;

@@ -47,10 +47,10 @@ fn smtp_server(head: &[u8]) -> Header {
         "455", "500", "501", "502", "503", "504", "521", "523", "530", "534", "535", "538", "550", "551", "552", "553",
         "554", "555", "556",
     ];
-    let named = line(head).is_ok_and(|(text, _)| starts(text, "220") && holds(text, "SMTP"));
+    let named = || line(head).is_ok_and(|(text, _)| starts(text, "220") && holds(text, "SMTP"));
     match reply(head, CODES) {
         // A greeting that names itself is enough; what a broken or hostile server says next cannot unsay it.
-        Header::Good { bits, .. } if named => Header::Good { len: usize::MAX, bits: bits + 32 },
+        Header::Good { bits, .. } if named() => Header::Good { len: usize::MAX, bits: bits + 32 },
         other => other,
     }
 }
@@ -167,10 +167,12 @@ fn imap_server(head: &[u8]) -> Header {
         "ID",
         "ENABLED",
     ];
+    if !matches!(head, [b'*' | b'+', ..]) && !tag(head).1 {
+        return Header::Bad;
+    }
     let (text, len) = match line(head) {
         Ok(found) => found,
-        Err(other) if matches!(head, [b'*' | b'+', ..]) || tag(head).1 => return other,
-        Err(_) => return Header::Bad,
+        Err(other) => return other,
     };
     let mut words = text.split(|byte| *byte == b' ');
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -254,10 +256,10 @@ fn nntp_server(head: &[u8]) -> Header {
         "502", "503",
     ];
     let named =
-        line(head).is_ok_and(|(text, _)| starts(text, "20") && (holds(text, "NNTP") || holds(text, "InterNetNews")));
+        || line(head).is_ok_and(|(text, _)| starts(text, "20") && (holds(text, "NNTP") || holds(text, "InterNetNews")));
     // Lines of data may follow any reply.
-    match with_bits(reply(head, CODES), if named { 32 } else { 0 }) {
-        Header::Good { bits, .. } => Header::Good { len: usize::MAX, bits },
+    match reply(head, CODES) {
+        Header::Good { bits, .. } => Header::Good { len: usize::MAX, bits: bits + if named() { 32 } else { 0 } },
         other => other,
     }
 }

@@ -36,16 +36,17 @@ impl Dissector for AfterKeyExchange {
 fn opens_late(head: &[u8]) -> bool {
     let range = head.get(KEY_LEN..).unwrap_or_default();
     let range = range.get(..LATEST).unwrap_or(range);
-    range.windows(HANDSHAKE.len()).any(|window| window == HANDSHAKE)
+    let mut starts = range.iter().zip(0..).filter(|(byte, _)| Some(*byte) == HANDSHAKE.first());
+    starts.any(|(_, at)| range.get(at..).is_some_and(|rest| rest.starts_with(HANDSHAKE)))
 }
 
 /// Whether the start of a side may be a public key: a number of 768 random bits. Text is none, and neither is anything
 /// with runs of the same byte.
 fn may_be_key(head: &[u8]) -> bool {
     let key = head.get(..KEY_LEN).unwrap_or(head);
-    let high = key.iter().filter(|&&byte| byte >= 0x80).count();
-    let repeats = key.windows(3).any(|window| window.iter().all(|byte| Some(byte) == window.first()));
-    !repeats && (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3)
+    let high: usize = key.iter().map(|byte| usize::from(byte >> 7)).sum();
+    (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3)
+        && !key.windows(3).any(|window| matches!(window, [a, b, c] if a == b && b == c))
 }
 
 const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";

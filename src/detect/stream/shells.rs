@@ -53,7 +53,10 @@ fn ftp_server(head: &[u8]) -> Header {
             },
         };
     }
-    with_bits(reply(head, CODES), named(head))
+    match reply(head, CODES) {
+        Header::Good { len, bits } => Header::Good { len, bits: bits + named(head) },
+        other => other,
+    }
 }
 
 /// A greeting that names the protocol tells it without a client.

@@ -27,10 +27,11 @@ pub(super) fn starts(text: &[u8], word: &str) -> bool {
 
 /// Whether `text` holds `word`, in upper or lower case.
 pub(super) fn holds(text: &[u8], word: &str) -> bool {
+    const CASE: u8 = 0x20;
     let Some(first) = word.bytes().next() else { return !text.is_empty() };
+    // The first letter alone rules nearly all places out, so it is looked for in the plainest way.
     text.windows(word.len()).any(|window| {
-        window.first().is_some_and(|byte| byte.eq_ignore_ascii_case(&first))
-            && window.eq_ignore_ascii_case(word.as_bytes())
+        matches!(window, [byte, ..] if byte | CASE == first | CASE) && window.eq_ignore_ascii_case(word.as_bytes())
     })
 }
 
@@ -44,6 +45,14 @@ pub(super) fn may_start(text: &[u8], word: &str) -> bool {
 ///
 /// Words in `common` are shared by many protocols: they are let through and prove nothing.
 pub(super) fn command(head: &[u8], words: &[&str], common: &[&str]) -> Header {
+    // A line end that has only half come may follow any word, even none.
+    let opens = |first: u8| {
+        let is = |word: &&str| word.bytes().next().is_some_and(|letter| letter.eq_ignore_ascii_case(&first));
+        first == b'\r' || first.is_ascii_graphic() && (words.iter().any(is) || common.iter().any(is))
+    };
+    if head.first().is_some_and(|first| !opens(*first)) {
+        return Header::Bad;
+    }
     let (text, len) = match line(head) {
         Ok((text, len)) => (text, Some(len)),
         Err(Header::Short) => (head, None),
@@ -86,6 +95,9 @@ pub(super) fn whole(header: Header) -> Header {
 /// A reply line of three digits, one of `codes`, then a blank, a dash, or the end of the line. Worth 20 bits.
 pub(super) fn reply(head: &[u8], codes: &[&str]) -> Header {
     let known = head.get(..3.min(head.len())).unwrap_or_default();
+    if !known.iter().all(u8::is_ascii_digit) {
+        return Header::Bad;
+    }
     if !codes.iter().any(|code| code.as_bytes().starts_with(known)) {
         return Header::Bad;
     }

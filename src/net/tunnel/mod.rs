@@ -121,7 +121,9 @@ pub const TUNNELS: &[TunnelKind] = &[
         &[
             Carrier::EtherType(&[0x8847, 0x8848], provider::mpls),
             Carrier::Ip(137, Version::Any, provider::mpls_over_ip),
-            Carrier::Udp(0, 0, provider::mpls_over_udp),
+            // One label, or two: the last one says so.
+            Carrier::Udp(0x0000_0100_0000_0000, 0x0000_0100_0000_0000, provider::mpls_over_udp),
+            Carrier::Udp(0x0000_0100_0000_0100, 0x0000_0000_0000_0100, provider::mpls_over_udp),
         ],
     ),
     TunnelKind::new("pptp", &[Carrier::Tunnel]),
@@ -213,10 +215,18 @@ pub(super) fn over_udp<'a>(cursor: &Cursor<'a>) -> Option<(Step, Cursor<'a>)> {
         return None;
     }
     let head = u64::from_be_bytes(*cursor.left().first_chunk()?);
-    OVER_UDP.iter().filter(|(mask, value, _)| head & mask == *value).find_map(|(_, _, read)| {
-        let mut inner = *cursor;
-        read(&mut inner).map(|step| (step, inner))
-    })
+    let mut rows = BY_FIRST_BYTE[(head >> 56) as usize];
+    while rows != 0 {
+        let (mask, value, read) = OVER_UDP[rows.trailing_zeros() as usize];
+        rows &= rows - 1;
+        if head & mask == value {
+            let mut inner = *cursor;
+            if let Some(step) = read(&mut inner) {
+                return Some((step, inner));
+            }
+        }
+    }
+    None
 }
 
 /// The Ethernet frame in a TCP segment that is none; `cursor` stands behind the TCP header.
@@ -232,7 +242,9 @@ pub(super) fn may_be_over_tcp(packet: &Packet) -> bool {
 }
 
 /// The carriers over UDP of all kinds, side by side: every UDP packet is held against them.
-static OVER_UDP: [(u64, u64, UdpReader); count_over_udp()] = {
+static OVER_UDP: [(u64, u64, UdpReader); count_over_udp()] = OVER_UDP_ROWS;
+
+const OVER_UDP_ROWS: [(u64, u64, UdpReader); count_over_udp()] = {
     let mut all: [(u64, u64, UdpReader); count_over_udp()] = [(0, 0, provider::mpls_over_udp); count_over_udp()];
     let (mut kind, mut filled) = (0, 0);
     while kind < TUNNELS.len() {
@@ -247,6 +259,24 @@ static OVER_UDP: [(u64, u64, UdpReader); count_over_udp()] = {
         kind += 1;
     }
     all
+};
+
+/// The rows of [`OVER_UDP`] that a packet with this first byte may be of, as bits.
+static BY_FIRST_BYTE: [u32; 256] = {
+    let mut rows = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut row = 0;
+        while row < OVER_UDP_ROWS.len() {
+            let (mask, value, _) = OVER_UDP_ROWS[row];
+            if (byte as u64) << 56 & mask == value & 0xff << 56 {
+                rows[byte] |= 1 << row;
+            }
+            row += 1;
+        }
+        byte += 1;
+    }
+    rows
 };
 
 const fn count_over_udp() -> usize {

@@ -49,7 +49,7 @@ pub(super) fn mpls_over_ip(cursor: &mut Cursor<'_>, _v4: bool) -> Read {
 }
 
 pub(super) fn mpls_over_udp(cursor: &mut Cursor<'_>) -> Option<Step> {
-    // Every UDP packet comes here: one or two labels, no more.
+    // One or two labels, no more.
     if cursor.u32().ok()? & 0x100 == 0 && cursor.u32().ok()? & 0x100 == 0 {
         return None;
     }
