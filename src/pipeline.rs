@@ -14,9 +14,10 @@ mod associate;
 mod batch;
 mod budget;
 mod carry;
+mod group;
 mod so_far;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
@@ -35,7 +36,7 @@ use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
+use crate::tally::{CaptureEntry, Collector, Plan, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -86,7 +87,8 @@ impl Options {
     /// How captures are read so that reading them keeps to its part of `max_memory`.
     #[must_use]
     pub fn reading(&self) -> capture::Options {
-        Budget::of(self.max_memory).reading
+        let reading = Budget::of(self.max_memory).reading;
+        capture::Options { decoders: self.jobs.unwrap_or(reading.decoders), ..reading }
     }
 }
 
@@ -149,40 +151,38 @@ pub fn scan_with_reports(
     let mut scan = Scan::default();
     let mut out = Out::new(flows);
     let mut clock = Clock::new(periodic);
-    let groups =
-        if clock.is_running() && !options.continued { inputs.chunks(1).collect() } else { groups(inputs, options) };
-    for group in groups {
+    let apart = clock.is_running();
+    let groups = pool.install(|| group::groups(inputs, options, apart));
+    for (group, behind) in groups.iter().copied().zip(groups.iter().copied().skip(1).chain([&[][..]])) {
         if options.stop.load(Ordering::Relaxed) {
             scan.tally.add_loss(Loss::Interrupted, group.len() as u64);
             continue;
         }
         if group.len() == 1 || options.continued {
+            group::fetch(behind);
             let keep = out.keep;
             let closed: CloseSink<'_> = &mut |name, flows| out.write(name, flows);
             let tick: Tick<'_> = &mut |run, file, sums| clock.look(&scan.tally, run, file, sums);
-            let read = read_files(group, options, &pool, progress, keep, closed, tick);
+            let read = read_files(Run::new(options, &pool, keep), group, progress, closed, tick);
             scan.take(read, options)?;
             continue;
         }
-        let results: Vec<Result<(Read, Vec<Closed>)>> = pool.install(|| {
-            let read_one = |input: &Input| {
-                let mut closed = Vec::new();
-                let mut collect = |_: &str, mut flows: Vec<Closed>| {
-                    closed.append(&mut flows);
-                    Ok(())
-                };
-                let input = std::slice::from_ref(input);
-                let read = read_files(input, options, &pool, progress, out.keep, &mut collect, &mut so_far::never)?;
-                Ok((read, closed))
+        let keep = out.keep;
+        let read_one = |input: &Input| {
+            let mut closed = Vec::new();
+            let mut collect = |_: &str, mut flows: Vec<Closed>| {
+                closed.append(&mut flows);
+                Ok(())
             };
-            group.par_iter().map(read_one).collect()
-        });
-        for result in results {
-            let read = match result {
-                Ok((read, closed)) => out.write(&read.name, closed).map(|()| read),
-                Err(error) => Err(error),
-            };
-            scan.take(read, options)?;
+            let run = Run::with_shards(options, &pool, keep, 1);
+            let read = read_files(run, std::slice::from_ref(input), progress, &mut collect, &mut so_far::never);
+            (read, closed)
+        };
+        for (several, closed) in pool.install(|| group::read(group, options, read_one)) {
+            for (name, flows) in closed {
+                out.write(&name, flows)?;
+            }
+            scan.add(several, options)?;
         }
     }
     scan.tally.name_policies(&options.policies);
@@ -319,38 +319,23 @@ impl Scan {
             Err(error @ Error::Io(_)) => return Err(error),
             Err(error) => self.failed.push(error),
         }
+        self.check(options)
+    }
+
+    /// Adds other captures.
+    fn add(&mut self, other: Self, options: &Options) -> Result<()> {
+        self.warnings.extend(other.warnings);
+        self.failed.extend(other.failed);
+        self.tally.merge(other.tally);
+        self.check(options)
+    }
+
+    fn check(&mut self, options: &Options) -> Result<()> {
         if options.strict && !self.failed.is_empty() {
             return Err(self.failed.swap_remove(0));
         }
         Ok(())
     }
-}
-
-/// Small inputs read before their flows are handed on.
-const GROUP: usize = 256;
-
-/// Cuts the inputs into groups: runs of small uncompressed ones, others alone, or everything when it is one capture.
-///
-/// A frame of 60 bytes that is a flow of its own takes up to 20 times as much while the flow is open, so small is small.
-fn groups<'a>(inputs: &'a [Input], options: &Options) -> Vec<&'a [Input]> {
-    if options.continued {
-        return vec![inputs];
-    }
-    let bound = Budget::of(options.max_memory).side_by_side;
-    let mut groups = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (i, input) in inputs.iter().enumerate() {
-        let size = input.plain_len().unwrap_or(u64::MAX);
-        if i > start && (size > bound.saturating_sub(bytes) || i - start == GROUP) {
-            groups.push(&inputs[start..i]);
-            (start, bytes) = (i, 0);
-        }
-        bytes = bytes.saturating_add(size);
-    }
-    if start < inputs.len() {
-        groups.push(&inputs[start..]);
-    }
-    groups
 }
 
 /// What one capture gives.
@@ -363,15 +348,12 @@ struct Read {
 
 /// Opens and reads one capture, or several files that are one, in the order of their first frames.
 fn read_files(
+    mut run: Run<'_>,
     inputs: &[Input],
-    options: &Options,
-    pool: &ThreadPool,
     progress: &(dyn Fn(u64) + Sync),
-    keep: bool,
     closed: CloseSink<'_>,
     tick: Tick<'_>,
 ) -> Result<Read> {
-    let mut run = Run::new(options, pool, keep);
     run.read_all(inputs, progress, closed, tick)?;
     match (inputs, run.failed.pop()) {
         ([_], Some(error)) if run.tally.captures.is_empty() => Err(error),
@@ -425,8 +407,9 @@ fn first_time(
     stop: &AtomicBool,
 ) -> Result<Option<(Option<i64>, Option<Started>)>> {
     let once = input.stored_len().is_none();
-    let batch_bytes = if once { reading.batch_bytes } else { 1 };
-    let Some(mut started) = start(input, capture::Options { batch_bytes, ..reading }, stop)? else { return Ok(None) };
+    // Of what is opened again no more is read, and decompressed, than it takes.
+    let reading = if once { reading } else { capture::Options { batch_bytes: 1, decoders: 1, ..reading } };
+    let Some(mut started) = start(input, reading, stop)? else { return Ok(None) };
     while once && started.first.frames.is_empty() && started.more && !stop.load(Ordering::Relaxed) {
         started.more = started.source.next_batch(&mut started.first)?;
     }
@@ -451,6 +434,8 @@ struct Worker {
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
 struct Account {
     tally: Tally,
+    /// The hosts of all accounts.
+    hosts: Arc<Collector>,
     plan: Option<Arc<Plan>>,
     policies: Arc<Vec<Policy>>,
     /// Records are wanted.
@@ -471,6 +456,8 @@ struct Run<'a> {
     budget: Budget,
     name: String,
     workers: Vec<Worker>,
+    /// Hosts that the workers handed over.
+    hosts: Arc<Collector>,
     pieces: Vec<batch::Piece>,
     fragments: Pool,
     tally: Tally,
@@ -484,16 +471,23 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
+        Self::with_shards(options, pool, keep, SHARDS)
+    }
+
+    /// Nothing but time depends on the number of shards: each costs more than a small capture itself.
+    fn with_shards(options: &'a Options, pool: &'a ThreadPool, keep: bool, shards: usize) -> Self {
         let (budget, seed) = (Budget::of(options.max_memory), Seed::random());
         let tally = || {
             let mut tally = Tally { timeline: Timeline::new(options.steps), ..Tally::default() };
             tally.limit_watch(budget.watch);
             tally
         };
+        let hosts = Arc::default();
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
             sums: Account {
                 tally: tally(),
+                hosts: Arc::clone(&hosts),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
                 keep,
@@ -504,7 +498,7 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             announced: HashSet::new(),
             connections: HashSet::new(),
-            most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
+            most_announced: budget.announcements / (shards * 4 * size_of::<Announcement>()),
         };
         Self {
             epoch: Epoch::default(),
@@ -512,7 +506,8 @@ impl<'a> Run<'a> {
             pool,
             budget,
             name: String::new(),
-            workers: std::iter::repeat_with(worker).take(SHARDS).collect(),
+            workers: std::iter::repeat_with(worker).take(shards).collect(),
+            hosts,
             pieces: Vec::new(),
             fragments: Pool::new(budget.fragments),
             tally: tally(),
@@ -533,7 +528,7 @@ impl<'a> Run<'a> {
         tick: Tick<'_>,
     ) -> Result<()> {
         let stop = &self.options.stop;
-        let within = self.budget.reading;
+        let within = self.options.reading();
         let reading = |epoch| capture::Options { epoch, ..within };
         let mut order = Vec::new();
         for input in inputs {
@@ -548,7 +543,10 @@ impl<'a> Run<'a> {
             }
         }
         order.sort_by_key(|(time, ..)| *time);
+        let mut behind: VecDeque<&Input> = order.iter().map(|(_, input, _)| *input).collect();
         for (_, input, opened) in order {
+            behind.pop_front();
+            behind.front().into_iter().for_each(|next| group::fetch(std::slice::from_ref(next)));
             match opened.map_or_else(|| start(input, reading(self.epoch), stop), |opened| Ok(Some(opened))) {
                 Ok(Some(started)) => self.read(started, progress, closed, tick)?,
                 Ok(None) => self.tally.add_loss(Loss::Interrupted, 1),
@@ -695,11 +693,14 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.sums.tally);
         }
-        let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
+        self.tally.take_hosts(&self.hosts);
+        let mut pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending > self.budget.pending {
             self.resolve();
+            pending = 0;
         }
-        let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
+        let open: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
+        let held = open + pending;
         let bound = self.budget.flows;
         if held <= bound {
             return;
@@ -714,7 +715,7 @@ impl<'a> Run<'a> {
 
     /// How packets find their flows.
     fn keys(&self) -> batch::Keys {
-        batch::Keys { shards: self.options.shards.clamp(1, SHARDS), seed: self.seed }
+        batch::Keys { shards: self.options.shards.clamp(1, self.workers.len()), seed: self.seed }
     }
 
     /// All that flows announced about others so far.
@@ -735,12 +736,13 @@ impl<'a> Run<'a> {
         self.pool.install(|| self.close());
         let flows = self.take_flows();
         closed(&self.name, flows)?;
-        let Self { name, mut tally, workers, warnings, failed, .. } = self;
+        let Self { name, mut tally, workers, hosts, warnings, failed, .. } = self;
         // Most shards of a small capture saw nothing.
         for mut worker in workers.into_iter().filter(|worker| worker.sums.used) {
             worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
             tally.merge(worker.sums.tally);
         }
+        tally.take_hosts(&hosts);
         tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
     }
@@ -754,6 +756,7 @@ impl<'a> Run<'a> {
             tally.timeline.coarsen(worker.shard.interval_level());
             self.tally.merge(tally);
         }
+        self.tally.take_hosts(&self.hosts);
         let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
         let Self { name, tally, warnings, failed, .. } = self;
         Ok((Read { name, tally, warnings, failed }, state))
@@ -828,8 +831,7 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
-        self.pending.capacity() * size_of::<FlowSummary>() + beside
+        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
     }
 }
 
@@ -843,6 +845,7 @@ impl Account {
             Vec::new()
         };
         self.tally.add_flow(&flow, &verdicts);
+        self.tally.hand_hosts_over(&self.hosts);
         if let Some(plan) = &self.plan {
             self.tally.breakdowns.add_flow(&flow, plan);
         }

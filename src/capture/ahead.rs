@@ -2,7 +2,8 @@
 //! input may have nothing to give for a while.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,22 +11,39 @@ use super::decompress::Reader;
 
 /// Buffers on their way at most; with [`BUFFER_BYTES`] the bound on memory.
 const BUFFERS: usize = 4;
-const BUFFER_BYTES: usize = 256 << 10;
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
 /// Size of the first buffer: a small capture needs no more.
 const FIRST_BUFFER_BYTES: usize = 64 << 10;
 
 /// What the thread sends.
-enum Message {
+pub(super) enum Message {
     /// A buffer, and how much of it is filled.
     Data(Vec<u8>, usize),
     End,
     Failed(io::Error),
 }
 
+/// Buffers that were used and may be used again.
+#[derive(Clone, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Spare {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give(&self, buffer: Vec<u8>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < BUFFERS {
+            spare.push(buffer);
+        }
+    }
+}
+
 /// Reads what a thread has read ahead.
 pub(super) struct Ahead {
     messages: Receiver<Message>,
-    used: Sender<Vec<u8>>,
+    spare: Spare,
     current: Vec<u8>,
     at: usize,
     filled: usize,
@@ -34,26 +52,27 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Starts a thread called `name` that reads what `open` gives. It ends with the input, or when this reader is dropped
-    /// and the input gives something once more.
+    /// Starts a thread called `name` that does `work`: it sends what it reads, in buffers that are spare. It ends with its
+    /// input, or when this reader is dropped and the input gives something once more.
     ///
-    /// With `patience` bytes are handed on as they come, and a read for which nothing comes in that time is the error that
-    /// [`is_nothing_yet`] knows. Without it buffers are filled, and a read waits.
+    /// With `patience` a read for which nothing comes in that time is the error that [`is_nothing_yet`] knows. Without it a
+    /// read waits.
     pub(super) fn start(
         name: &str,
         patience: Option<Duration>,
-        open: impl FnOnce() -> io::Result<Reader> + Send + 'static,
+        work: impl FnOnce(&SyncSender<Message>, &Spare) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (send, messages) = sync_channel(BUFFERS);
-        let (used, unused) = channel();
+        let spare = Spare::default();
+        let used = spare.clone();
         thread::Builder::new().name(format!("{name} reader")).spawn(move || {
-            match open().and_then(|reader| read_on(reader, patience.is_some(), &send, &unused)) {
+            match work(&send, &used) {
                 // The receiver is gone when the capture was dropped; then nobody wants to know.
                 Ok(()) => drop(send.send(Message::End)),
                 Err(error) => drop(send.send(Message::Failed(error))),
             }
         })?;
-        Ok(Self { messages, used, current: Vec::new(), at: 0, filled: 0, ended: false, patience })
+        Ok(Self { messages, spare, current: Vec::new(), at: 0, filled: 0, ended: false, patience })
     }
 
     fn message(&self) -> io::Result<Message> {
@@ -78,16 +97,17 @@ pub(super) fn is_nothing_yet(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<NothingYet>())
 }
 
-/// Sends what is read in buffers, until the input ends or the other side hangs up.
-fn read_on(
+/// Sends what is read in buffers, until the input ends or the other side hangs up. Buffers are filled, or, with
+/// `as_it_comes`, sent with what one read gives.
+pub(super) fn read_on(
     mut reader: Reader,
     as_it_comes: bool,
     send: &SyncSender<Message>,
-    unused: &Receiver<Vec<u8>>,
+    spare: &Spare,
 ) -> io::Result<()> {
     let mut size = FIRST_BUFFER_BYTES;
     loop {
-        let mut buffer = unused.try_recv().unwrap_or_default();
+        let mut buffer = spare.take();
         buffer.resize(size, 0);
         let (filled, result) = fill(&mut reader, &mut buffer, as_it_comes);
         if filled > 0 && send.send(Message::Data(buffer, filled)).is_err() {
@@ -123,10 +143,8 @@ impl Read for Ahead {
         while self.at >= self.filled && !self.ended {
             match self.message()? {
                 Message::Data(data, filled) => {
-                    let used = std::mem::replace(&mut self.current, data);
+                    self.spare.give(std::mem::replace(&mut self.current, data));
                     (self.at, self.filled) = (0, filled);
-                    // The thread may have ended already; then the buffer is not needed.
-                    drop(self.used.send(used));
                 }
                 Message::End => self.ended = true,
                 Message::Failed(error) => {

@@ -6,8 +6,18 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::xz::Xz;
+
 /// A reader that can be handed to another thread.
 pub(super) type Reader = Box<dyn Read + Send>;
+
+/// One with a buffer of its own.
+pub(super) type Buffered = Box<dyn BufRead + Send>;
+
+/// Reads compressed bytes in pieces that make system calls cheap.
+pub(super) fn buffered(stored: impl Read + Send + 'static) -> Buffered {
+    Box::new(BufReader::with_capacity(READ_BYTES, stored))
+}
 
 /// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +56,7 @@ impl Compression {
     }
 
     /// A reader of the decompressed bytes, which takes no more than about `most_bytes` of memory.
-    pub(super) fn decoder(self, stored: Reader, most_bytes: u64) -> io::Result<Reader> {
-        let stored = BufReader::with_capacity(READ_BYTES, stored);
+    pub(super) fn decoder(self, stored: Buffered, most_bytes: u64) -> io::Result<Reader> {
         Ok(match self {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
             Self::Zstd => {
@@ -65,10 +74,39 @@ impl Compression {
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(stored)),
         })
     }
+
+    /// The same, with up to `threads` threads where the format's own decoder can use them: xz, whose blocks tell their
+    /// sizes when they were compressed by several threads.
+    pub(super) fn threaded_decoder(self, stored: Buffered, threads: usize, most_bytes: u64) -> io::Result<Reader> {
+        match self {
+            Self::Xz if threads > 1 => Ok(Box::new(Xz::new(stored, threads, most_bytes)?)),
+            _ => self.decoder(stored, most_bytes),
+        }
+    }
+
+    /// Memory of one decoder at the levels that are usual. Unit: bytes.
+    pub(super) const fn usual_state(self) -> u64 {
+        match self {
+            Self::Gzip => 1 << 20,
+            Self::Zstd | Self::Xz => 8 << 20,
+            // Blocks of 4 MiB, stored and decompressed.
+            Self::Lz4 => 10 << 20,
+            Self::Bzip2 => 4 << 20,
+        }
+    }
+
+    /// Where a member that has no end so far is given up. A stream of bzip2 cannot be told from one behind which no other
+    /// follows, and those who write several of them make them short. Unit: bytes.
+    pub(super) const fn longest_member(self) -> usize {
+        match self {
+            Self::Bzip2 => 8 << 20,
+            _ => usize::MAX,
+        }
+    }
 }
 
 /// Size of one read of compressed bytes.
-const READ_BYTES: usize = 128 << 10;
+pub(super) const READ_BYTES: usize = 128 << 10;
 
 /// lz4 frames one after the other.
 ///

@@ -143,7 +143,7 @@ fn expand_folder(folder: &Path, found: &mut Expanded) {
             match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
                 Ok((path, kind)) if kind.is_dir() => folders.push(path),
                 // Anything but a file could block for ever when it is opened (a pipe, a device).
-                Ok((path, _)) if path.is_file() => files.push(path),
+                Ok((path, kind)) if kind.is_file() || path.is_file() => files.push(path),
                 Ok(_) => {}
                 Err(error) => found.errors.push(unreadable(&folder, &error)),
             }
@@ -167,12 +167,18 @@ fn is_capture(path: &Path) -> bool {
 /// # Errors
 /// When it cannot be read, or is no capture: with the name, the offset, and what was expected.
 pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
-    let options = Options { live: input.is_live(), ..options };
     match input {
-        Input::Stdin => Ok(Box::new(Capture::open("-", Box::new(io::stdin()), None, options)?)),
+        Input::Stdin => {
+            let options = Options { live: input.is_live(), ..options };
+            Ok(Box::new(Capture::open("-", Box::new(io::stdin()), None, options)?))
+        }
         Input::File(path) => {
-            let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-            Ok(Box::new(Capture::open(&input.name(), Box::new(file), input.stored_len(), options)?))
+            let unreadable = |error| unreadable(path, &error);
+            let file = File::open(path).map_err(unreadable)?;
+            let metadata = file.metadata().map_err(unreadable)?;
+            let size = metadata.is_file().then_some(metadata.len());
+            let options = Options { live: size.is_none(), ..options };
+            Ok(Box::new(Capture::open(&input.name(), Box::new(file), size, options)?))
         }
     }
 }

@@ -12,6 +12,8 @@ mod input;
 #[cfg(feature = "live")]
 mod interface;
 mod ledger;
+mod members;
+mod parallel;
 mod pcap;
 mod pcapng;
 mod reader;
@@ -20,6 +22,7 @@ mod snoop;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod xz;
 
 use std::io::Read;
 
@@ -50,6 +53,9 @@ pub struct Options {
     pub check_frames: u32,
     /// Most memory that a decompressor may ask for: a file that needs more ends there. Unit: bytes.
     pub decoder_bytes: u64,
+    /// Threads that decompress one file, where its parts do not depend on each other; they keep to `decoder_bytes`
+    /// together.
+    pub decoders: usize,
     /// Where the file goes on, when it is not the first of its capture.
     pub epoch: Epoch,
     /// The input may have nothing to give for a while (a pipe): a batch is handed out after a moment however little is in
@@ -65,6 +71,7 @@ impl Default for Options {
             check_bytes: ledger::EPOCH_BYTES,
             check_frames: ledger::EPOCH_FRAMES,
             decoder_bytes: 128 << 20,
+            decoders: std::thread::available_parallelism().map_or(1, usize::from),
             epoch: Epoch::default(),
             live: false,
         }

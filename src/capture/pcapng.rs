@@ -163,22 +163,26 @@ impl Pcapng {
         }
     }
 
-    /// Takes Enhanced Packet Blocks for as long as they are whole and as nearly all are: no options, known interface.
-    /// Anything else is left to the careful path. `true` when an epoch ends.
+    /// Takes Enhanced Packet Blocks for as long as they are as nearly all are: whole, of a known interface, without an
+    /// option that counts. Anything else is left to the careful path. `true` when an epoch ends.
     fn plain_packets<const BIG: bool>(&self, data: &[u8], at: &mut usize, ledger: &mut Ledger) -> bool {
         const FIXED: usize = BLOCK_HEAD + 20;
         let word = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
         while let Some((fixed, content)) = data.get(*at..).and_then(|rest| rest.split_first_chunk::<FIXED>()) {
             let [kind, length, interface, high, low, captured, original] = fixed.as_chunks::<4>().0 else { break };
-            let captured = word(*captured);
-            if word(*kind) != ENHANCED_PACKET || u64::from(captured) > self.max_block - MAX_OPTIONS {
+            let (block_len, captured) = (word(*length), word(*captured));
+            if word(*kind) != ENHANCED_PACKET
+                || !block_len.is_multiple_of(4)
+                || u64::from(block_len) > self.max_block
+                || u64::from(captured) > self.max_block - MAX_OPTIONS
+            {
                 break;
             }
-            let padded = (captured as usize).next_multiple_of(4);
-            let Some(trailer) = content.get(padded..).and_then(|rest| rest.first_chunk::<4>()) else { break };
-            let block_len = FIXED + padded + 4;
+            let block_len = block_len as usize;
+            let behind = content.get((captured as usize).next_multiple_of(4)..block_len.saturating_sub(FIXED));
+            let Some((options, trailer)) = behind.and_then(|behind| behind.split_last_chunk::<4>()) else { break };
             let Some(interface) = self.interfaces.get(word(*interface) as usize) else { break };
-            if word(*length) as usize != block_len || trailer != length {
+            if trailer != length || (!options.is_empty() && tells_of_drops::<BIG>(options)) {
                 break;
             }
             let frame = Frame {
@@ -269,7 +273,6 @@ impl Pcapng {
     /// Adds up `epb_dropcount` (draft section 4.3).
     #[cold]
     fn packet_drops(&mut self, id: usize, options: &[u8]) {
-        const DROP_COUNT: u16 = 4;
         let mut drops: u64 = 0;
         self.options(options, |code, value| {
             if let (DROP_COUNT, Ok(value)) = (code, value.try_into()) {
@@ -379,6 +382,23 @@ impl Pcapng {
     fn long(&self, bytes: [u8; 8]) -> u64 {
         if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
     }
+}
+
+/// The option `epb_dropcount`.
+const DROP_COUNT: u16 = 4;
+
+/// Whether an option of a packet says that others were dropped. The others (flags, a hash, a number, a comment) stand in
+/// captures packet by packet, and say nothing that counts.
+fn tells_of_drops<const BIG: bool>(mut options: &[u8]) -> bool {
+    let half = |bytes: [u8; 2]| if BIG { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+    while let [a, b, c, d, rest @ ..] = options {
+        match half([*a, *b]) {
+            0 => return false,
+            DROP_COUNT => return true,
+            _ => options = rest.get(usize::from(half([*c, *d])).next_multiple_of(4)..).unwrap_or_default(),
+        }
+    }
+    false
 }
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ahead::{Ahead, is_nothing_yet};
-use super::decompress::{Compression, Reader};
+use super::ahead::{Ahead, is_nothing_yet, read_on};
+use super::decompress::{Compression, Reader, buffered};
 use super::ledger::{Epoch, Ledger};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::snoop::{self, Snoop};
-use super::{Batch, Description, Options, Source};
+use super::{Batch, Description, Options, Source, parallel};
 use crate::error::{Error, Result};
 
 /// How far a container's reader came, and why it stopped there. `at` is where the next record or block starts.
@@ -97,15 +97,23 @@ impl Capture {
         let mut failure = failure;
         if let Some(compression) = compression {
             let whole: Reader = Box::new(io::Cursor::new(carry).chain(Pending { failure: failure.take(), reader }));
+            let most_bytes = options.decoder_bytes;
             reader = if size.is_some_and(|size| size < INLINE_BYTES) {
-                compression.decoder(whole, options.decoder_bytes).map_err(unreadable)?
+                compression.decoder(buffered(whole), most_bytes).map_err(unreadable)?
             } else {
-                let decoder = move || compression.decoder(whole, options.decoder_bytes);
-                Box::new(Ahead::start(compression.name(), patience, decoder).map_err(unreadable)?)
+                let work = move |send: &_, spare: &_| {
+                    if options.live {
+                        read_on(compression.decoder(buffered(whole), most_bytes)?, true, send, spare)
+                    } else {
+                        parallel::decompress(compression, whole, options.decoders, most_bytes, send, spare)
+                    }
+                };
+                Box::new(Ahead::start(compression.name(), patience, work).map_err(unreadable)?)
             };
             (carry, failure) = read_head(&mut reader, head_bytes);
         } else if options.live {
-            reader = Box::new(Ahead::start("pipe", patience, move || Ok(reader)).map_err(unreadable)?);
+            let work = move |send: &_, spare: &_| read_on(reader, true, send, spare);
+            reader = Box::new(Ahead::start("pipe", patience, work).map_err(unreadable)?);
         }
         let found = recognise(&carry, options);
         if let (Ok((_, header_len)), None) = (&found, &failure) {
@@ -376,7 +384,7 @@ pub(super) fn is_capture(mut reader: Reader) -> bool {
     let options = Options::default();
     let Some(compression) = Compression::recognise(&head) else { return recognise(&head, options).is_ok() };
     let whole: Reader = Box::new(io::Cursor::new(head).chain(reader));
-    let Ok(mut decoder) = compression.decoder(whole, options.decoder_bytes) else { return false };
+    let Ok(mut decoder) = compression.decoder(buffered(whole), options.decoder_bytes) else { return false };
     recognise(&read_head(&mut decoder, 32).0, options).is_ok()
 }
 
@@ -401,9 +409,9 @@ fn read_head(reader: &mut Reader, len: usize) -> (Vec<u8>, Option<io::Error>) {
 }
 
 /// A reader whose next read fails, when an error came behind bytes already taken.
-struct Pending {
-    failure: Option<io::Error>,
-    reader: Reader,
+pub(super) struct Pending {
+    pub(super) failure: Option<io::Error>,
+    pub(super) reader: Reader,
 }
 
 impl Read for Pending {

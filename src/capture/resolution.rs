@@ -47,6 +47,11 @@ impl Resolution {
     /// Nanoseconds since 1970 UTC.
     #[inline]
     pub(super) fn nanoseconds(&self, ticks: u64) -> i64 {
+        if let (Tick::Multiply(by), 0) = (self.tick, self.offset_ns)
+            && let Some(Ok(time)) = ticks.checked_mul(by).map(i64::try_from)
+        {
+            return time;
+        }
         let since_origin: u128 = match self.tick {
             Tick::Multiply(by) => u128::from(ticks) * u128::from(by),
             Tick::Divide(by) => by.map_or(0, |by| u128::from(ticks / by)),

@@ -43,7 +43,7 @@ pub fn survey(path: &Path) -> Result<Survey> {
     let unreadable = |error: io::Error| super::input::unreadable(path, &error);
     let mut file = File::open(path).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
-    let options = Options { batch_bytes: 1, decoder_bytes: 64 << 20, ..Options::default() };
+    let options = Options { batch_bytes: 1, decoder_bytes: 64 << 20, decoders: 1, ..Options::default() };
     let name = path.display().to_string();
     if bytes <= TAIL_BYTES {
         let mut whole = Vec::new();

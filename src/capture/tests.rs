@@ -345,6 +345,43 @@ fn rich_pcapng_is_read_whole() {
 }
 
 #[test]
+fn options_of_packets_are_passed_over_but_for_drops() {
+    for order in [LITTLE, BIG] {
+        let flags = order.option(2, &order.word(1));
+        let end = order.option(0, &[]);
+        let drops = |count| order.option(4, &order.long(count));
+        let beyond = [&order.half(2)[..], &order.half(400), &order.word(1)].concat();
+        let cases: &[(&str, Vec<u8>, u64)] = &[
+            ("none", Vec::new(), 0),
+            ("flags", [&flags[..], &end].concat(), 0),
+            ("flags without an end", flags.clone(), 0),
+            (
+                "all others",
+                [order.option(1, b"a note"), order.option(3, b"\x02hash"), order.option(5, &[7; 8])].concat(),
+                0,
+            ),
+            ("drops", [&drops(5)[..], &end].concat(), 5),
+            ("drops behind others", [&order.option(1, b"note")[..], &flags, &drops(7), &end].concat(), 7),
+            ("drops twice", [drops(1), drops(2)].concat(), 3),
+            ("drops behind the end", [&end[..], &drops(9)].concat(), 0),
+            ("drops behind an option that is too long", [&beyond[..], &drops(9)].concat(), 0),
+            ("half an option", order.half(4).into_iter().chain([0, 0]).collect(), 0),
+        ];
+        for (name, options, want) in cases {
+            let mut file = [order.section(), order.interface(1, 0, &[])].concat();
+            for n in 0..3 {
+                file.extend(order.enhanced(0, n, b"bytes", 60, if n == 1 { options } else { &flags }));
+            }
+            let reading = read(&file).unwrap();
+            let packets: Vec<Packet> = (0..3).map(|n| packet(n * 1000, b"bytes", 60)).collect();
+            assert_eq!(reading.packets, packets, "{name}");
+            assert_eq!(reading.loss(Loss::InterfaceDrops), *want, "{name}");
+            assert_eq!(reading.loss(Loss::CaptureCutShort), 0, "{name}");
+        }
+    }
+}
+
+#[test]
 fn length_fields_that_writers_get_wrong() {
     let original_zero = plain_pcap(&[packet(0, b"abc", 0)]);
     assert_eq!(read(&original_zero).unwrap().packets, [packet(0, b"abc", 0)]);

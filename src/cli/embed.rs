@@ -53,7 +53,7 @@ impl Request {
     /// # Errors
     /// With `--strict`, when one is no capture.
     pub fn check(&self) -> Result<()> {
-        let reading = capture::Options { batch_bytes: 1, ..self.options.reading() };
+        let reading = capture::Options { batch_bytes: 1, decoders: 1, ..self.options.reading() };
         let again = self.inputs.iter().filter(|input| self.options.strict && input.stored_len().is_some());
         again.map(|input| capture::open(input, reading)).try_for_each(|opened| opened.map(drop))
     }

@@ -11,9 +11,9 @@ use crate::capture;
 pub(super) struct Budget {
     /// How the capture is read.
     pub(super) reading: capture::Options,
-    /// Open flows. Unit: bytes.
+    /// Open flows, and closed ones that another one may still explain. Unit: bytes.
     pub(super) flows: usize,
-    /// Closed flows that another one may still explain. Unit: bytes.
+    /// The part of `flows` that closed ones may take. Unit: bytes.
     pub(super) pending: usize,
     /// Closed flows whose records are still to be written. Unit: bytes.
     pub(super) records: usize,
@@ -41,13 +41,12 @@ impl Budget {
     pub(super) fn of(max_memory: u64) -> Self {
         let reading = capture::Options {
             batch_bytes: (max_memory >> 6).clamp(1 << 20, 4 << 20) as usize,
-            epoch: capture::Epoch::default(),
             frame_bytes: (max_memory >> 4).clamp(1 << 20, capture::MAX_FRAME.into()) as u32,
             check_bytes: max_memory >> 6,
             check_frames: (max_memory >> 15).min(u32::MAX.into()) as u32,
             // What `xz` takes at its usual level, and `zstd` at its highest usual one.
             decoder_bytes: (max_memory >> 3).max(10 << 20),
-            live: false,
+            ..capture::Options::default()
         };
         let reader =
             reading.decoder_bytes + AHEAD + 2 * u64::from(reading.frame_bytes) + 3 * reading.batch_bytes as u64;
@@ -55,7 +54,7 @@ impl Budget {
         let left = max_memory.saturating_sub(PROGRAM + reader + memos).max(8 << 20) as usize;
         Self {
             reading,
-            flows: left / 16 * 7,
+            flows: left / 16 * 9,
             pending: left / 8,
             records: left / 8,
             fragments: left / 16,
@@ -76,7 +75,7 @@ mod tests {
         for mebibytes in [64, 65, 100, 256, 512, 1024, 4096, 1 << 20] {
             let whole = mebibytes << 20;
             let budget = Budget::of(whole);
-            let held = budget.flows + budget.pending + budget.records + budget.fragments + 2 * budget.announcements;
+            let held = budget.flows + budget.records + budget.fragments + 2 * budget.announcements;
             let reading = 2 * u64::from(budget.reading.frame_bytes) + budget.reading.decoder_bytes;
             let sum = PROGRAM + reading + (held + budget.memos) as u64 + 2 * budget.watch;
             assert!(sum < whole, "{mebibytes} MiB: {sum}");

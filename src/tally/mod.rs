@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
 pub use codes::Codes;
-pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
+pub use concentration::{Collector, Concentration, LARGEST, Largest, MOST_HOSTS};
 pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
@@ -291,6 +291,16 @@ impl Tally {
         self.watch.merge(part.watch.take_all());
         self.concentration.take_seen(&mut part.concentration);
         self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
+    }
+
+    /// Hands the hosts of the capture that is being read over to `all`, when there are many.
+    pub fn hand_hosts_over(&mut self, all: &Collector) {
+        self.concentration.hand_over(all);
+    }
+
+    /// Takes the hosts that tallies of the same capture handed over to `all`.
+    pub fn take_hosts(&mut self, all: &Collector) {
+        self.concentration.take_collected(all);
     }
 
     /// Gives the values that are watched so much memory. Unit: bytes.

@@ -5,8 +5,10 @@ use std::io::Write;
 use std::path::Path;
 
 use tlscov::capture::{Batch, Input, Options as ReadOptions, open};
-use tlscov::model::Class;
+use tlscov::grade::Verdict;
+use tlscov::model::{Class, FlowSummary};
 use tlscov::pipeline::{Options, Scan, scan};
+use tlscov::tally::Tally;
 
 use crate::common::{Noise, adds_up, captures, content, options, read_bytes};
 
@@ -32,6 +34,52 @@ fn threads_change_nothing() {
         for jobs in [2, 8] {
             assert_eq!(content(&read(&path, jobs).tally), one, "{} with {jobs} threads", path.display());
         }
+    }
+}
+
+/// Small captures are read side by side, and the reports of several are added up together: whatever is among them, the
+/// report, the flows, their order and the errors are those of one capture after the other.
+#[test]
+fn captures_side_by_side_are_as_each_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broken = folder.path().join("broken.pcap");
+    std::fs::write(&broken, b"no capture").expect("written");
+    let mut paths = captures();
+    for place in [40, 20, 3] {
+        paths.insert(place.min(paths.len()), broken.clone());
+    }
+    let inputs: Vec<Input> = paths.into_iter().map(Input::File).collect();
+    let read = |inputs: &[Input], jobs: usize| {
+        let options = Options { jobs: Some(jobs), ..Options::default() };
+        let mut flows = Vec::new();
+        let mut keep = |name: &str, flow: &FlowSummary, verdicts: &[Verdict]| {
+            flows.push(format!("{name} {flow:?} {verdicts:?}"));
+            Ok(())
+        };
+        let read = scan(inputs, &options, &|_| {}, Some(&mut keep)).expect("threads start");
+        (read, flows)
+    };
+    let (mut tally, mut flows, mut failed, mut warnings) = (Tally::default(), Vec::new(), Vec::new(), Vec::new());
+    for input in &inputs {
+        let (alone, more) = read(std::slice::from_ref(input), 1);
+        tally.merge(alone.tally);
+        flows.extend(more);
+        failed.extend(alone.failed.iter().map(ToString::to_string));
+        warnings.extend(alone.warnings);
+    }
+    assert_eq!(failed.len(), 3);
+    for jobs in [1, 2, 8] {
+        let (together, found) = read(&inputs, jobs);
+        assert_eq!(content(&together.tally), content(&tally), "{jobs} threads");
+        assert_eq!(together.tally.captures, tally.captures, "{jobs} threads");
+        assert!(found == flows, "{jobs} threads");
+        assert_eq!(together.failed.iter().map(ToString::to_string).collect::<Vec<_>>(), failed, "{jobs} threads");
+        assert_eq!(together.warnings, warnings, "{jobs} threads");
+        let strict = Options { jobs: Some(jobs), strict: true, ..Options::default() };
+        assert!(
+            scan(&inputs, &strict, &|_| {}, None).is_err_and(|error| error.to_string() == failed[0]),
+            "{jobs} threads"
+        );
     }
 }
 
