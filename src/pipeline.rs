@@ -36,7 +36,7 @@ use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Plan, Tally, Timeline};
+use crate::tally::{CaptureEntry, Collector, Plan, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -434,6 +434,8 @@ struct Worker {
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
 struct Account {
     tally: Tally,
+    /// The hosts of all accounts.
+    hosts: Arc<Collector>,
     plan: Option<Arc<Plan>>,
     policies: Arc<Vec<Policy>>,
     /// Records are wanted.
@@ -454,6 +456,8 @@ struct Run<'a> {
     budget: Budget,
     name: String,
     workers: Vec<Worker>,
+    /// Hosts that the workers handed over.
+    hosts: Arc<Collector>,
     pieces: Vec<batch::Piece>,
     fragments: Pool,
     tally: Tally,
@@ -478,10 +482,12 @@ impl<'a> Run<'a> {
             tally.limit_watch(budget.watch);
             tally
         };
+        let hosts = Arc::default();
         let worker = || Worker {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
             sums: Account {
                 tally: tally(),
+                hosts: Arc::clone(&hosts),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
                 keep,
@@ -501,6 +507,7 @@ impl<'a> Run<'a> {
             budget,
             name: String::new(),
             workers: std::iter::repeat_with(worker).take(shards).collect(),
+            hosts,
             pieces: Vec::new(),
             fragments: Pool::new(budget.fragments),
             tally: tally(),
@@ -686,11 +693,14 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.sums.tally);
         }
-        let pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
+        self.tally.take_hosts(&self.hosts);
+        let mut pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending > self.budget.pending {
             self.resolve();
+            pending = 0;
         }
-        let held: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
+        let open: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
+        let held = open + pending;
         let bound = self.budget.flows;
         if held <= bound {
             return;
@@ -726,12 +736,13 @@ impl<'a> Run<'a> {
         self.pool.install(|| self.close());
         let flows = self.take_flows();
         closed(&self.name, flows)?;
-        let Self { name, mut tally, workers, warnings, failed, .. } = self;
+        let Self { name, mut tally, workers, hosts, warnings, failed, .. } = self;
         // Most shards of a small capture saw nothing.
         for mut worker in workers.into_iter().filter(|worker| worker.sums.used) {
             worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
             tally.merge(worker.sums.tally);
         }
+        tally.take_hosts(&hosts);
         tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
     }
@@ -745,6 +756,7 @@ impl<'a> Run<'a> {
             tally.timeline.coarsen(worker.shard.interval_level());
             self.tally.merge(tally);
         }
+        self.tally.take_hosts(&self.hosts);
         let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
         let Self { name, tally, warnings, failed, .. } = self;
         Ok((Read { name, tally, warnings, failed }, state))
@@ -819,8 +831,7 @@ impl Worker {
     }
 
     fn pending_memory(&self) -> usize {
-        let beside: usize = self.pending.iter().map(|flow| 64 + parts_memory(flow)).sum();
-        self.pending.capacity() * size_of::<FlowSummary>() + beside
+        self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
     }
 }
 
@@ -834,6 +845,7 @@ impl Account {
             Vec::new()
         };
         self.tally.add_flow(&flow, &verdicts);
+        self.tally.hand_hosts_over(&self.hosts);
         if let Some(plan) = &self.plan {
             self.tally.breakdowns.add_flow(&flow, plan);
         }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::decompress::{Compression, buffered};
+use super::decompress::{Compression, Reader, buffered};
+use super::plain::Plain;
 use super::reader::{self, Capture};
 use super::{Options, Source};
 use crate::error::{Error, Result};
@@ -209,7 +210,8 @@ pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
             let metadata = file.metadata().map_err(unreadable)?;
             let size = metadata.is_file().then_some(metadata.len());
             let options = Options { live: size.is_none(), ..options };
-            Ok(Box::new(Capture::open(&input.name(), Box::new(file), size, options)?))
+            let reader: Reader = if size.is_some() { Box::new(Plain::new(file)) } else { Box::new(file) };
+            Ok(Box::new(Capture::open(&input.name(), reader, size, options)?))
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A value that was not seen is `None` or empty, never a likely guess.
 
+use std::sync::Arc;
+
 use super::{Fingerprint, Protocol, SharedOffer};
 
 /// Facts of one flow. At most one of `tls` and `ssh` is set.
@@ -180,9 +182,9 @@ pub struct TlsFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CertificateFacts {
     /// `rsa-2048`, `ec-p256`, `ed25519`, `dsa-1024` ...
-    pub key: String,
+    pub key: Arc<str>,
     /// `rsa-sha256`, `ecdsa-sha256`, `rsa-pss-sha256`, `ed25519` ...
-    pub signature: String,
+    pub signature: Arc<str>,
     /// Start of validity, seconds since 1970 UTC.
     pub not_before: i64,
     /// End of validity, seconds since 1970 UTC.

@@ -51,32 +51,57 @@ impl Offer {
 
 /// An offer that flows share; without a ClientHello it is empty.
 #[derive(Clone, Debug, Default)]
-pub struct SharedOffer(Option<Arc<Offer>>);
+pub struct SharedOffer(Option<Arc<Shared>>);
+
+/// An offer and its weight, which is asked for with every packet of a handshake.
+#[derive(Clone, Debug, Default)]
+struct Shared {
+    offer: Offer,
+    /// [`Offer::memory`]; `None` while the offer may be changed.
+    memory: Option<usize>,
+}
+
+impl SharedOffer {
+    /// Heap bytes held, roughly, whoever else holds them too.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.0.as_deref().map_or(0, |shared| shared.memory.unwrap_or_else(|| shared.offer.memory()))
+    }
+
+    /// Where the offer lies: offers that are held at the same time and lie at one place are one.
+    pub(crate) fn place(&self) -> usize {
+        self.0.as_ref().map_or(0, |shared| Arc::as_ptr(shared).addr())
+    }
+}
 
 impl Deref for SharedOffer {
     type Target = Offer;
 
     fn deref(&self) -> &Offer {
-        self.0.as_deref().unwrap_or(&NOTHING)
+        self.0.as_deref().map_or(&NOTHING, |shared| &shared.offer)
     }
 }
 
 impl DerefMut for SharedOffer {
     /// The offer, no longer shared.
     fn deref_mut(&mut self) -> &mut Offer {
-        Arc::make_mut(self.0.get_or_insert_default())
+        let shared = Arc::make_mut(self.0.get_or_insert_default());
+        shared.memory = None;
+        &mut shared.offer
     }
 }
 
 impl From<Offer> for SharedOffer {
     fn from(offer: Offer) -> Self {
-        Self((offer != NOTHING).then(|| Arc::new(offer)))
+        let memory = Some(offer.memory());
+        Self((offer != NOTHING).then(|| Arc::new(Shared { offer, memory })))
     }
 }
 
 impl PartialEq for SharedOffer {
     fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        let same = matches!((&self.0, &other.0), (Some(one), Some(other)) if Arc::ptr_eq(one, other));
+        same || **self == **other
     }
 }
 

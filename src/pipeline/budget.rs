@@ -11,9 +11,9 @@ use crate::capture;
 pub(super) struct Budget {
     /// How the capture is read.
     pub(super) reading: capture::Options,
-    /// Open flows. Unit: bytes.
+    /// Open flows, and closed ones that another one may still explain. Unit: bytes.
     pub(super) flows: usize,
-    /// Closed flows that another one may still explain. Unit: bytes.
+    /// The part of `flows` that closed ones may take. Unit: bytes.
     pub(super) pending: usize,
     /// Closed flows whose records are still to be written. Unit: bytes.
     pub(super) records: usize,
@@ -54,7 +54,7 @@ impl Budget {
         let left = max_memory.saturating_sub(PROGRAM + reader + memos).max(8 << 20) as usize;
         Self {
             reading,
-            flows: left / 16 * 7,
+            flows: left / 16 * 9,
             pending: left / 8,
             records: left / 8,
             fragments: left / 16,
@@ -75,7 +75,7 @@ mod tests {
         for mebibytes in [64, 65, 100, 256, 512, 1024, 4096, 1 << 20] {
             let whole = mebibytes << 20;
             let budget = Budget::of(whole);
-            let held = budget.flows + budget.pending + budget.records + budget.fragments + 2 * budget.announcements;
+            let held = budget.flows + budget.records + budget.fragments + 2 * budget.announcements;
             let reading = 2 * u64::from(budget.reading.frame_bytes) + budget.reading.decoder_bytes;
             let sum = PROGRAM + reading + (held + budget.memos) as u64 + 2 * budget.watch;
             assert!(sum < whole, "{mebibytes} MiB: {sum}");

@@ -94,6 +94,7 @@ impl Run<'_> {
             options: _,
             pool: _,
             seed: _,
+            hosts: _,
             pieces: _,
             warnings: _,
             failed: _,

@@ -67,6 +67,7 @@ impl Run<'_> {
     fn so_far(&mut self, file: Description, sums: &Sums) -> Result<Tally> {
         let damaged = |error: postcard::Error| Error::Io(std::io::Error::other(error));
         let mut copy = Run::new(self.options, self.pool, false);
+        self.tally.take_hosts(&self.hosts);
         copy.tally = self.tally.clone();
         copy.frames = self.frames;
         copy.add_file(file, sums);
@@ -94,7 +95,7 @@ impl Worker {
     fn copy_to(&self, other: &mut Self) {
         // Every field is named, so that a new one cannot be left behind unnoticed.
         let Self { sums, pending, announced, connections, most_announced: _, shard: _ } = self;
-        let Account { tally, used, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
+        let Account { tally, used, hosts: _, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
         other.sums.tally = tally.clone();
         other.sums.used = *used;
         other.pending.clone_from(pending);

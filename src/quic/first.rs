@@ -5,48 +5,62 @@
 
 use std::cell::RefCell;
 
-use super::keys::{InitialKeys, Sender};
+use super::keys::{InitialKeys, InitialSecret, Sender};
 use super::packet::Long;
-use super::version::Secrets;
 
-/// An Initial packet that opened with the keys of a client that made up its destination.
+/// What an Initial packet was opened with: the keys of a client that made up its destination.
+#[derive(Clone, Copy)]
 pub(super) struct Opened {
-    /// What the keys were made from.
-    pub(super) secrets: Secrets,
+    /// What the keys of both sides are made from.
+    pub(super) secret: InitialSecret,
     /// The keys of the client.
     pub(super) keys: InitialKeys,
-    /// The packet, decrypted.
-    pub(super) plain: Vec<u8>,
-    /// Length of the frames in `plain`, which end in front of its tag.
+    /// Length of the frames in the opened packet, which end in front of its tag.
     pub(super) len: usize,
 }
 
+/// The packet that was recognised last.
+#[derive(Default)]
+struct Latest {
+    /// As it was captured.
+    bytes: Vec<u8>,
+    /// Opened.
+    plain: Vec<u8>,
+    by: Option<Opened>,
+}
+
 thread_local! {
-    /// The packet that was recognised last, as it was captured, and opened.
-    static LATEST: RefCell<Option<(Box<[u8]>, Opened)>> = const { RefCell::new(None) };
+    static LATEST: RefCell<Latest> = RefCell::default();
 }
 
 /// Whether the packet opens. What it holds is kept for [`take`].
 pub(super) fn opens(packet: &Long<'_>) -> bool {
-    let Some(opened) = open(packet) else { return false };
-    LATEST.set(Some((packet.bytes.into(), opened)));
-    true
+    LATEST.with_borrow_mut(|latest| {
+        latest.by = open(packet, &mut latest.plain);
+        if latest.by.is_some() {
+            latest.bytes.clear();
+            latest.bytes.extend_from_slice(packet.bytes);
+        }
+        latest.by.is_some()
+    })
 }
 
-/// The packet, opened; `None` when it does not open.
-pub(super) fn take(packet: &Long<'_>) -> Option<Opened> {
-    match LATEST.take() {
-        Some((bytes, opened)) if *bytes == *packet.bytes => Some(opened),
-        _ => open(packet),
-    }
+/// Opens the packet into `plain`; `None` when it does not open.
+pub(super) fn take(packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<Opened> {
+    LATEST.with_borrow_mut(|latest| match latest.by.take() {
+        Some(opened) if latest.bytes == packet.bytes => {
+            std::mem::swap(plain, &mut latest.plain);
+            Some(opened)
+        }
+        _ => open(packet, plain),
+    })
 }
 
-fn open(packet: &Long<'_>) -> Option<Opened> {
-    let mut plain = Vec::new();
-    let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
-        let keys = InitialKeys::derive(secrets, packet.destination, Sender::Client)?;
-        let len = keys.open(packet, &mut plain)?.len();
-        Some((*secrets, keys, len))
-    })?;
-    Some(Opened { secrets, keys, plain, len })
+fn open(packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<Opened> {
+    packet.version.secrets().iter().find_map(|secrets| {
+        let secret = InitialSecret::new(*secrets, packet.destination)?;
+        let keys = secret.keys(Sender::Client)?;
+        let len = keys.open(packet, plain)?.len();
+        Some(Opened { secret, keys, len })
+    })
 }

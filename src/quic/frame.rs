@@ -87,10 +87,14 @@ fn skip_google_ack(bytes: &[u8], kind: u8) -> Option<&[u8]> {
 /// Handshake bytes of one side, put in order. Holds at most [`MAX_HELD`] bytes.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct CryptoStream {
+    /// Bytes in order that belong to no whole message yet.
+    #[serde(with = "crate::model::kept::room")]
     ready: Vec<u8>,
+    /// Where `ready` begins.
+    start: usize,
     ahead: Vec<(usize, Box<[u8]>)>,
+    /// Bytes taken in so far, but for those that were given up.
     held: usize,
-    taken: usize,
 }
 
 impl CryptoStream {
@@ -100,7 +104,7 @@ impl CryptoStream {
         if self.held.saturating_add(data.len()) > MAX_HELD {
             return;
         }
-        if offset > self.ready.len() {
+        if offset > self.in_order() {
             // Chrome scatters its hello over a dozen frames in any order; repeats are common, hundreds are not.
             let repeated = self.ahead.iter().any(|(at, piece)| *at == offset && piece.len() >= data.len());
             if self.ahead.len() < MAX_PIECES && !repeated && !data.is_empty() {
@@ -110,42 +114,67 @@ impl CryptoStream {
             return;
         }
         self.append(offset, data);
-        while let Some(next) = self.ahead.iter().position(|(at, _)| *at <= self.ready.len()) {
+        while let Some(next) = self.ahead.iter().position(|(at, _)| *at <= self.in_order()) {
             let (at, piece) = self.ahead.swap_remove(next);
             self.held = self.held.saturating_sub(piece.len());
             self.append(at, &piece);
         }
     }
 
-    /// The next handshake message, once it is whole: its type and its body without the four bytes of header.
-    pub fn message(&mut self) -> Option<(u8, &[u8])> {
-        let (&[kind, a, b, c], body) = self.ready.get(self.taken..)?.split_first_chunk()?;
-        let len = u32::from_be_bytes([0, a, b, c]) as usize;
-        let body = body.get(..len)?;
-        self.taken += 4 + len;
-        Some((kind, body))
+    /// Takes the bytes of one CRYPTO frame as [`insert`](Self::insert) does, and hands each handshake message that is
+    /// whole to `sink`: its type and its body without the four bytes of header.
+    pub fn read(&mut self, offset: u64, data: &[u8], mut sink: impl FnMut(u8, &[u8])) {
+        let in_turn = offset == self.in_order() as u64 && self.ready.is_empty() && self.ahead.is_empty();
+        if in_turn && self.held.saturating_add(data.len()) <= MAX_HELD {
+            // Most hellos come in one piece: no need to keep a copy.
+            let read = messages(data, &mut sink);
+            self.start += read;
+            self.held += read;
+            return self.insert(self.start as u64, data.get(read..).unwrap_or_default());
+        }
+        self.insert(offset, data);
+        let read = messages(&self.ready, &mut sink);
+        if read > 0 && read == self.ready.len() {
+            (self.start, self.ready) = (self.start + read, Vec::new());
+        } else {
+            self.start += read;
+            self.ready.drain(..read.min(self.ready.len()));
+        }
     }
 
-    /// Bytes in order from offset 0.
+    /// Bytes that came in order, from offset 0 on.
     #[must_use]
-    pub fn ready(&self) -> &[u8] {
-        &self.ready
+    pub fn in_order(&self) -> usize {
+        self.start + self.ready.len()
     }
 
     /// Heap bytes held.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.held + self.ahead.len() * 32
+        let ahead: usize = self.ahead.iter().map(|(_, piece)| piece.len()).sum();
+        self.ready.capacity() + ahead + self.ahead.len() * 32
     }
 
     /// Adds what is new of a piece that starts at or before the end of what is ready.
     fn append(&mut self, offset: usize, data: &[u8]) {
-        let known = self.ready.len().saturating_sub(offset);
+        let known = self.in_order().saturating_sub(offset);
         if let Some(new) = data.get(known..) {
             self.held += new.len();
             self.ready.extend_from_slice(new);
         }
     }
+}
+
+/// Hands each whole message at the front of `bytes` to `sink`; gives the number of bytes that they take.
+fn messages(bytes: &[u8], sink: &mut impl FnMut(u8, &[u8])) -> usize {
+    let mut rest = bytes;
+    while let Some((&[kind, a, b, c], after)) = rest.split_first_chunk()
+        && let Some((body, after)) = after.split_at_checked(u32::from_be_bytes([0, a, b, c]) as usize)
+    {
+        sink(kind, body);
+        rest = after;
+    }
+    bytes.len() - rest.len()
 }
 
 /// Most handshake bytes held for one side; a ClientHello is below 2 KiB, with post-quantum shares 3 KiB.
@@ -192,14 +221,14 @@ mod tests {
     fn pieces_in_any_order() {
         let hello: Vec<u8> = [1, 0, 0, 6].into_iter().chain(10..16).collect();
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
-            let mut stream = CryptoStream::default();
+            let (mut stream, mut found) = (CryptoStream::default(), Vec::new());
             for part in order {
                 let at = part * 3;
                 // Pieces overlap by a byte.
-                stream.insert(at as u64, hello.get(at..(at + 4).min(10)).unwrap_or_default());
+                let piece = hello.get(at..(at + 4).min(10)).unwrap_or_default();
+                stream.read(at as u64, piece, |kind, body| found.push((kind, body.to_vec())));
             }
-            assert_eq!(stream.message(), Some((1, &[10, 11, 12, 13, 14, 15][..])), "{order:?}");
-            assert_eq!(stream.message(), None);
+            assert_eq!(found, [(1, (10..16).collect::<Vec<u8>>())], "{order:?}");
         }
     }
 

@@ -3,47 +3,57 @@
 //!
 //! Sources: RFC 9001 sections 5.2 to 5.4, RFC 9369 section 3.3, RFC 8446 section 7.1 (HKDF-Expand-Label).
 
-use aes::Aes128;
+use aes::Aes128Enc;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use aes_gcm::Aes128Gcm;
+use aes_gcm::AesGcm;
 use aes_gcm::aead::AeadInOut;
-use hkdf::Hkdf;
-use sha2::Sha256;
+use aes_gcm::aead::consts::U12;
 
+use super::hmac::Hmac;
 use super::packet::Long;
 use super::version::Secrets;
 
-/// Keys of the Initial packets that one side of a connection sends.
-pub struct InitialKeys {
-    seal: Aes128Gcm,
-    mask: Aes128,
-    material: Material,
-}
-
-/// What the ciphers are made from: key, IV and header protection key.
+/// Keys of the Initial packets that one side of a connection sends: key, IV and header protection key.
+///
+/// The ciphers are set up anew for each packet. A side sends few of these packets, and ciphers that are ready to use take
+/// 1,500 bytes, which each open connection would hold.
 #[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
-struct Material {
+pub struct InitialKeys {
     key: [u8; 16],
     iv: [u8; 12],
     mask: [u8; 16],
 }
 
-impl From<Material> for InitialKeys {
-    fn from(material: Material) -> Self {
-        let Material { key, mask, .. } = material;
-        Self { seal: Aes128Gcm::new(&key.into()), mask: Aes128::new(&mask.into()), material }
-    }
+/// AES-128-GCM; of AES, GCM needs no more than how to encrypt.
+type Seal = AesGcm<Aes128Enc, U12>;
+
+/// What the keys of both sides of a connection are derived from.
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub(super) struct InitialSecret {
+    secrets: Secrets,
+    secret: Hmac,
 }
 
-impl serde::Serialize for InitialKeys {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.material.serialize(serializer)
+impl InitialSecret {
+    /// The secret of a connection whose client chose `destination` as the server's first connection ID; `None` when that is
+    /// longer than any version allows.
+    pub(super) fn new(secrets: Secrets, destination: &[u8]) -> Option<Self> {
+        Some(Self { secrets, secret: Hmac::new(&Hmac::new(secrets.salt)?.of(&[destination])?)? })
     }
-}
 
-impl<'de> serde::Deserialize<'de> for InitialKeys {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Material::deserialize(deserializer).map(Self::from)
+    /// The keys of `sender`.
+    pub(super) fn keys(&self, sender: Sender) -> Option<InitialKeys> {
+        let [key, iv, mask] = self.secrets.labels;
+        let label = match sender {
+            Sender::Client => "client in",
+            Sender::Server => "server in",
+        };
+        let secret = Hmac::new(&expand_label::<32>(&self.secret, label)?)?;
+        Some(InitialKeys {
+            key: expand_label(&secret, key)?,
+            iv: expand_label(&secret, iv)?,
+            mask: expand_label(&secret, mask)?,
+        })
     }
 }
 
@@ -59,23 +69,10 @@ pub enum Sender {
 impl InitialKeys {
     /// The keys of `sender` in a connection whose client chose `destination` as the server's first connection ID.
     ///
-    /// `None` never happens with the labels at hand; it stands for a failed derivation.
+    /// `None` when `destination` is longer than any version allows.
     #[must_use]
     pub fn derive(secrets: &Secrets, destination: &[u8], sender: Sender) -> Option<Self> {
-        let Secrets { salt, labels: [key_label, iv_label, mask_label] } = *secrets;
-        let initial = Hkdf::<Sha256>::new(Some(salt), destination);
-        let mut secret = [0; 32];
-        let label = match sender {
-            Sender::Client => "client in",
-            Sender::Server => "server in",
-        };
-        expand_label(&initial, label, &mut secret)?;
-        let secret = Hkdf::<Sha256>::from_prk(&secret).ok()?;
-        let (mut key, mut iv, mut mask) = ([0; 16], [0; 12], [0; 16]);
-        expand_label(&secret, key_label, &mut key)?;
-        expand_label(&secret, iv_label, &mut iv)?;
-        expand_label(&secret, mask_label, &mut mask)?;
-        Some(Self::from(Material { key, iv, mask }))
+        InitialSecret::new(*secrets, destination)?.keys(sender)
     }
 
     /// Opens a packet: removes header protection, checks the tag, leaves the frames in `plain`.
@@ -90,7 +87,7 @@ impl InitialKeys {
         let number_at = packet.number_at;
         let sample_at = number_at.checked_add(4)?;
         let mut block: [u8; 16] = *packet.bytes.get(sample_at..)?.first_chunk()?;
-        self.mask.encrypt_block((&mut block).into());
+        Aes128Enc::new(&self.mask.into()).encrypt_block((&mut block).into());
         let [flag_mask, number_mask @ ..] = block;
 
         plain.clear();
@@ -105,7 +102,7 @@ impl InitialKeys {
             number = number << 8 | u32::from(*byte);
         }
         // Initial packets are few: the truncated number is the whole number.
-        let mut nonce = self.material.iv;
+        let mut nonce = self.iv;
         let [.., a, b, c, d] = &mut nonce;
         for (byte, part) in [a, b, c, d].into_iter().zip(number.to_be_bytes()) {
             *byte ^= part;
@@ -114,7 +111,9 @@ impl InitialKeys {
         let (rest, tag) = plain.split_at_mut(tag_at);
         let tag: [u8; 16] = (*tag).try_into().ok()?;
         let (header, body) = rest.split_at_mut(body_at);
-        self.seal.decrypt_inout_detached(&nonce.into(), header, (&mut *body).into(), &tag.into()).ok()?;
+        Seal::new(&self.key.into())
+            .decrypt_inout_detached(&nonce.into(), header, (&mut *body).into(), &tag.into())
+            .ok()?;
         plain.get(body_at..tag_at)
     }
 
@@ -127,18 +126,19 @@ impl InitialKeys {
         packet.extend((0x4000 | (frames.len() + 17) as u16 & 0x3fff).to_be_bytes());
         let number_at = packet.len();
         packet.push(number);
-        let mut nonce = self.material.iv;
+        let mut nonce = self.iv;
         let [.., last] = &mut nonce;
         *last ^= number;
         let mut body = frames.to_vec();
-        let sealed = self.seal.encrypt_inout_detached(&nonce.into(), &packet, body.as_mut_slice().into());
+        let sealed =
+            Seal::new(&self.key.into()).encrypt_inout_detached(&nonce.into(), &packet, body.as_mut_slice().into());
         let Ok(tag) = sealed else { return Vec::new() };
         packet.extend(body);
         packet.extend(tag.as_slice());
         let Some(mut block) = packet.get(number_at + 4..).and_then(|sample| sample.first_chunk::<16>()).copied() else {
             return Vec::new();
         };
-        self.mask.encrypt_block((&mut block).into());
+        Aes128Enc::new(&self.mask.into()).encrypt_block((&mut block).into());
         let [flags, masked, ..] = block;
         if let Some(first) = packet.first_mut() {
             *first ^= flags & 0x0f;
@@ -150,11 +150,13 @@ impl InitialKeys {
     }
 }
 
-/// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
-fn expand_label(secret: &Hkdf<Sha256>, label: &str, out: &mut [u8]) -> Option<()> {
-    let len = u16::try_from(out.len()).ok()?.to_be_bytes();
+/// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1), of at most 32 bytes: one block of HKDF-Expand (RFC 5869
+/// section 2.3).
+fn expand_label<const N: usize>(secret: &Hmac, label: &str) -> Option<[u8; N]> {
+    let len = u16::try_from(N).ok()?.to_be_bytes();
     let label_len = u8::try_from("tls13 ".len() + label.len()).ok()?;
-    secret.expand_multi_info(&[&len, &[label_len], b"tls13 ", label.as_bytes(), &[0]], out).ok()
+    let block = secret.of(&[&len, &[label_len], b"tls13 ", label.as_bytes(), &[0], &[1]])?;
+    block.first_chunk().copied()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod first;
 pub mod frame;
 mod google;
+mod hmac;
 pub mod keys;
 pub mod packet;
 mod session;

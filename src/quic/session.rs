@@ -1,11 +1,13 @@
 //! Reads a QUIC connection on: opens its Initial packets on both sides and hands the hellos to TLS.
 
+use std::cell::RefCell;
+
 use super::MIN_DESTINATION;
 use super::first::{self, Opened};
 use super::frame::{CryptoStream, Frame, frames};
-use super::keys::{InitialKeys, Sender};
+use super::keys::{InitialKeys, InitialSecret, Sender};
 use super::packet::{Kind, Long, Packet, packets};
-use super::version::{Secrets, Version};
+use super::version::Version;
 use crate::detect::{Found, Moment, Session, Step};
 use crate::model::{ConnectionId, Evidence, Facts, Handshake, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
@@ -16,13 +18,13 @@ pub(super) struct QuicSession {
     /// Version of the latest packet that was opened; before one was, of the latest long header.
     version: Option<Version>,
     opened: bool,
-    /// What the keys of the client's version were made from.
-    secrets: Option<Secrets>,
+    /// What the keys of the version of the latest connection are made from.
+    secret: Option<InitialSecret>,
     /// The connection ID that keys are made from.
-    destination: Vec<u8>,
+    destination: Id,
     /// Destination of the client's first Initial packet when it could not be opened (cut short): the server's answer
     /// is sealed with keys from it all the same.
-    unproven: Vec<u8>,
+    unproven: Id,
     client: End,
     server: End,
     derivations: u8,
@@ -31,8 +33,6 @@ pub(super) struct QuicSession {
     /// A side wrote the connection ID that the other side chose.
     agreed: bool,
     tls: TlsFacts,
-    #[serde(with = "crate::model::kept::room")]
-    plain: Vec<u8>,
 }
 
 /// One side of a connection.
@@ -41,15 +41,44 @@ struct End {
     keys: Option<(Version, InitialKeys)>,
     stream: CryptoStream,
     /// The connection ID that it chose for itself; the other side writes it into every packet it sends.
-    source: Vec<u8>,
+    source: Id,
     hello: bool,
     handshake: bool,
     short: bool,
 }
 
+/// A connection ID as known versions have them, held in place; without one it is empty.
+#[derive(Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Id {
+    len: u8,
+    bytes: [u8; ConnectionId::LONGEST],
+}
+
+impl Id {
+    /// `None` when it is longer than known versions allow.
+    fn new(id: &[u8]) -> Option<Self> {
+        let mut bytes = [0; ConnectionId::LONGEST];
+        bytes.get_mut(..id.len())?.copy_from_slice(id);
+        Some(Self { len: u8::try_from(id.len()).ok()?, bytes })
+    }
+}
+
+impl std::ops::Deref for Id {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+}
+
+thread_local! {
+    /// Room for the packet in hand, opened: whatever is of use in it is taken at once.
+    static PLAIN: RefCell<Vec<u8>> = RefCell::default();
+}
+
 impl QuicSession {
-    /// Opens an Initial packet into `self.plain`; gives the range of its frames.
-    fn open(&mut self, from_client: bool, packet: &Long<'_>) -> Option<std::ops::Range<usize>> {
+    /// Opens an Initial packet into `plain`; gives the length of its frames, which end in front of its tag.
+    fn open(&mut self, from_client: bool, packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<usize> {
         let sender = if from_client { Sender::Client } else { Sender::Server };
         let end = if from_client { &mut self.client } else { &mut self.server };
         // A server may answer in another version (RFC 9368); the connection ID stays.
@@ -58,81 +87,86 @@ impl QuicSession {
         }
         if end.keys.is_none() && self.opened && self.derivations < MAX_DERIVATIONS {
             self.derivations += 1;
-            let secrets = self.secrets.filter(|_| self.version == Some(packet.version));
-            end.keys = secrets
-                .or_else(|| packet.version.secrets().first().copied())
-                .and_then(|secrets| InitialKeys::derive(&secrets, &self.destination, sender))
+            let secret = self.secret.filter(|_| self.version == Some(packet.version));
+            end.keys = secret
+                .or_else(|| InitialSecret::new(*packet.version.secrets().first()?, &self.destination))
+                .and_then(|secret| secret.keys(sender))
                 .map(|keys| (packet.version, keys));
         }
         if let Some((_, keys)) = &end.keys
-            && let Some(plain) = keys.open(packet, &mut self.plain)
+            && let Some(frames) = keys.open(packet, plain)
         {
-            let len = plain.len();
-            return Some(range_at_tag(self.plain.len(), len));
+            return Some(frames.len());
         }
         if !from_client && !self.opened {
-            return self.open_answer(packet);
+            return self.open_answer(packet, plain);
         }
         if from_client && !self.opened && self.unproven.is_empty() && !packet.whole {
-            self.unproven = packet.destination.to_vec();
+            self.unproven = Id::new(packet.destination)?;
         }
         // The first Initial; or the first after a Retry, or of another connection between the same ends.
-        if !from_client || self.destination == packet.destination || self.derivations >= MAX_DERIVATIONS {
+        if !from_client || *self.destination == *packet.destination || self.derivations >= MAX_DERIVATIONS {
             return None;
         }
         self.derivations += 1;
-        let Opened { secrets, keys, plain, len } = first::take(packet)?;
-        self.plain = plain;
-        self.secrets = Some(secrets);
-        self.destination = packet.destination.to_vec();
+        let Opened { secret, keys, len } = first::take(packet, plain)?;
+        self.secret = Some(secret);
+        self.destination = Id::new(packet.destination)?;
         self.opened = true;
         self.client.keys = Some((packet.version, keys));
         self.server.keys = None;
         self.client.stream = CryptoStream::default();
         self.server.stream = CryptoStream::default();
-        Some(range_at_tag(self.plain.len(), len))
+        Some(len)
     }
 
     /// Opens the server's Initial packet where that of the client could not be opened.
-    fn open_answer(&mut self, packet: &Long<'_>) -> Option<std::ops::Range<usize>> {
+    fn open_answer(&mut self, packet: &Long<'_>, plain: &mut Vec<u8>) -> Option<usize> {
         if self.unproven.len() < MIN_DESTINATION || self.derivations >= MAX_DERIVATIONS {
             return None;
         }
         self.derivations += 1;
-        let (secrets, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
-            let keys = InitialKeys::derive(secrets, &self.unproven, Sender::Server)?;
-            let len = keys.open(packet, &mut self.plain)?.len();
-            Some((*secrets, keys, len))
+        let (secret, keys, len) = packet.version.secrets().iter().find_map(|secrets| {
+            let secret = InitialSecret::new(*secrets, &self.unproven)?;
+            let keys = secret.keys(Sender::Server)?;
+            let len = keys.open(packet, plain)?.len();
+            Some((secret, keys, len))
         })?;
-        self.secrets = Some(secrets);
+        self.secret = Some(secret);
         self.destination = std::mem::take(&mut self.unproven);
         self.opened = true;
         self.server.keys = Some((packet.version, keys));
-        Some(range_at_tag(self.plain.len(), len))
+        Some(len)
     }
 
     fn initial(&mut self, from_client: bool, packet: &Long<'_>) {
-        let Some(range) = self.open(from_client, packet) else { return };
-        self.version = Some(packet.version);
+        let mut plain = PLAIN.take();
+        if let Some(len) = self.open(from_client, packet, &mut plain) {
+            self.version = Some(packet.version);
+            let end = plain.len().saturating_sub(TAG);
+            self.read(from_client, packet.version, plain.get(end.saturating_sub(len)..end).unwrap_or_default());
+        }
+        PLAIN.set(plain);
+    }
+
+    /// Reads the frames of an Initial packet of `version`.
+    fn read(&mut self, from_client: bool, version: Version, plain: &[u8]) {
         let end = if from_client { &mut self.client } else { &mut self.server };
-        for frame in frames(self.plain.get(range).unwrap_or_default(), packet.version.is_google()) {
+        for frame in frames(plain, version.is_google()) {
             match frame {
-                Frame::Crypto(offset, data) => end.stream.insert(offset, data),
                 Frame::Close => self.closed = true,
-            }
-        }
-        if packet.version.has_google_crypto() {
-            end.hello |= end.stream.ready().len() >= 4;
-            return;
-        }
-        while let Some((kind, body)) = end.stream.message() {
-            match kind {
-                CLIENT_HELLO if from_client => end.hello |= client_hello(body, &mut self.tls, Carrier::Quic),
-                SERVER_HELLO if !from_client && server_hello(body, &mut self.tls, Carrier::Quic) => {
-                    // A HelloRetryRequest settles nothing.
-                    end.hello |= self.tls.version.is_some();
+                Frame::Crypto(offset, data) if version.has_google_crypto() => {
+                    end.stream.insert(offset, data);
+                    end.hello |= end.stream.in_order() >= 4;
                 }
-                _ => {}
+                Frame::Crypto(offset, data) => end.stream.read(offset, data, |kind, body| match kind {
+                    CLIENT_HELLO if from_client => end.hello |= client_hello(body, &mut self.tls, Carrier::Quic),
+                    SERVER_HELLO if !from_client && server_hello(body, &mut self.tls, Carrier::Quic) => {
+                        // A HelloRetryRequest settles nothing.
+                        end.hello |= self.tls.version.is_some();
+                    }
+                    _ => {}
+                }),
             }
         }
     }
@@ -143,9 +177,9 @@ impl QuicSession {
             true => (&mut self.client, &self.server),
             false => (&mut self.server, &self.client),
         };
-        self.agreed |= !other.source.is_empty() && packet.destination == other.source;
-        if end.source != packet.source && packet.source.len() <= ConnectionId::LONGEST {
-            end.source = packet.source.to_vec();
+        self.agreed |= !other.source.is_empty() && *packet.destination == *other.source;
+        if let Some(source) = Id::new(packet.source) {
+            end.source = source;
         }
     }
 
@@ -204,17 +238,12 @@ impl Session for QuicSession {
     }
 
     fn memory(&self) -> usize {
-        let ids = self.client.source.len() + self.server.source.len();
-        ids + self.plain.capacity() + self.client.stream.memory() + self.server.stream.memory() + 512
+        size_of::<Self>() + self.client.stream.memory() + self.server.stream.memory()
     }
 }
 
-/// Where the frames lie in a buffer of `total` bytes that ends in a tag of 16 bytes.
-fn range_at_tag(total: usize, len: usize) -> std::ops::Range<usize> {
-    let end = total.saturating_sub(16);
-    end.saturating_sub(len)..end
-}
-
+/// Length of the tag of AES-128-GCM. Unit: bytes.
+const TAG: usize = 16;
 /// Key derivations that one flow is worth: two sides, a Retry, a change of version, and room for hostile traffic.
 const MAX_DERIVATIONS: u8 = 12;
 /// Packets read of one datagram; real ones hold up to four.

@@ -234,6 +234,7 @@ fn post_quantum(tally: &Tally) -> Vec<PostQuantumRow> {
 
 fn tls(tally: &Tally) -> Tls {
     let sums = &tally.tls;
+    let offered = sums.offered.total();
     Tls {
         versions: codes(&sums.versions, code::long_version),
         cipher_suites: codes(&sums.cipher_suites, code::suite),
@@ -250,12 +251,12 @@ fn tls(tally: &Tally) -> Tls {
         server_shares: tally.server_shares,
         handshakes: named(&sums.handshakes),
         offered: OfferedRows {
-            hellos: sums.offered.hellos,
-            versions: codes(&sums.offered.versions, code::long_version),
-            cipher_suites: codes(&sums.offered.cipher_suites, code::suite),
-            groups: codes(&sums.offered.groups, code::group),
-            signatures: codes(&sums.offered.signatures, code::signature),
-            alpn: named(&sums.offered.alpn),
+            hellos: offered.hellos,
+            versions: codes(&offered.versions, code::long_version),
+            cipher_suites: codes(&offered.cipher_suites, code::suite),
+            groups: codes(&offered.groups, code::group),
+            signatures: codes(&offered.signatures, code::signature),
+            alpn: named(&offered.alpn),
         },
     }
 }

@@ -226,7 +226,8 @@ fn tls(tls: &Tls) -> Restored<TlsSums> {
             groups: codes(&tls.offered.groups)?,
             signatures: codes(&tls.offered.signatures)?,
             alpn: named(&tls.offered.alpn),
-        },
+        }
+        .into(),
     })
 }
 

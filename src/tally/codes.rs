@@ -30,14 +30,14 @@ impl Codes {
         self.rows.entry(code).or_default().sum.count(wire_bytes);
     }
 
-    /// Adds one flow of `wire_bytes` to the sum of each code point of a list, once however often the list repeats it.
-    pub(super) fn count_list(&mut self, codes: &[u16], wire_bytes: u64) {
+    /// Adds `sum` to the sum of each code point of a list, once however often the list repeats it.
+    pub(super) fn add_list(&mut self, codes: &[u16], sum: Sum) {
         self.lists += 1;
         for code in codes {
             let row = self.rows.entry(*code).or_default();
             if row.list != self.lists {
                 row.list = self.lists;
-                row.sum.count(wire_bytes);
+                row.sum.merge(sum);
             }
         }
     }
@@ -88,10 +88,10 @@ mod tests {
     #[test]
     fn a_list_counts_a_code_point_once() {
         let mut codes = Codes::default();
-        codes.count_list(&[7, 9, 7], 100);
-        codes.count_list(&[9, 9], 10);
-        codes.count(3, 1);
         let sum = |flows, wire_bytes| Sum { flows, wire_bytes };
+        codes.add_list(&[7, 9, 7], sum(1, 100));
+        codes.add_list(&[9, 9], sum(1, 10));
+        codes.count(3, 1);
         assert_eq!(codes.iter().collect::<Vec<_>>(), [(3, sum(1, 1)), (7, sum(1, 100)), (9, sum(2, 110))]);
         assert_eq!((codes.of(9), codes.of(8)), (sum(2, 110), Sum::default()));
     }
@@ -100,8 +100,9 @@ mod tests {
     fn parts_add_up_to_the_whole() {
         let (mut whole, mut parts) = (Codes::default(), [Codes::default(), Codes::default()]);
         for list in [[1, 2, 3], [3, 4, 3], [9, 1, 1], [2, 2, 2]] {
-            whole.count_list(&list, 10);
-            parts[usize::from(list[0] > 1)].count_list(&list, 10);
+            let sum = Sum { flows: 3, wire_bytes: 10 };
+            whole.add_list(&list, sum);
+            parts[usize::from(list[0] > 1)].add_list(&list, sum);
         }
         let [mut one, other] = parts;
         one.merge(other);

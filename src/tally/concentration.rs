@@ -5,10 +5,12 @@
 //! two captures are among the ten largest of each, and clients are counted by their share.
 //!
 //! A host is measured by what it sent, so that every byte has one host. Memory: at most [`MOST_HOSTS`] hosts of the capture
-//! that is being read; a capture with more has no figure about hosts and clients, which is counted and said.
+//! that is being read; a capture with more has no figure about hosts and clients, which is counted and said. Tallies of one
+//! capture hold few hosts each, and hand them over to one [`Collector`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use foldhash::HashMap;
 
@@ -19,6 +21,13 @@ pub const LARGEST: usize = 10;
 
 /// Hosts of one capture that are told apart.
 pub const MOST_HOSTS: usize = 1 << 17;
+
+/// Hosts that a tally holds before it hands them over.
+const MOST_HELD: usize = 1 << 10;
+
+/// Hosts of a capture that several tallies see parts of.
+#[derive(Debug, Default)]
+pub struct Collector(Mutex<Hosts>);
 
 /// The largest flows and hosts, and clients by their share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +154,21 @@ impl Concentration {
         self.seen = hosts;
     }
 
+    /// Hands the hosts over to `all` when there are many; when those are too many, no more are held here.
+    pub(super) fn hand_over(&mut self, all: &Collector) {
+        if self.seen.sums.len() < MOST_HELD {
+            return;
+        }
+        let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.merge(std::mem::take(&mut self.seen));
+        self.seen.too_many = hosts.too_many;
+    }
+
+    /// Takes the hosts that were handed over to `all`.
+    pub(super) fn take_collected(&mut self, all: &Collector) {
+        self.seen.merge(std::mem::take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+
     /// Takes the hosts of `part`, a tally of the same capture, over.
     pub(super) fn take_seen(&mut self, part: &mut Self) {
         self.seen.merge(std::mem::take(&mut part.seen));
@@ -261,6 +285,19 @@ mod tests {
             assert_eq!(close(&parts), (1, 0, BTreeMap::new()));
         }
         assert_eq!(close(&[&hosts(0, MOST_HOSTS + 1), &few]).0, 1, "one part alone has too many");
+        let collected = |parts: &[&Concentration]| {
+            let (all, mut sums) = (Collector::default(), Concentration::default());
+            for part in parts {
+                let mut part = (*part).clone();
+                part.hand_over(&all);
+                sums.merge(part);
+            }
+            sums.take_collected(&all);
+            close(&[&sums])
+        };
+        for parts in [&[&few, &most][..], &[&few, &most, &more], &[&most, &more, &few]] {
+            assert_eq!(collected(parts), close(parts));
+        }
         assert_eq!(close(&[&few, &hosts(0, MOST_HOSTS + 1), &few]).0, 1);
     }
 }

@@ -68,18 +68,19 @@ pub fn web(flow: &FlowSummary) -> Option<Web> {
 }
 
 fn is_web(flow: &FlowSummary) -> bool {
-    match flow.facts.as_ref().and_then(|facts| facts.tls.as_ref()).map(application_protocols) {
-        Some(names) if !names.is_empty() => names.iter().any(|name| is_http(name)),
-        _ => matches!(server_port(flow), 443 | 8443),
+    let tls = flow.facts.as_ref().and_then(|facts| facts.tls.as_ref());
+    let mut names = tls.into_iter().flat_map(application_protocols).peekable();
+    match names.peek() {
+        Some(_) => names.any(is_http),
+        None => matches!(server_port(flow), 443 | 8443),
     }
 }
 
 /// The negotiated application protocol, else those offered; empty when there is none.
-fn application_protocols(tls: &TlsFacts) -> Vec<&str> {
-    match &tls.next_protocol {
-        Some(name) => vec![name.as_str()],
-        None => tls.offer.protocols.iter().map(String::as_str).collect(),
-    }
+fn application_protocols(tls: &TlsFacts) -> impl Iterator<Item = &str> {
+    let negotiated = tls.next_protocol.as_deref();
+    let offered = if negotiated.is_some() { &[] } else { &tls.offer.protocols[..] };
+    negotiated.into_iter().chain(offered.iter().map(String::as_str))
 }
 
 /// Source: IANA "TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs"; `h3-29` and its kin are drafts.
@@ -107,8 +108,9 @@ pub fn application(flow: &FlowSummary) -> Option<&'static str> {
     if let Some(from) = flow.upgraded_from {
         return Some(from.name());
     }
-    let names = application_protocols(flow.facts.as_ref()?.tls.as_ref()?);
-    let (_, application) = APPLICATIONS.iter().find(|(name, _)| names.contains(name))?;
+    let tls = flow.facts.as_ref()?.tls.as_ref()?;
+    let (_, application) =
+        APPLICATIONS.iter().find(|(name, _)| application_protocols(tls).any(|found| found == *name))?;
     Some(application)
 }
 

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
 pub use codes::Codes;
-pub use concentration::{Concentration, LARGEST, Largest, MOST_HOSTS};
+pub use concentration::{Collector, Concentration, LARGEST, Largest, MOST_HOSTS};
 pub use geo::Geo;
 pub use groups::{GROUPS, GroupSums, Groups};
 pub use label::{Web, application, established, server_port, web};
@@ -40,7 +40,7 @@ pub use shares::{MOST_WATCHED, ServerShares};
 pub use strength::{Graded, PolicyName, RuleText, Strength};
 pub use table::{ByClass, ByContent, ByEvidence, ByLevel, ByOutcome};
 pub use timeline::{GRADED, Interval, Timeline};
-pub use tls::{OTHER_PROTOCOL, Offered, Sum, TlsSums, YesNo};
+pub use tls::{OTHER_PROTOCOL, Offered, Offers, Sum, TlsSums, YesNo};
 
 use crate::grade::{Policy, Verdict, finding};
 use crate::model::{Class, Counts, Evidence, FlowSummary, Loss, Units};
@@ -293,6 +293,16 @@ impl Tally {
         self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
     }
 
+    /// Hands the hosts of the capture that is being read over to `all`, when there are many.
+    pub fn hand_hosts_over(&mut self, all: &Collector) {
+        self.concentration.hand_over(all);
+    }
+
+    /// Takes the hosts that tallies of the same capture handed over to `all`.
+    pub fn take_hosts(&mut self, all: &Collector) {
+        self.concentration.take_collected(all);
+    }
+
     /// Gives the values that are watched so much memory. Unit: bytes.
     pub fn limit_watch(&mut self, bytes: u64) {
         self.watch.limit(bytes);
@@ -501,8 +511,12 @@ mod tests {
         );
         assert_eq!((tls.forward_secrecy.yes, tls.forward_secrecy.no), (sum(3, 14_200), sum(2, 10_000)));
         assert_eq!((tls.sni_in_clear.yes, tls.sni_in_clear.no), (sum(5, 24_200), sum(1, 5000)));
-        assert_eq!(tls.offered.hellos, sum(6, 29_200));
-        assert_eq!(tls.offered.cipher_suites.of(0x1301), sum(5, 24_200), "a suite that a hello repeats counts once");
+        assert_eq!(tls.offered.total().hellos, sum(6, 29_200));
+        assert_eq!(
+            tls.offered.total().cipher_suites.of(0x1301),
+            sum(5, 24_200),
+            "a suite that a hello repeats counts once"
+        );
         assert_eq!(tls.handshakes["failed"], sum(1, 5000));
     }
 
@@ -514,7 +528,8 @@ mod tests {
         }
         let mut tally = Tally::default();
         tally.add_flow(&flow, &[]);
-        let names: Vec<_> = tally.tls.offered.alpn.iter().map(|(name, sum)| (name.as_ref(), sum.flows)).collect();
+        let offered = tally.tls.offered.total();
+        let names: Vec<_> = offered.alpn.iter().map(|(name, sum)| (name.as_ref(), sum.flows)).collect();
         assert_eq!(names, [("h2", 1), (OTHER_PROTOCOL, 1)]);
     }
 

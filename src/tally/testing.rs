@@ -72,8 +72,8 @@ pub(crate) fn tls10_rc4() -> TlsFacts {
         cipher: Some(0x0005),
         handshake: Handshake::Completed,
         certificate: Some(CertificateFacts {
-            key: "rsa-1024".to_owned(),
-            signature: "rsa-sha1".to_owned(),
+            key: "rsa-1024".into(),
+            signature: "rsa-sha1".into(),
             not_before: 0,
             not_after: 86_400,
             self_signed: true,

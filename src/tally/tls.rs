@@ -7,11 +7,13 @@
 //! so no traffic can make these sums grow without end (and no private name gets into a report).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use foldhash::fast::FixedState;
 
 use super::{Codes, Name};
 use crate::grade::registry::{self, Suite};
-use crate::model::{Handshake, TlsFacts};
+use crate::model::{Handshake, Offer, SharedOffer, TlsFacts};
 
 /// Flows and their wire bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -63,7 +65,7 @@ pub struct TlsSums {
     /// How far handshakes were seen.
     pub handshakes: BTreeMap<Name, Sum>,
     /// What clients still offer.
-    pub offered: Offered,
+    pub offered: Offers,
 }
 
 /// What ClientHellos offer; each value is counted once a hello.
@@ -114,6 +116,91 @@ impl YesNo {
     }
 }
 
+/// What ClientHellos offer, while they are added.
+///
+/// Most flows share what they offer with others ([`SharedOffer`]). So they are counted by that, and value by value only once
+/// for each offer, or for as many as fit into [`MOST_KINDS`].
+#[derive(Clone, Debug, Default)]
+pub struct Offers {
+    sums: Offered,
+    /// Flows by what they offer, which are not in the sums yet.
+    kinds: HashMap<usize, (SharedOffer, Sum), FixedState>,
+    kinds_bytes: usize,
+}
+
+/// Memory of offers that are held to be counted together. Unit: bytes.
+const MOST_KINDS: usize = 128 << 10;
+
+impl Offers {
+    /// The sums of all that was added.
+    #[must_use]
+    pub fn total(&self) -> Offered {
+        let mut total = self.sums.clone();
+        self.kinds.values().for_each(|(offer, sum)| total.add(offer, *sum));
+        total
+    }
+
+    fn add(&mut self, offer: &SharedOffer, sum: Sum) {
+        if let Some((_, known)) = self.kinds.get_mut(&offer.place()) {
+            return known.merge(sum);
+        }
+        self.kinds_bytes += offer.memory();
+        if self.kinds_bytes > MOST_KINDS {
+            self.kinds.drain().for_each(|(_, (offer, sum))| self.sums.add(&offer, sum));
+            self.kinds_bytes = offer.memory();
+        }
+        self.kinds.insert(offer.place(), (offer.clone(), sum));
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.sums.merge(other.sums);
+        for (offer, sum) in other.kinds.into_values() {
+            self.add(&offer, sum);
+        }
+    }
+}
+
+impl From<Offered> for Offers {
+    fn from(sums: Offered) -> Self {
+        Self { sums, ..Self::default() }
+    }
+}
+
+impl PartialEq for Offers {
+    fn eq(&self, other: &Self) -> bool {
+        self.total() == other.total()
+    }
+}
+
+impl Eq for Offers {}
+
+impl Offered {
+    /// Adds `sum` hellos that offer the same.
+    fn add(&mut self, offer: &Offer, sum: Sum) {
+        self.hellos.merge(sum);
+        self.versions.add_list(&offer.versions, sum);
+        self.cipher_suites.add_list(&offer.ciphers, sum);
+        self.groups.add_list(&offer.groups, sum);
+        self.signatures.add_list(&offer.signatures, sum);
+        let mut counted = [false; KNOWN_PROTOCOLS.len() + 1];
+        for name in &offer.protocols {
+            let place = protocol_place(name);
+            if !std::mem::replace(&mut counted[place], true) {
+                self.alpn.entry(Cow::Borrowed(protocol_at(place))).or_default().merge(sum);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.hellos.merge(other.hellos);
+        self.versions.merge(other.versions);
+        self.cipher_suites.merge(other.cipher_suites);
+        self.groups.merge(other.groups);
+        self.signatures.merge(other.signatures);
+        merge_sums(&mut self.alpn, other.alpn);
+    }
+}
+
 impl TlsSums {
     /// Adds the facts of one flow; `established` as [`super::established`] says.
     pub(super) fn add(&mut self, tls: &TlsFacts, established: Option<bool>, wire_bytes: u64) {
@@ -129,19 +216,7 @@ impl TlsSums {
         if tls.offer.ciphers.is_empty() && tls.offer.versions.is_empty() {
             return;
         }
-        let offered = &mut self.offered;
-        offered.hellos.count(wire_bytes);
-        offered.versions.count_list(&tls.offer.versions, wire_bytes);
-        offered.cipher_suites.count_list(&tls.offer.ciphers, wire_bytes);
-        offered.groups.count_list(&tls.offer.groups, wire_bytes);
-        offered.signatures.count_list(&tls.offer.signatures, wire_bytes);
-        let mut counted = [false; KNOWN_PROTOCOLS.len() + 1];
-        for name in &tls.offer.protocols {
-            let place = protocol_place(name);
-            if !std::mem::replace(&mut counted[place], true) {
-                count_name(&mut offered.alpn, protocol_at(place), wire_bytes);
-            }
-        }
+        self.offered.add(&tls.offer, Sum { flows: 1, wire_bytes });
         self.sni_in_clear.count(Some(tls.server_name.is_some()), wire_bytes);
         self.ech_offered.count(Some(tls.ech_offered), wire_bytes);
     }
@@ -182,12 +257,7 @@ impl TlsSums {
         self.sni_in_clear.merge(other.sni_in_clear);
         self.ech_offered.merge(other.ech_offered);
         merge_sums(&mut self.handshakes, other.handshakes);
-        self.offered.hellos.merge(other.offered.hellos);
-        self.offered.versions.merge(other.offered.versions);
-        self.offered.cipher_suites.merge(other.offered.cipher_suites);
-        self.offered.groups.merge(other.offered.groups);
-        self.offered.signatures.merge(other.offered.signatures);
-        merge_sums(&mut self.offered.alpn, other.offered.alpn);
+        self.offered.merge(other.offered);
     }
 }
 

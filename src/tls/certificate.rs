@@ -56,8 +56,8 @@ impl Leaf {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let validity = certificate.validity();
         let facts = CertificateFacts {
-            key: key_name(certificate.public_key()),
-            signature: signature_name(&certificate.signature_algorithm),
+            key: key_name(certificate.public_key()).into(),
+            signature: signature_name(&certificate.signature_algorithm).into(),
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
             self_signed: certificate.issuer().as_raw() == certificate.subject().as_raw(),
@@ -252,7 +252,7 @@ mod tests {
             ("Ed25519", ED, Some("other"), "ed25519", "ed25519", Some(false)),
         ] {
             let facts = facts(&der(hex), server_name).unwrap_or_default();
-            assert_eq!((facts.key.as_str(), facts.signature.as_str()), (key, signature), "{name}");
+            assert_eq!((&*facts.key, &*facts.signature), (key, signature), "{name}");
             assert_eq!(facts.name_matches, matches, "{name}");
             assert!(facts.self_signed, "{name}");
             assert_eq!(facts.not_after - facts.not_before, 365 * 86_400, "{name}");

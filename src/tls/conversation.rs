@@ -20,8 +20,7 @@ pub(super) struct Conversation {
     facts: TlsFacts,
     client: Progress,
     server: Progress,
-    #[serde(with = "crate::model::kept::room")]
-    session_id: Vec<u8>,
+    session_id: SessionId,
     echoed: bool,
     /// The server sent its certificate or ServerHelloDone: this is a full handshake.
     full: bool,
@@ -29,6 +28,22 @@ pub(super) struct Conversation {
     srtp_offered: bool,
     /// A ServerHello that cannot be true.
     bogus: bool,
+}
+
+/// The session ID of a ClientHello, 32 bytes at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct SessionId {
+    len: u8,
+    bytes: [u8; 32],
+}
+
+impl SessionId {
+    /// The ID `id`, which a hello has held to its longest.
+    fn new(id: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.iter_mut().zip(id).for_each(|(place, byte)| *place = *byte);
+        Self { len: id.len() as u8, bytes }
+    }
 }
 
 /// What one side was seen to do.
@@ -57,7 +72,7 @@ impl Conversation {
             facts: TlsFacts::default(),
             client: Progress::default(),
             server: Progress::default(),
-            session_id: Vec::new(),
+            session_id: SessionId::default(),
             echoed: false,
             full: false,
             early_data: false,
@@ -224,7 +239,7 @@ impl Conversation {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.facts.offer.memory() + self.session_id.capacity()
+        self.facts.offer.memory()
     }
 
     fn client_hello(&mut self, body: &[u8]) {
@@ -236,10 +251,11 @@ impl Conversation {
             self.client.not_tls = true;
             return;
         };
-        self.client.hello = hello::client_hello(body, &mut self.facts, self.carrier);
-        self.session_id = parts.session_id.to_vec();
-        self.early_data = parts.extension(hello::EARLY_DATA).is_some();
-        self.srtp_offered = parts.extension(hello::USE_SRTP).is_some();
+        let asked = hello::read_client(&parts, self.carrier, &mut self.facts);
+        self.client.hello = true;
+        self.session_id = SessionId::new(parts.session_id);
+        self.early_data = asked.early_data;
+        self.srtp_offered = asked.srtp;
     }
 
     /// Behind a HelloRetryRequest with which the server accepted ECH, the client keeps its key: the new ECH has an empty
@@ -255,14 +271,15 @@ impl Conversation {
         if self.server.hello {
             return;
         }
-        if !hello::server_hello(body, &mut self.facts, self.carrier) {
+        let parts = ServerHello::parse(body, self.carrier)
+            .filter(|parts| hello::read_server(parts, self.carrier, &mut self.facts));
+        let Some(parts) = parts else {
             self.bogus = true;
             return;
-        }
-        let Some(parts) = ServerHello::parse(body, self.carrier) else { return };
+        };
         if !parts.is_retry() {
             self.server.hello = true;
-            self.echoed = !parts.session_id.is_empty() && parts.session_id == self.session_id;
+            self.echoed = !parts.session_id.is_empty() && SessionId::new(parts.session_id) == self.session_id;
         }
     }
 

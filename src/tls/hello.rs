@@ -29,10 +29,15 @@ pub enum Carrier {
 /// Returns whether the message is a ClientHello; if not, `facts` is left as it was.
 pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool {
     let Some(hello) = ClientHello::parse(body, carrier) else { return false };
-    if facts.offer.ja3.is_some() {
-        return true;
+    if facts.offer.ja3.is_none() {
+        read_client(&hello, carrier, facts);
     }
-    offer::read(&hello, carrier, facts);
+    true
+}
+
+/// Reads the first ClientHello of a flow into `facts`.
+pub(super) fn read_client(hello: &ClientHello<'_>, carrier: Carrier, facts: &mut TlsFacts) -> offer::Asked {
+    let asked = offer::read(hello, carrier, facts);
     for (kind, content) in hello.extensions() {
         if kind == SERVER_NAME
             && let Some(name) = server_name(content)
@@ -40,7 +45,7 @@ pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
             facts.server_name = Some(name);
         }
     }
-    true
+    asked
 }
 
 /// Reads a ServerHello (`body` as for [`client_hello`]) into `facts`.
@@ -50,7 +55,11 @@ pub fn client_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
 /// ClientHello's session ID and is not set here.
 /// Returns whether the message is a ServerHello and believed; if not, `facts` is left as it was.
 pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool {
-    let Some(hello) = ServerHello::parse(body, carrier) else { return false };
+    ServerHello::parse(body, carrier).is_some_and(|hello| read_server(&hello, carrier, facts))
+}
+
+/// [`server_hello`] of a message that was taken apart.
+pub(super) fn read_server(hello: &ServerHello<'_>, carrier: Carrier, facts: &mut TlsFacts) -> bool {
     if hello.random == HELLO_RETRY_RANDOM {
         facts.hello_retry = true;
         return true;
@@ -58,12 +67,12 @@ pub fn server_hello(body: &[u8], facts: &mut TlsFacts, carrier: Carrier) -> bool
     if !suite::is_known(hello.cipher) && !facts.offer.ciphers.contains(&hello.cipher) {
         return false;
     }
-    let Some((version, draft)) = negotiated(&hello, carrier) else { return false };
+    let Some((version, draft)) = negotiated(hello, carrier) else { return false };
     facts.version = Some(version);
     facts.draft = draft;
     facts.cipher = Some(hello.cipher);
     facts.compression = hello.compression;
-    facts.ja3s = Some(fingerprint::ja3s(&hello));
+    facts.ja3s = Some(fingerprint::ja3s(hello));
     facts.server_random = hello.random.first_chunk().map(|head| u64::from_be_bytes(*head));
     facts.downgrade_sentinel =
         hello.random.starts_with_at(24, b"DOWNGRD") && hello.random.last().is_some_and(|&last| last <= 1);
@@ -190,7 +199,7 @@ fn server_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<(
             facts.group = Some(group);
             facts.server_share_digest = Some(share_digest(share));
         }
-        ALPN => facts.next_protocol = protocols(reader.vector16()?).into_iter().next(),
+        ALPN => facts.next_protocol = protocols(reader.vector16()?).next(),
         ENCRYPT_THEN_MAC => facts.encrypt_then_mac = true,
         EXTENDED_MASTER_SECRET => facts.extended_master_secret = true,
         RENEGOTIATION_INFO => facts.secure_renegotiation = true,
@@ -249,13 +258,12 @@ fn extensions(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// At most [`MAX_LIST`] names of an ALPN list, GREASE left out.
-pub(super) fn protocols(list: &[u8]) -> Vec<String> {
+pub(super) fn protocols(list: &[u8]) -> impl Iterator<Item = String> {
     let mut reader = Reader(list);
-    std::iter::from_fn(|| reader.vector8())
+    std::iter::from_fn(move || reader.vector8())
         .filter(|name| !matches!(name, [a, b] if is_grease(u16::from_be_bytes([*a, *b]))))
         .take(MAX_LIST)
         .map(|name| String::from_utf8_lossy(name).into_owned())
-        .collect()
 }
 
 /// Reading at a place inside a byte string.

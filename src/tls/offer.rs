@@ -8,15 +8,15 @@ use std::cell::RefCell;
 
 use super::fingerprint;
 use super::hello::{
-    ALPN, Carrier, ClientHello, EC_POINT_FORMATS, ENCRYPTED_CLIENT_HELLO, KEY_SHARE, KEY_SHARE_DRAFT,
-    SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS, SUPPORTED_VERSIONS, is_grease, protocols,
+    ALPN, Carrier, ClientHello, EARLY_DATA, EC_POINT_FORMATS, ENCRYPTED_CLIENT_HELLO, KEY_SHARE, KEY_SHARE_DRAFT,
+    SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS, SUPPORTED_VERSIONS, USE_SRTP, is_grease, protocols,
 };
 use super::memo::{Memo, Question, Room};
 use super::read::{Reader, numbers};
 use crate::model::{Offer, SharedOffer, TlsFacts};
 
 /// Reads what `hello` offers into `facts`.
-pub(super) fn read(hello: &ClientHello<'_>, carrier: Carrier, facts: &mut TlsFacts) {
+pub(super) fn read(hello: &ClientHello<'_>, carrier: Carrier, facts: &mut TlsFacts) -> Asked {
     thread_local! {
         static KNOWN: RefCell<Memo<Said>> = RefCell::new(Memo::new(MEMO_BYTES));
     }
@@ -33,6 +33,16 @@ pub(super) fn read(hello: &ClientHello<'_>, carrier: Carrier, facts: &mut TlsFac
     facts.offer = known.offer;
     facts.fallback_scsv = known.fallback_scsv;
     facts.ech_offered = known.ech_offered;
+    known.asked
+}
+
+/// What a client asked for that matters to how the rest of its handshake is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// It may send data before the server's answer.
+    pub(super) early_data: bool,
+    /// It offered SRTP.
+    pub(super) srtp: bool,
 }
 
 /// What was read of a hello.
@@ -41,6 +51,7 @@ struct Said {
     offer: SharedOffer,
     fallback_scsv: bool,
     ech_offered: bool,
+    asked: Asked,
 }
 
 impl Said {
@@ -61,6 +72,10 @@ impl Said {
             offer: offer.into(),
             fallback_scsv: numbers(hello.ciphers).any(|suite| suite == FALLBACK_SCSV),
             ech_offered: hello.extension(ENCRYPTED_CLIENT_HELLO).is_some(),
+            asked: Asked {
+                early_data: hello.extension(EARLY_DATA).is_some(),
+                srtp: hello.extension(USE_SRTP).is_some(),
+            },
         }
     }
 }
@@ -70,7 +85,7 @@ fn read_extension(kind: u16, content: &[u8], offer: &mut Offer) -> Option<()> {
     match kind {
         SUPPORTED_GROUPS => offer.groups = offered(reader.vector16()?, MAX_LIST),
         SIGNATURE_ALGORITHMS => offer.signatures = offered(reader.vector16()?, MAX_LIST),
-        ALPN => offer.protocols = protocols(reader.vector16()?),
+        ALPN => offer.protocols = protocols(reader.vector16()?).collect(),
         SUPPORTED_VERSIONS => {
             let versions = offered(reader.vector8()?, MAX_LIST);
             if !versions.is_empty() {

@@ -49,15 +49,13 @@ pub(super) enum Event<'a> {
 /// One side of a stream.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Stream {
-    header: [u8; HEADER_LEN],
-    header_have: usize,
+    header: Head,
     kind: Kind,
     /// Bytes of the current record that are still to come.
-    left: usize,
+    left: u32,
     message: Message,
     /// What came of an alert record.
-    alert: [u8; 2],
-    alert_have: usize,
+    alert: Head,
     /// ChangeCipherSpec was seen.
     protected: bool,
     /// The latest handshake message was a HelloRetryRequest: a ChangeCipherSpec after it protects nothing.
@@ -101,11 +99,12 @@ impl Stream {
     pub(super) fn feed(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Event<'_>)) {
         while !bytes.is_empty() && !self.ended {
             if self.kind == Kind::Header {
-                bytes = self.read_header(bytes, sink);
+                let Some(header) = self.header.read(&mut bytes) else { return };
+                self.begin_record(header, sink);
                 continue;
             }
-            let (now, rest) = bytes.split_at(self.left.min(bytes.len()));
-            self.left -= now.len();
+            let (now, rest) = bytes.split_at((self.left as usize).min(bytes.len()));
+            self.left -= now.len() as u32;
             bytes = rest;
             self.read_content(now, sink);
             if self.left == 0 {
@@ -125,21 +124,8 @@ impl Stream {
         self.message = Message::default();
     }
 
-    fn read_header<'a>(&mut self, bytes: &'a [u8], sink: &mut impl FnMut(Event<'_>)) -> &'a [u8] {
-        let (now, rest) = bytes.split_at((HEADER_LEN - self.header_have).min(bytes.len()));
-        for (place, byte) in self.header.iter_mut().skip(self.header_have).zip(now) {
-            *place = *byte;
-        }
-        self.header_have += now.len();
-        if self.header_have == HEADER_LEN {
-            self.header_have = 0;
-            self.begin_record(sink);
-        }
-        rest
-    }
-
-    fn begin_record(&mut self, sink: &mut impl FnMut(Event<'_>)) {
-        let [a, b, c, d, e] = self.header;
+    fn begin_record(&mut self, header: [u8; HEADER_LEN], sink: &mut impl FnMut(Event<'_>)) {
+        let [a, b, c, d, e] = header;
         let ssl2 = a & 0x80 != 0
             && match self.first {
                 First::Any => matches!(c, 1 | 4),
@@ -150,17 +136,17 @@ impl Stream {
         if ssl2 && ssl2_len >= SSL2_HELLO_MIN {
             self.first = First::AfterSsl2;
             self.kind = Kind::Ssl2(c);
-            self.left = ssl2_len - 3;
+            self.left = ssl2_len as u32 - 3;
             self.message = Message { body: vec![d, e], ..Message::default() };
             return;
         }
-        let Some((kind, len)) = record_header(self.header) else {
+        let Some((kind, len)) = record_header(header) else {
             self.end();
             sink(if self.first == First::AfterSsl2 { Event::Ssl2Data } else { Event::NotTls });
             return;
         };
         self.first = First::Tls;
-        self.left = len;
+        self.left = len as u32;
         self.kind = match kind {
             CHANGE_CIPHER_SPEC => {
                 sink(Event::ChangeCipherSpec);
@@ -195,13 +181,7 @@ impl Stream {
                 });
             }
             Kind::Alert => {
-                for (place, byte) in self.alert.iter_mut().skip(self.alert_have).zip(now) {
-                    *place = *byte;
-                }
-                self.alert_have += now.len();
-                if self.left == 0 {
-                    self.alert_have = 0;
-                    let [level, description] = self.alert;
+                if let Some([level, description]) = self.alert.read(&mut &*now) {
                     sink(Event::Alert { level, description });
                 }
             }
@@ -227,13 +207,41 @@ impl Stream {
     }
 }
 
+/// A header that may come in pieces.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Head {
+    bytes: [u8; HEADER_LEN],
+    have: u8,
+}
+
+impl Head {
+    /// The next header of `N` bytes, once it is whole; what belongs to it is taken from the front of `bytes`.
+    fn read<const N: usize>(&mut self, bytes: &mut &[u8]) -> Option<[u8; N]> {
+        if self.have == 0
+            && let Some((whole, rest)) = bytes.split_first_chunk()
+        {
+            *bytes = rest;
+            return Some(*whole);
+        }
+        let missing = self.bytes.get_mut(self.have.into()..N).unwrap_or_default();
+        let (now, rest) = bytes.split_at(missing.len().min(bytes.len()));
+        missing.iter_mut().zip(now).for_each(|(place, byte)| *place = *byte);
+        self.have += now.len() as u8;
+        *bytes = rest;
+        (usize::from(self.have) == N).then_some(())?;
+        self.have = 0;
+        self.bytes.first_chunk().copied()
+    }
+}
+
 /// A handshake message that comes in pieces.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Message {
-    header: [u8; 4],
-    header_have: usize,
+    header: Head,
+    /// Type of the message whose body is being read.
+    kind: Option<u8>,
     /// Bytes of the body that are still to come.
-    left: usize,
+    left: u32,
     #[serde(with = "crate::model::kept::room")]
     body: Vec<u8>,
 }
@@ -241,38 +249,60 @@ struct Message {
 impl Message {
     fn feed(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(u8, &[u8])) {
         loop {
-            let (now, rest) = bytes.split_at((self.header.len() - self.header_have).min(bytes.len()));
-            for (place, byte) in self.header.iter_mut().skip(self.header_have).zip(now) {
-                *place = *byte;
-            }
-            self.header_have += now.len();
-            bytes = rest;
-            let [kind, high, middle, low] = self.header;
-            if self.header_have < self.header.len() {
-                return;
-            }
-            if !now.is_empty() {
-                self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-            }
-            let (now, rest) = bytes.split_at(self.left.min(bytes.len()));
-            if self.body.is_empty() && now.len() == self.left {
-                // It came in one piece, as nearly all do: no need to keep a copy.
-                (self.header_have, self.left, bytes) = (0, 0, rest);
-                sink(kind, now.get(..kept(kind)).unwrap_or(now));
-                continue;
-            }
-            let room = kept(kind).saturating_sub(self.body.len());
-            self.body.extend_from_slice(now.get(..room).unwrap_or(now));
-            self.left -= now.len();
+            let kind = match self.kind {
+                Some(kind) => kind,
+                None => {
+                    let Some([kind, high, middle, low]) = self.header.read(&mut bytes) else { return };
+                    self.left = u32::from_be_bytes([0, high, middle, low]);
+                    kind
+                }
+            };
+            let (now, rest) = bytes.split_at((self.left as usize).min(bytes.len()));
+            self.left -= now.len() as u32;
             bytes = rest;
             if self.left > 0 {
+                self.kind = Some(kind);
+                self.keep(kind, now);
                 return;
             }
-            self.header_have = 0;
-            sink(kind, &std::mem::take(&mut self.body));
+            self.kind = None;
+            if self.body.is_empty() {
+                // It came in one piece, as nearly all do: no need to keep a copy.
+                sink(kind, now.get(..kept(kind)).unwrap_or(now));
+            } else {
+                self.keep(kind, now);
+                sink(kind, &std::mem::take(&mut self.body));
+            }
         }
     }
+
+    /// Keeps a piece of a message of type `kind`, as far as it is of use.
+    fn keep(&mut self, kind: u8, piece: &[u8]) {
+        let start = if self.body.is_empty() { piece } else { &self.body };
+        let most = match (kind, start.first_chunk()) {
+            (CERTIFICATE, Some(start)) => leaf_end(*start),
+            _ => kept(kind),
+        };
+        let room = most.saturating_sub(self.body.len());
+        let piece = piece.get(..room).unwrap_or(piece);
+        if self.body.is_empty() {
+            // All of it at once, unless it claims to be long.
+            let all = piece.len() + self.left as usize;
+            self.body.reserve_exact(all.min(most).min(piece.len().max(ROOM)));
+        }
+        self.body.extend_from_slice(piece);
+    }
 }
+
+/// Where the first certificate ends in a Certificate message (RFC 5246 section 7.4.2) that begins like this, or what is kept
+/// of it at most. The others are not read.
+fn leaf_end([_, _, _, high, middle, low]: [u8; 6]) -> usize {
+    let leaf = u32::from_be_bytes([0, high, middle, low]) as usize;
+    kept(CERTIFICATE).min(6 + leaf)
+}
+
+/// Room for a message that is made before its bytes come. Unit: bytes.
+const ROOM: usize = 4096;
 
 /// Type and content length of a record; `None` when this is no record header.
 pub(super) fn record_header(header: [u8; HEADER_LEN]) -> Option<(u8, usize)> {

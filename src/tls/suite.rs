@@ -2,7 +2,11 @@
 //!
 //! Sources: tls-parser's table (IANA registry of 2024), and the suites it lacks. Names and grades are elsewhere.
 
-use tls_parser::{TlsCipherAu, TlsCipherEnc, TlsCipherKx, TlsCipherSuite};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
+use tls_parser::{CIPHERS, TlsCipherAu, TlsCipherEnc, TlsCipherKx, TlsCipherSuite};
 
 /// The layout of a ServerKeyExchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub(super) fn exchange(suite: u16) -> Option<Exchange> {
     if matches!(suite, 0xcc13..=0xcc15) {
         return Some(Exchange { elliptic: suite != 0xcc15, hint: false, signed: true });
     }
-    let found = TlsCipherSuite::from_id(suite)?;
+    let found = listed(suite)?;
     let anonymous = found.au == TlsCipherAu::Null;
     let elliptic = match found.kx {
         Ecdhe | Aecdh => true,
@@ -35,19 +39,26 @@ pub(super) fn exchange(suite: u16) -> Option<Exchange> {
     Some(Exchange { elliptic, hint, signed: !anonymous && !hint })
 }
 
+/// The suite in tls-parser's table, whose own hash takes longer than all else that is asked here.
+fn listed(suite: u16) -> Option<&'static TlsCipherSuite> {
+    static LISTED: LazyLock<HashMap<u16, &TlsCipherSuite, FixedState>> =
+        LazyLock::new(|| CIPHERS.values().map(|suite| (suite.id.0, suite)).collect());
+    LISTED.get(&suite).copied()
+}
+
 /// Whether `suite` leaves the content readable: NULL encryption, or integrity only (RFC 9150).
 pub(super) fn is_readable(suite: u16) -> bool {
     match suite {
         // Signalling values are no suites, whatever the table says of them.
         0x00ff | 0x5600 => false,
         0x001c | 0x0082 | 0x0083 | 0xc0b4 | 0xc0b5 => true,
-        _ => TlsCipherSuite::from_id(suite).is_some_and(|found| found.enc == TlsCipherEnc::Null),
+        _ => listed(suite).is_some_and(|found| found.enc == TlsCipherEnc::Null),
     }
 }
 
 /// Whether `suite` is registered or was once deployed.
 pub(super) fn is_known(suite: u16) -> bool {
-    TlsCipherSuite::from_id(suite).is_some() || is_unlisted(suite)
+    listed(suite).is_some() || is_unlisted(suite)
 }
 
 /// Suites that tls-parser's table lacks: SSL 3 FORTEZZA, export 1024 and OpenPGP experiments, GOST (RFC 9189, RFC 9367
