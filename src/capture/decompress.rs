@@ -79,8 +79,17 @@ impl Compression {
     /// sizes when they were compressed by several threads.
     pub(super) fn threaded_decoder(self, stored: Buffered, threads: usize, most_bytes: u64) -> io::Result<Reader> {
         match self {
-            Self::Xz if threads > 1 => Ok(Box::new(Xz::new(stored, threads, most_bytes)?)),
+            Self::Xz if threads >= self.least_threads() => Ok(Box::new(Xz::new(stored, threads, most_bytes)?)),
             _ => self.decoder(stored, most_bytes),
+        }
+    }
+
+    /// Threads from which on it pays to decompress side by side. A fast decoder keeps up with one thread that works on what
+    /// it gives, so on two cores parts would only add the cost of holding them.
+    pub(super) const fn least_threads(self) -> usize {
+        match self {
+            Self::Zstd | Self::Lz4 => 3,
+            Self::Gzip | Self::Xz | Self::Bzip2 => 2,
         }
     }
 

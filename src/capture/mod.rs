@@ -26,6 +26,7 @@ mod tests;
 mod xz;
 
 use std::io::Read;
+use std::sync::LazyLock;
 
 pub use input::{Expanded, Input, expand, open};
 #[cfg(feature = "live")]
@@ -64,6 +65,9 @@ pub struct Options {
     pub live: bool,
 }
 
+/// Cores that this process may use. To find out opens several files, which is much beside the work of a small capture.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -72,7 +76,7 @@ impl Default for Options {
             check_bytes: ledger::EPOCH_BYTES,
             check_frames: ledger::EPOCH_FRAMES,
             decoder_bytes: 128 << 20,
-            decoders: std::thread::available_parallelism().map_or(1, usize::from),
+            decoders: *CORES,
             epoch: Epoch::default(),
             live: false,
         }

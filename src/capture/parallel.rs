@@ -43,7 +43,7 @@ impl Bounds {
         let state_bytes = compression.usual_state();
         let half = most_bytes / 2;
         let parts = (half / (state_bytes + LEAST_AHEAD)).min(threads as u64 + 1);
-        if threads < 2 || parts < 2 {
+        if threads < compression.least_threads() || parts < 2 {
             return None;
         }
         Some(Self {
@@ -453,7 +453,8 @@ mod tests {
         for mebibytes in [1, 10, 16, 20, 32, 64, 128, 1024, 1 << 20] {
             for (threads, compression) in [1, 2, 3, 8, 64, 1024].into_iter().flat_map(|n| FORMATS.map(|f| (n, f))) {
                 let Some(bounds) = Bounds::of(compression, threads, mebibytes << 20) else {
-                    assert!(threads == 1 || mebibytes < 64 || compression == Compression::Xz, "{threads}, {mebibytes}");
+                    let few = threads < compression.least_threads() || mebibytes < 64;
+                    assert!(few || compression == Compression::Xz, "{compression:?}, {threads}, {mebibytes}");
                     continue;
                 };
                 assert!(bounds.parts >= 2 && bounds.parts <= threads + 1, "{bounds:?}");
