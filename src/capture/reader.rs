@@ -77,7 +77,7 @@ const HEAD_BYTES: usize = 4 << 10;
 /// How long a batch of a live input waits for frames: short beside what people notice, long beside the work of a batch.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Compressed files below this size are not worth a thread.
-const INLINE_BYTES: u64 = 64 << 10;
+pub(super) const INLINE_BYTES: u64 = 64 << 10;
 /// Largest batch size that can be asked for: offsets within a batch are 32 bits wide.
 const MAX_BATCH_BYTES: usize = 1 << 30;
 /// Containers that are read, for messages.
