@@ -23,7 +23,8 @@ pub(super) enum Message {
     Failed(io::Error),
 }
 
-/// Buffers that were used and may be used again.
+/// Buffers that were used and may be used again. There are never more than were on their way at a time, which is what the
+/// bound on memory is about.
 #[derive(Clone, Default)]
 pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -33,10 +34,7 @@ impl Spare {
     }
 
     fn give(&self, buffer: Vec<u8>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < BUFFERS {
-            spare.push(buffer);
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 

@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::decompress::Compression;
+use rayon::prelude::*;
+
+use super::decompress::{Compression, Reader, buffered};
+use super::plain::Plain;
 use super::reader::{self, Capture};
 use super::{Options, Source};
 use crate::error::{Error, Result};
@@ -51,17 +54,35 @@ impl Input {
         fs::metadata(path).is_ok_and(|meta| !meta.is_file())
     }
 
-    /// Size of a capture that is stored as it is; `None` when it is compressed, or no plain file: then its size says
-    /// nothing of what is in it.
+    /// How much there is to read: the size of a capture that is stored as it is, the decompressed size of a small one that
+    /// is compressed; `None` when that is more than `most_bytes`, or is not known without reading it (no plain file, a
+    /// large compressed one).
     ///
     /// Unit: bytes.
     #[must_use]
-    pub fn plain_len(&self) -> Option<u64> {
+    pub fn expanded_len(&self, most_bytes: u64) -> Option<u64> {
+        // What `xz` takes at its usual level; no more of it is touched than there is content.
+        const DECODER_BYTES: u64 = 16 << 20;
         let Self::File(path) = self else { return None };
         let len = self.stored_len()?;
+        let mut file = File::open(path).ok()?;
         let mut head = Vec::new();
-        File::open(path).ok()?.take(16).read_to_end(&mut head).ok()?;
-        Compression::recognise(&head).is_none().then_some(len)
+        file.by_ref().take(16).read_to_end(&mut head).ok()?;
+        let Some(compression) = Compression::recognise(&head) else {
+            return Some(len).filter(|len| *len <= most_bytes);
+        };
+        if len >= reader::INLINE_BYTES {
+            return None;
+        }
+        let decoder = compression.decoder(buffered(io::Cursor::new(head).chain(file)), DECODER_BYTES).ok()?;
+        let mut content = decoder.take(most_bytes.saturating_add(1));
+        let mut buffer = vec![0; 16 << 10];
+        let mut expanded = 0;
+        // What is damaged ends there when it is read as well.
+        while let Ok(count @ 1..) = content.read(&mut buffer) {
+            expanded += count as u64;
+        }
+        Some(expanded).filter(|expanded| *expanded <= most_bytes)
     }
 }
 
@@ -150,9 +171,20 @@ fn expand_folder(folder: &Path, found: &mut Expanded) {
         }
     }
     files.sort();
-    let (captures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_capture(path));
-    found.inputs.extend(captures.into_iter().map(Input::File));
-    found.skipped.extend(others);
+    // To look into thousands of files one after the other is what many cores would wait for.
+    const MANY: usize = 256;
+    let are_captures: Vec<bool> = if files.len() < MANY {
+        files.iter().map(|path| is_capture(path)).collect()
+    } else {
+        files.par_iter().map(|path| is_capture(path)).collect()
+    };
+    for (path, is_capture) in files.into_iter().zip(are_captures) {
+        if is_capture {
+            found.inputs.push(Input::File(path));
+        } else {
+            found.skipped.push(path);
+        }
+    }
 }
 
 /// Whether a file of a folder is a capture: by its name, which costs no look inside, or by its first bytes.
@@ -178,7 +210,8 @@ pub fn open(input: &Input, options: Options) -> Result<Box<dyn Source>> {
             let metadata = file.metadata().map_err(unreadable)?;
             let size = metadata.is_file().then_some(metadata.len());
             let options = Options { live: size.is_none(), ..options };
-            Ok(Box::new(Capture::open(&input.name(), Box::new(file), size, options)?))
+            let reader: Reader = if size.is_some() { Box::new(Plain::new(file)) } else { Box::new(file) };
+            Ok(Box::new(Capture::open(&input.name(), reader, size, options)?))
         }
     }
 }

@@ -16,6 +16,7 @@ mod members;
 mod parallel;
 mod pcap;
 mod pcapng;
+mod plain;
 mod reader;
 mod resolution;
 mod snoop;

@@ -95,7 +95,7 @@ fn in_parts(
         let Some(part) = under_way.pop_front() else { break };
         held -= part.stored.0.len();
         match part.hand_on(send) {
-            Handed::All => {}
+            Handed::All => cutter.spare.extend(Arc::into_inner(part.stored.0)),
             Handed::NobodyListens => return Ok(()),
             Handed::UpTo(bytes) => {
                 let stored = std::iter::once(part).chain(under_way).map(|part| part.stored);
@@ -138,6 +138,8 @@ struct Cutter {
     bounds: Bounds,
     /// A part was cut off.
     cut: bool,
+    /// Room of parts that are done with: new room costs a fault for each page of it.
+    spare: Vec<Vec<u8>>,
     /// The error behind `pending`.
     failure: Option<io::Error>,
     /// `pending` holds the rest of the stream.
@@ -154,6 +156,7 @@ impl Cutter {
             pending: Vec::new(),
             bounds,
             cut: false,
+            spare: Vec::new(),
             failure: None,
             ended: false,
             lost: false,
@@ -165,7 +168,10 @@ impl Cutter {
         while !self.lost {
             match self.walk.next(&self.pending) {
                 Found::Start(start) if start >= self.bounds.least_bytes => {
-                    let rest = self.pending.split_off(start);
+                    let mut rest = self.spare.pop().unwrap_or_default();
+                    rest.clear();
+                    rest.extend_from_slice(self.pending.get(start..).unwrap_or_default());
+                    self.pending.truncate(start);
                     self.walk.cut(start);
                     self.cut = true;
                     return Some(std::mem::replace(&mut self.pending, rest));

@@ -77,7 +77,7 @@ const HEAD_BYTES: usize = 4 << 10;
 /// How long a batch of a live input waits for frames: short beside what people notice, long beside the work of a batch.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Compressed files below this size are not worth a thread.
-const INLINE_BYTES: u64 = 64 << 10;
+pub(super) const INLINE_BYTES: u64 = 64 << 10;
 /// Largest batch size that can be asked for: offsets within a batch are 32 bits wide.
 const MAX_BATCH_BYTES: usize = 1 << 30;
 /// Containers that are read, for messages.
@@ -157,7 +157,10 @@ impl Capture {
     /// the count is 0 at the end of the file.
     fn read(&mut self, data: &mut Vec<u8>, filled: usize, wanted: usize) -> io::Result<usize> {
         let expected = self.expected.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let size = READ_BYTES.min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
+        // A plain file is read in larger pieces, which threads share.
+        let plain = self.options.batch_bytes / 4;
+        let size = if self.expected.is_some() { READ_BYTES.max(plain.min(1 << 20)) } else { READ_BYTES };
+        let size = size.min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
         let needed = filled.saturating_add(size);
         if data.len() < needed {
             // Room for the whole batch if the file fills it; else doubling, since nobody knows how much there is. A record

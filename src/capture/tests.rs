@@ -692,6 +692,40 @@ fn position_is_in_stored_bytes() {
 }
 
 #[test]
+fn sizes_of_small_inputs_are_known_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let plain = plain_pcap(&[packet(0, &[7; 9000], 9000)]);
+    let len = plain.len() as u64;
+    let mut seed = 1_u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 56) as u8
+    };
+    let noise: Vec<u8> = (0..80_000).map(|_| next()).collect();
+    let mut cases = vec![
+        ("plain".to_owned(), plain.clone(), len, Some(len)),
+        ("plain, too large".to_owned(), plain.clone(), len - 1, None),
+        ("empty".to_owned(), Vec::new(), 10, Some(0)),
+        ("stored by 64 KiB and more".to_owned(), compress("lz4", &noise), 1 << 20, None),
+        ("nothing but the start of gzip".to_owned(), vec![0x1f, 0x8b], 10, Some(0)),
+    ];
+    for format in COMPRESSIONS {
+        let stored = compress(format, &plain);
+        cases.push((format.to_owned(), stored.clone(), len, Some(len)));
+        cases.push((format!("{format}, too large"), stored.clone(), len - 1, None));
+        cases.push((format!("{format}, a bomb"), compress(format, &vec![0; 8 << 20]), 1 << 20, None));
+    }
+    for (name, bytes, most, want) in cases {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(super::Input::File(path.clone()).expanded_len(most), want, "{name}");
+    }
+    assert_eq!(super::Input::File(folder.path().to_path_buf()).expanded_len(10), None, "a folder");
+    assert_eq!(super::Input::File(folder.path().join("missing")).expanded_len(10), None, "missing");
+    assert_eq!(super::Input::Stdin.expanded_len(10), None, "standard input");
+}
+
+#[test]
 fn paths_are_expanded() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

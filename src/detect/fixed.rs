@@ -128,8 +128,10 @@ impl Table {
         let those = |fits: &dyn Fn(&'static Row) -> bool| -> Vec<Candidate> {
             all.iter().filter(|candidate| fits(candidate.row)).copied().collect()
         };
-        let may_open =
-            |row, side, byte: u8| patterns(row, side).iter().any(|pattern| pattern.fit(&[byte]) != Fit::Differs);
+        let may_open = |row, side, byte: u8| {
+            let first = Opening::of(&[byte]);
+            patterns(row, side).iter().any(|pattern| pattern.opening.agrees(first))
+        };
         Self {
             by_byte: [0, 1].map(|side| (0..=255).map(|byte| those(&|row| may_open(row, side, byte))).collect()),
             one_sided: [0, 1].map(|side| those(&|row| patterns(row, 1 - side).is_empty())),
@@ -144,7 +146,10 @@ impl Table {
             [] => [heads.client, heads.server],
         };
         let [client, server] = [Opening::of(sides[0]), Opening::of(sides[1])];
-        let (mut best, mut best_place) = (Outcome::No, usize::MAX);
+        // While nobody speaks whom they know, rows of streams wait. Datagrams may follow.
+        let streams = heads.datagrams.is_empty();
+        let silent = sides.iter().zip(&self.one_sided).any(|(head, rows)| head.is_empty() && !rows.is_empty());
+        let (mut best, mut best_place) = if streams && silent { (Outcome::NeedMore, 0) } else { (Outcome::No, 0) };
         let mut ask = |candidates: &[Candidate]| {
             for Candidate { row, place, openings: [asks, answers] } in candidates {
                 if asks.agrees(client) && answers.agrees(server) {
@@ -158,8 +163,7 @@ impl Table {
         for ((head, by_byte), one_sided) in sides.into_iter().zip(&self.by_byte).zip(&self.one_sided) {
             match head.first() {
                 Some(first) => ask(by_byte.get(usize::from(*first)).map_or(&[], Vec::as_slice)),
-                // While nobody speaks whom they know, all of them wait: one speaks for all. Datagrams may follow.
-                None if heads.datagrams.is_empty() => ask(one_sided.get(..1).unwrap_or_default()),
+                None if streams => {}
                 None => ask(one_sided),
             }
         }

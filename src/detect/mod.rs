@@ -175,6 +175,12 @@ pub trait Dissector: Sync {
         false
     }
 
+    /// Streams without a start: whether it leaves the side that has spoken, and waits to hear the other one. Then it asks
+    /// for more, whatever the first side says next, and need not be asked.
+    fn waits_for_the_other(&self, _heads: Heads<'_>) -> bool {
+        false
+    }
+
     /// Where it is written, for people who want to read it.
     fn source(&self) -> String {
         std::any::type_name::<Self>().to_owned()
@@ -254,9 +260,30 @@ pub(crate) mod tests {
         (dissector.protocol().name(), dissector.transport().name(), dissector.source())
     }
 
+    /// Holds a dissector to what it says of itself, by which it is spared questions.
+    fn keeps_its_word(dissector: &dyn Dissector, heads: Heads<'_>, outcome: Outcome) {
+        let opens = |datagram: &Datagram<'_>| match datagram.bytes {
+            [first, _, _, _, _, ..] => dissector.openings().contains(*first),
+            _ => true,
+        };
+        if !heads.datagrams.is_empty() && !heads.datagrams.iter().any(opens) {
+            assert_eq!(outcome, Outcome::No, "{} opens otherwise: {heads:?}", dissector.source());
+        }
+        if dissector.waits_for_the_other(heads) {
+            assert_eq!(outcome, Outcome::NeedMore, "{} waits: {heads:?}", dissector.source());
+        }
+        if !dissector.has_sides() {
+            let mut datagrams = heads.datagrams.to_vec();
+            datagrams.iter_mut().for_each(|sent| sent.from_client ^= true);
+            let other = Heads { client: heads.server, server: heads.client, datagrams: &datagrams, ..heads };
+            assert_eq!(outcome, dissector.probe(other), "{} has no sides: {heads:?}", dissector.source());
+        }
+    }
+
     /// Asks a dissector on behalf of a test, and keeps in mind what it said.
     pub(crate) fn ask(dissector: &dyn Dissector, heads: Heads<'_>) -> Outcome {
         let outcome = dissector.probe(heads);
+        keeps_its_word(dissector, heads, outcome);
         let said = match outcome {
             Outcome::Found(_) | Outcome::Likely(_) => Some(0),
             Outcome::No => Some(1),

@@ -16,6 +16,8 @@ pub(super) struct Probe {
     /// Head size at which the dissectors are asked again.
     ask_at: u32,
     asked: u8,
+    /// How many datagrams are kept.
+    datagrams: u8,
     /// How often the heads were dropped because no dissector wanted them.
     restarts: u8,
     /// The heads start at the first byte of the connection.
@@ -64,7 +66,8 @@ impl Probe {
         let kept = bytes.get(..MAX_DATAGRAM).unwrap_or(bytes);
         keep(&mut self.heads[0], kept);
         self.pieces.push(Piece { from, len: kept.len() as u32, wire_len, total });
-        self.pieces.len() < MAX_DATAGRAMS
+        self.datagrams = self.datagrams.saturating_add(1);
+        usize::from(self.datagrams) < MAX_DATAGRAMS
     }
 
     /// Whether asking again is worth it: always for the first pieces, then when the heads have grown by a quarter.
@@ -117,6 +120,7 @@ impl Probe {
     pub(super) fn restart(&mut self) -> bool {
         self.heads = Default::default();
         self.pieces = Pieces::default();
+        self.datagrams = 0;
         self.from_start = false;
         self.ask_at = 0;
         self.out = Out::default();
@@ -147,10 +151,11 @@ impl Probe {
         for (out, heads) in self.out.iter_mut().zip(heads) {
             roster.close_to_stream(heads, out);
         }
-        match (ask(roster, sides, last, thorough, heads, &mut self.out), known) {
+        let idle = [roster.idle(heads[0]), roster.idle(heads[1])];
+        match (ask(roster, sides, last, thorough, heads, idle, &mut self.out), known) {
             // Whoever opened the connection nearly always speaks as the client. What nobody knows that way is
             // looked at with the sides exchanged: active FTP (RFC 959 section 3.2), reverse connections.
-            (Answer::Nobody, Some(client)) => ask(roster, &[client.other()], last, true, heads, &mut self.out),
+            (Answer::Nobody, Some(client)) => ask(roster, &[client.other()], last, true, heads, idle, &mut self.out),
             (answer, _) => answer,
         }
     }
@@ -176,7 +181,7 @@ impl Probe {
             out = [roster.closed_to_datagrams(&lists[0][..count]); 2];
         }
         let heads = |client: usize| packets(&lists[client][..count]);
-        let answer = ask(roster, sides, last, thorough, [heads(0), heads(1)], &mut out);
+        let answer = ask(roster, sides, last, thorough, [heads(0), heads(1)], [0; 2], &mut out);
         self.out = out;
         answer
     }
@@ -184,7 +189,7 @@ impl Probe {
 
 /// Puts `bytes` at the end of `head`. Heads that stay small, as most do, have no more room than they need.
 fn keep(head: &mut Vec<u8>, bytes: &[u8]) {
-    const SMALL: usize = 1024;
+    const SMALL: usize = 4096;
     if head.len() + bytes.len() <= SMALL {
         head.reserve_exact(bytes.len());
     }
@@ -203,7 +208,8 @@ pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_
     let (low, high) = (list(Side::Low), list(Side::High));
     let roster = Roster::of(transport);
     let mut out = [roster.closed_to_datagrams(&low); 2];
-    let answer = ask(roster, &[from, from.other()], false, false, [packets(&low), packets(&high)], &mut out);
+    let heads = [packets(&low), packets(&high)];
+    let answer = ask(roster, &[from, from.other()], false, false, heads, [0; 2], &mut out);
     (answer, out)
 }
 
@@ -211,15 +217,25 @@ pub(super) fn ask_datagram(transport: Transport, from: Side, bytes: &[u8], wire_
 /// The first that is sure wins; when none is and this is the last time, the first that is nearly sure.
 ///
 /// Those after one that is nearly sure are asked only when this is to be `thorough`: nearly always it will be right.
-fn ask(roster: &Roster, sides: &[Side], last: bool, thorough: bool, heads: [Heads<'_>; 2], out: &mut Out) -> Answer {
-    let mut wait = false;
+/// Those that are `idle` would ask for more.
+fn ask(
+    roster: &Roster,
+    sides: &[Side],
+    last: bool,
+    thorough: bool,
+    heads: [Heads<'_>; 2],
+    idle: Out,
+    out: &mut Out,
+) -> Answer {
+    let waiting = |side: &Side| idle[*side as usize] & !out[*side as usize] != 0;
+    let mut wait = sides.iter().any(waiting);
     let mut nearly: Option<Answer> = None;
-    let mut left = roster.still_asked(sides, out);
+    let mut left = roster.still_asked(sides, [out[0] | idle[0], out[1] | idle[1]]);
     while let Some(dissector) = roster.row(left.trailing_zeros()) {
         let bit: Places = left & left.wrapping_neg();
         left ^= bit;
         for &client in sides {
-            if out[client as usize] & bit != 0 {
+            if (out[client as usize] | idle[client as usize]) & bit != 0 {
                 continue;
             }
             match dissector.probe(heads[client as usize]) {

@@ -33,6 +33,8 @@ pub(super) struct Roster {
     /// Ruled out by the first byte of a stream's client, and of its server; first without, then with the start of the
     /// connection.
     closed_to_streams: Vec<OnceLock<Places>>,
+    /// Those that leave a stream without a start to its other side, by the first byte of the client, and of the server.
+    idle: Vec<OnceLock<Places>>,
 }
 
 impl Roster {
@@ -65,20 +67,31 @@ impl Roster {
             bits.fold(0, |all, bit| all | bit)
         };
         let (all, sided) = (those(&|_| true), those(&|row| row.has_sides()));
-        Self { transport, all, sided, rows, closed_to_datagrams: once(256), closed_to_streams: once(4 * 256) }
+        Self {
+            transport,
+            all,
+            sided,
+            rows,
+            closed_to_datagrams: once(256),
+            closed_to_streams: once(4 * 256),
+            idle: once(2 * 256),
+        }
     }
 
     /// Those that have not said no with each side of `sides` as the client.
-    pub(super) fn still_asked(&self, sides: &[Side], out: &Out) -> Places {
+    #[inline]
+    pub(super) fn still_asked(&self, sides: &[Side], out: Out) -> Places {
         self.all & !sides.iter().fold(Places::MAX, |gone, side| gone & out[*side as usize])
     }
 
     /// The dissector at a place.
+    #[inline]
     pub(super) fn row(&self, place: u32) -> Option<&'static dyn Dissector> {
         self.rows.get(place as usize).copied()
     }
 
     /// Those whose answer may depend on which side is the client.
+    #[inline]
     pub(super) fn sided(&self) -> Places {
         self.sided
     }
@@ -114,6 +127,25 @@ impl Roster {
         }
         *out |= closed;
         self.assert_refused(closed, heads);
+    }
+
+    /// Those that need not be asked while only one side of a stream has spoken: they wait for the other.
+    pub(super) fn idle(&self, heads: Heads<'_>) -> Places {
+        let (side, first) = match heads {
+            Heads { client: [first, ..], server: [], from_start: false, .. } => (0, first),
+            Heads { client: [], server: [first, ..], from_start: false, .. } => (1, first),
+            _ => return 0,
+        };
+        let idle = *self.idle[side * 256 + usize::from(*first)].get_or_init(|| {
+            let mut alone = Heads::default();
+            *(if side == 0 { &mut alone.client } else { &mut alone.server }) = std::slice::from_ref(first);
+            self.those(|row| row.waits_for_the_other(alone))
+        });
+        if cfg!(debug_assertions) {
+            let all = self.rows.iter().zip(0..Places::BITS).filter(|(_, place)| idle >> place & 1 == 1);
+            all.for_each(|(row, _)| assert_eq!(row.probe(heads), Outcome::NeedMore, "{} of {heads:?}", row.source()));
+        }
+        idle
     }
 
     fn those(&self, refuses: impl Fn(&dyn Dissector) -> bool) -> Places {
@@ -173,5 +205,21 @@ mod tests {
         let mut closed = Places::default();
         roster.close_to_stream(Heads { client: b"\xf7", from_start: true, ..Heads::default() }, &mut closed);
         assert!(open(closed, roster) <= 40, "{}", open(closed, roster));
+    }
+
+    #[test]
+    fn texts_wait_for_the_other_side_of_a_stream_without_a_start() {
+        let roster = Roster::of(Transport::TCP);
+        let cases: &[(&str, &[u8], &[u8], bool, bool)] = &[
+            ("one side, no text", b"\x17\x03\x03", b"", false, true),
+            ("the other side, no text", b"", b"\x17\x03\x03", false, true),
+            ("both sides", b"\x17\x03\x03", b"\x17", false, false),
+            ("from the start", b"\x17\x03\x03", b"", true, false),
+            ("nothing", b"", b"", false, false),
+        ];
+        for (name, client, server, from_start, want) in cases {
+            let heads = Heads { client, server, from_start: *from_start, ..Heads::default() };
+            assert_eq!(roster.idle(heads).count_ones() >= 10, *want, "{name}");
+        }
     }
 }

@@ -17,7 +17,7 @@ const MOST_INPUTS: usize = 256;
 /// The largest input that is read by one thread beside others; a larger one is worth all threads. Unit: bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// Cuts the inputs into groups: runs of small uncompressed ones, others alone (all, when `apart`), or everything when it is
+/// Cuts the inputs into groups: runs of small ones, others alone (all, when `apart`), or everything when it is
 /// one capture.
 ///
 /// A frame of 60 bytes that is a flow of its own takes up to 20 times as much while the flow is open, so small is small.
@@ -27,20 +27,22 @@ pub(super) fn groups<'a>(inputs: &'a [Input], options: &Options, apart: bool) ->
         [_] => vec![inputs],
         _ if apart => inputs.chunks(1).collect(),
         _ => {
-            let sizes: Vec<Option<u64>> = inputs.par_iter().map(Input::plain_len).collect();
-            runs(&sizes, Budget::of(options.max_memory).side_by_side).map(|run| &inputs[run]).collect()
+            let bound = Budget::of(options.max_memory).side_by_side;
+            let sizes: Vec<Option<u64>> =
+                inputs.par_iter().map(|input| input.expanded_len(LARGEST.min(bound))).collect();
+            runs(&sizes, bound).map(|run| &inputs[run]).collect()
         }
     }
 }
 
-/// Runs of inputs of these sizes that together stay within `bound`; those of no known size, and large ones, alone.
+/// Runs of inputs of these sizes that together stay within `bound`; those of no known size alone.
 fn runs(sizes: &[Option<u64>], bound: u64) -> impl Iterator<Item = std::ops::Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let rest = sizes.get(start..).filter(|rest| !rest.is_empty())?;
         let mut left = bound;
         let small = rest.iter().take(MOST_INPUTS).take_while(|size| {
-            let fits = size.filter(|size| *size <= LARGEST).and_then(|size| left.checked_sub(size));
+            let fits = size.and_then(|size| left.checked_sub(size));
             left = fits.unwrap_or(left);
             fits.is_some()
         });
@@ -111,9 +113,9 @@ mod tests {
             ("one", &[Some(1)], &[1]),
             ("small ones", &[Some(1), Some(0), Some(70_000)], &[3]),
             ("as much as the bound, and a byte more", &[Some(4 * MIB), Some(4 * MIB), Some(1)], &[2, 1]),
-            ("a compressed one between", &[Some(1), None, Some(1), Some(1)], &[1, 1, 2]),
-            ("a large one between", &[Some(1), Some(1), Some(LARGEST + 1), Some(1)], &[2, 1, 1]),
-            ("large ones", &[Some(u64::MAX), Some(u64::MAX)], &[1, 1]),
+            ("a large one between", &[Some(1), None, Some(1), Some(1)], &[1, 1, 2]),
+            ("large ones", &[None, None], &[1, 1]),
+            ("more than the bound", &[Some(u64::MAX), Some(9 * MIB), Some(1)], &[1, 1, 1]),
             ("many", &[Some(0); 600], &[256, 256, 88]),
         ];
         for (name, sizes, want) in cases {

@@ -45,6 +45,17 @@ fn captures_side_by_side_are_as_each_alone() {
     let broken = folder.path().join("broken.pcap");
     std::fs::write(&broken, b"no capture").expect("written");
     let mut paths = captures();
+    // Small compressed ones go with the others; one that is cut short among them.
+    for (number, place) in [7, 3, 1].into_iter().enumerate() {
+        let bytes = std::fs::read(&paths[place]).expect("readable");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bytes).expect("into memory");
+        let mut stored = encoder.finish().expect("into memory");
+        stored.truncate(stored.len() - 9 * number);
+        let path = folder.path().join(format!("{number}.pcap.gz"));
+        std::fs::write(&path, stored).expect("written");
+        paths.insert(place, path);
+    }
     for place in [40, 20, 3] {
         paths.insert(place.min(paths.len()), broken.clone());
     }

@@ -30,6 +30,10 @@ impl Dissector for Capwap {
         OPENINGS
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut bits = 0u32;
         let mut sealed = Vec::new();

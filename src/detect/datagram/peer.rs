@@ -133,6 +133,10 @@ impl Dissector for Utp {
         OPENINGS
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut sides = [None::<u16>; 2];
         let mut bits = 0u32;

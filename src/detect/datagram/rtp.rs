@@ -39,6 +39,10 @@ impl Dissector for Rtp {
         Transport::UDP
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut sides = [Stream::default(), Stream::default()];
         let (mut packets, mut clear_control) = (0usize, false);

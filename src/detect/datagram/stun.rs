@@ -35,6 +35,10 @@ impl Dissector for Stun {
         OPENINGS
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         let mut datagrams = heads.datagrams.iter().filter(|datagram| !is_keepalive(datagram.bytes)).peekable();
         if datagrams.peek().is_none() {

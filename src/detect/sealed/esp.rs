@@ -23,6 +23,10 @@ impl Dissector for Esp {
         Transport::ESP
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         // SPI 0 is not sent, 1 to 255 are reserved (RFC 4303 section 2.1); packets end on a multiple of four bytes.
         let sound = |datagram: &&Datagram<'_>| {
@@ -59,6 +63,10 @@ impl Dissector for EspUdp {
 
     fn transport(&self) -> Transport {
         Transport::UDP
+    }
+
+    fn has_sides(&self) -> bool {
+        false
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {
@@ -104,6 +112,10 @@ impl Dissector for EspTcp {
 
     fn transport(&self) -> Transport {
         Transport::TCP
+    }
+
+    fn has_sides(&self) -> bool {
+        false
     }
 
     fn probe(&self, heads: Heads<'_>) -> Outcome {

@@ -20,6 +20,10 @@ impl Dissector for ZeroTier {
         Transport::UDP
     }
 
+    fn has_sides(&self) -> bool {
+        false
+    }
+
     fn probe(&self, heads: Heads<'_>) -> Outcome {
         if heads.datagrams.is_empty() || heads.datagrams.iter().any(|datagram| header(datagram).is_none()) {
             return Outcome::No;

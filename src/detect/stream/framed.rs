@@ -139,6 +139,18 @@ impl Dissector for Framed {
         }
     }
 
+    fn has_sides(&self) -> bool {
+        self.directed
+    }
+
+    fn waits_for_the_other(&self, heads: Heads<'_>) -> bool {
+        let refuses = |head, reader| walk(head, reader).is_none();
+        self.loose
+            && !heads.from_start
+            && (heads.server.is_empty() && refuses(heads.client, self.client)
+                || heads.client.is_empty() && refuses(heads.server, self.server))
+    }
+
     fn source(&self) -> String {
         format!("{}:{}", self.written.file(), self.written.line())
     }

@@ -36,17 +36,21 @@ impl Dissector for AfterKeyExchange {
 fn opens_late(head: &[u8]) -> bool {
     let range = head.get(KEY_LEN..).unwrap_or_default();
     let range = range.get(..LATEST).unwrap_or(range);
-    let mut starts = range.iter().zip(0..).filter(|(byte, _)| Some(*byte) == HANDSHAKE.first());
-    starts.any(|(_, at)| range.get(at..).is_some_and(|rest| rest.starts_with(HANDSHAKE)))
+    let Some((first, rest)) = HANDSHAKE.split_first() else { return false };
+    range.split(|byte| byte == first).skip(1).any(|after| after.starts_with(rest))
 }
 
 /// Whether the start of a side may be a public key: a number of 768 random bits. Text is none, and neither is anything
 /// with runs of the same byte.
 fn may_be_key(head: &[u8]) -> bool {
     let key = head.get(..KEY_LEN).unwrap_or(head);
-    let high: usize = key.iter().map(|byte| usize::from(byte >> 7)).sum();
-    (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3)
-        && !key.windows(3).any(|window| matches!(window, [a, b, c] if a == b && b == c))
+    let high = usize::from(key.iter().map(|byte| byte >> 7).sum::<u8>());
+    let (second, third) = (key.get(1..).unwrap_or_default(), key.get(2..).unwrap_or_default());
+    let repeats = || {
+        let same = key.iter().zip(second).zip(third).map(|((a, b), c)| u8::from(a == b) & u8::from(b == c));
+        same.sum::<u8>() > 0
+    };
+    (key.len() < 16 || high * 4 >= key.len() && high * 4 <= key.len() * 3) && !repeats()
 }
 
 const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
