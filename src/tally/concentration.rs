@@ -103,15 +103,17 @@ impl Hosts {
         }
     }
 
-    fn merge(&mut self, mut other: Self) {
+    /// Takes all of `other`, whose room is kept.
+    fn take(&mut self, other: &mut Self) {
         if self.too_many || other.too_many {
             *self = Self { sums: HashMap::default(), too_many: true };
+            other.sums.clear();
             return;
         }
-        if other.sums.len() > self.sums.len() {
-            std::mem::swap(self, &mut other);
+        if other.sums.len() > MOST_HELD && other.sums.len() > self.sums.len() {
+            std::mem::swap(self, other);
         }
-        for (address, host) in other.sums {
+        for (address, host) in other.sums.drain() {
             self.add(address, host);
         }
     }
@@ -160,18 +162,18 @@ impl Concentration {
             return;
         }
         let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.merge(std::mem::take(&mut self.seen));
+        hosts.take(&mut self.seen);
         self.seen.too_many = hosts.too_many;
     }
 
     /// Takes the hosts that were handed over to `all`.
     pub(super) fn take_collected(&mut self, all: &Collector) {
-        self.seen.merge(std::mem::take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner)));
+        self.seen.take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Takes the hosts of `part`, a tally of the same capture, over.
     pub(super) fn take_seen(&mut self, part: &mut Self) {
-        self.seen.merge(std::mem::take(&mut part.seen));
+        self.seen.take(&mut part.seen);
     }
 
     /// Sums that a report holds.
@@ -192,14 +194,14 @@ impl Concentration {
     }
 
     /// Adds all of `other`.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, mut other: Self) {
         self.flows.merge(&other.flows);
         self.hosts.merge(&other.hosts);
         for (share, count) in other.clients {
             *self.clients.entry(share).or_default() += count;
         }
         self.uncounted_captures += other.uncounted_captures;
-        self.seen.merge(other.seen);
+        self.seen.take(&mut other.seen);
     }
 }
 
