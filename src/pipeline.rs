@@ -696,7 +696,6 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.sums.tally);
         }
-        self.tally.take_hosts(&self.hosts);
         let mut pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending > self.budget.pending {
             self.resolve();

@@ -171,9 +171,10 @@ impl Concentration {
         self.seen.take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes the hosts of `part`, a tally of the same capture, over.
-    pub(super) fn take_seen(&mut self, part: &mut Self) {
-        self.seen.take(&mut part.seen);
+    /// Takes copies of the hosts that were handed over to `all`.
+    pub(super) fn copy_collected(&mut self, all: &Collector) {
+        let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.seen.take(&mut hosts);
     }
 
     /// Sums that a report holds.
@@ -247,9 +248,6 @@ mod tests {
         let clear = |host| flow(host, 80, Protocol::HTTP, Class::Plaintext, Evidence::Signature);
         let mut whole = of(&[web(1), clear(1), web(2)]);
         let (mut a, mut b) = (of(&[web(1)]), of(&[clear(1), web(2)]));
-        let mut epochs = a.clone();
-        epochs.take_seen(&mut b.clone());
-        assert_eq!(epochs.seen, whole.seen);
         b.merge(a.clone());
         assert_eq!(b, whole, "shards of one capture");
         whole.end_capture();
@@ -294,7 +292,10 @@ mod tests {
                 part.hand_over(&all);
                 sums.merge(part);
             }
+            let mut copy = sums.clone();
+            copy.copy_collected(&all);
             sums.take_collected(&all);
+            assert_eq!(copy, sums);
             close(&[&sums])
         };
         for parts in [&[&few, &most][..], &[&few, &most, &more], &[&most, &more, &few]] {
