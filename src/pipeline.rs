@@ -276,9 +276,12 @@ pub fn scan_source_with_reports(
 }
 
 fn threads(options: &Options) -> Result<ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.unwrap_or(0))
+    let builder = || rayon::ThreadPoolBuilder::new().num_threads(options.jobs.unwrap_or(0));
+    // Who asks is one of the threads, so that nobody has to be woken for each batch; a thread can be that once.
+    let pool = builder()
+        .use_current_thread()
         .build()
+        .or_else(|_| builder().build())
         .map_err(|error| Error::usage("--jobs", format!("threads cannot be started: {error}")))?;
     crate::tls::share_memory(Budget::of(options.max_memory).memos, pool.current_num_threads());
     Ok(pool)
@@ -693,7 +696,6 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.take_watch(&mut worker.sums.tally);
         }
-        self.tally.take_hosts(&self.hosts);
         let mut pending: usize = self.workers.iter().map(Worker::pending_memory).sum();
         if pending > self.budget.pending {
             self.resolve();

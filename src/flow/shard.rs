@@ -107,9 +107,9 @@ impl Shard {
         self.table.len() * FLOW_BYTES + self.cold_bytes
     }
 
-    /// Brings the index and the records of packets that come next into cache, all at once.
-    pub fn warm(&self, hashes: impl Iterator<Item = u64>) -> u64 {
-        self.table.warm(hashes)
+    /// Brings what packets that come next need into cache, all at once: hash and payload of each.
+    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u64, &'a [u8])>) -> u64 {
+        self.table.warm(packets)
     }
 
     /// Accounts one packet.

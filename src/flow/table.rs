@@ -4,7 +4,7 @@
 //! index and one record. Those bits also say where the slot is, so the index grows without a look at the records. Records
 //! live in chunks and never move, so growing copies nothing and wastes little.
 
-use super::record::Flow;
+use super::record::{Flow, mark};
 use crate::model::{FlowKey, Seed};
 
 /// Open addressing over records in chunks.
@@ -39,17 +39,19 @@ impl Table {
         self.live
     }
 
-    /// Reads the slots of several hashes at once, so that their cache misses overlap. The sum keeps the reads alive.
-    pub(super) fn warm(&self, hashes: impl Iterator<Item = u64>) -> u64 {
+    /// Reads the slots and records of several packets at once, and of those whose bytes are still looked at the first one,
+    /// so that their cache misses overlap. The sum keeps the reads alive.
+    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u64, &'a [u8])>) -> u64 {
         if self.slots.is_empty() {
             return 0;
         }
         let mask = self.slots.len() - 1;
         let mut sum = 0;
-        for hash in hashes {
+        for (hash, payload) in packets {
             let slot = self.slots[tag(hash) as usize & mask];
-            if slot != 0 {
-                sum ^= self.record(slot as u32 - 1).packets[0];
+            let settled = slot != 0 && self.record(slot as u32 - 1).has(mark::SETTLED);
+            if !settled {
+                sum ^= payload.first().copied().unwrap_or_default();
             }
         }
         u64::from(sum)

@@ -27,6 +27,9 @@ const MAX_DEPTH: usize = 8;
 /// A policy file larger than this is a mistake. Unit: bytes.
 const MAX_FILE_LEN: u64 = 4 << 20;
 
+/// Versions that nearly all flows negotiate.
+const VERSIONS: [u16; 4] = [0x0301, 0x0302, 0x0303, 0x0304];
+
 /// A rule, without its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -70,9 +73,9 @@ pub struct Policy {
     /// Rules in force, and beside each its condition.
     rules: Vec<Rule>,
     conditions: Vec<Condition>,
-    /// For each suite of the registry, the rules that may match, found when it is first asked for: a capture shows few of
-    /// the suites. Then those for a suite that was not seen or has no name.
-    by_suite: Vec<OnceLock<Box<[u16]>>>,
+    /// For each suite of the registry with each of [`VERSIONS`], the rules that may match, found when it is first asked for:
+    /// a capture shows few of the suites. Then those for all else.
+    by_suite: Vec<[OnceLock<Box<[u16]>>; VERSIONS.len()]>,
     others: OnceLock<Box<[u16]>>,
 }
 
@@ -208,19 +211,24 @@ impl Policy {
         self.version = edition.map_or_else(|| "not yet in force".to_owned(), |edition| edition.version.clone());
         self.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
         self.conditions = rules.iter().map(|rule| rule.condition.clone()).collect();
-        self.by_suite = vec![OnceLock::new(); registry::suites().len()];
+        self.by_suite = vec![[const { OnceLock::new() }; VERSIONS.len()]; registry::suites().len()];
         self.others = OnceLock::new();
         self
     }
 
-    /// The rules that may match a flow with this suite.
-    fn candidates(&self, suite: Option<SeenSuite>) -> &[u16] {
-        let (kept, suite) = match suite {
-            Some(SeenSuite::At(index)) if index < self.by_suite.len() => (&self.by_suite[index], suite),
-            _ => (&self.others, None),
+    /// The rules that may match a flow with this suite and version.
+    fn candidates(&self, suite: Option<SeenSuite>, version: Option<u16>) -> &[u16] {
+        let by_version = match suite {
+            Some(SeenSuite::At(index)) => self.by_suite.get(index),
+            _ => None,
+        };
+        let place = VERSIONS.iter().position(|known| Some(*known) == version);
+        let (kept, suite, version) = match by_version.zip(place) {
+            Some((by_version, place)) => (&by_version[place], suite, version),
+            None => (&self.others, None, None),
         };
         kept.get_or_init(|| {
-            let seen = Seen { suite, ..Seen::default() };
+            let seen = Seen { suite, version, ..Seen::default() };
             let possible = self.conditions.iter().map(|condition| condition.answer(&seen) != Some(false));
             (0..).zip(possible).filter(|(_, possible)| *possible).map(|(place, _)| place).collect()
         })
@@ -289,7 +297,7 @@ impl Policy {
         }
         let mut matching = Vec::new();
         let mut worst = None;
-        for &place in self.candidates(seen.suite) {
+        for &place in self.candidates(seen.suite, seen.version) {
             let index = usize::from(place);
             if self.conditions[index].answer(seen) == Some(true) {
                 matching.push(place);
@@ -675,14 +683,15 @@ mod tests {
         assert_eq!(Policy::load("bcp195").unwrap().date(), Some("2026-07-01".parse().unwrap()), "latest, not today");
     }
 
-    /// The short list of rules for each suite leaves out none that could match.
+    /// The short list of rules for each suite and version leaves out none that could match.
     #[test]
     fn short_lists_lose_nothing() {
         for name in builtin::builtin_names() {
             let policy = Policy::load(name).unwrap();
             let mut whole = policy.clone();
             let all: Box<[u16]> = (0..whole.rules.len() as u16).collect();
-            whole.by_suite.fill(OnceLock::from(all));
+            whole.by_suite.fill(std::array::from_fn(|_| OnceLock::from(all.clone())));
+            whole.others = OnceLock::from(all);
             for suite in registry::suites() {
                 for version in [0x0300, 0x0301, 0x0303, 0x0304, 0xfefd] {
                     let facts = TlsFacts { group: Some(29), dh_bits: Some(1024), ..tls(version, suite.code) };

@@ -285,6 +285,14 @@ fn loose(decoded: Decoded, counts: Counts, time_ns: i64, tally: &mut Tally) -> O
     None
 }
 
+/// The captured payload of a packet.
+#[inline]
+fn payload<'a>(batch: &'a Batch, item: &Item) -> &'a [u8] {
+    let Some(frame) = batch.frames.get(item.frame as usize) else { return &[] };
+    let start = (frame.start + item.packet.payload_start) as usize;
+    batch.data.get(start..start + item.packet.payload_captured as usize).unwrap_or_default()
+}
+
 /// Hands the packets of one shard over, in capture order. `false` when there were none.
 pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[Piece], late: &[Late]) -> bool {
     let mut late = late.iter().filter(|late| late.shard == number).peekable();
@@ -292,15 +300,13 @@ pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[P
     for piece in pieces {
         for run in piece.lists[number].chunks(WARM) {
             any = true;
-            std::hint::black_box(shard.warm(run.iter().map(|item| item.hash)));
+            std::hint::black_box(shard.warm(run.iter().map(|item| (item.hash, payload(batch, item)))));
             for item in run {
                 let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
                 let frame_number = piece.first_frame + u64::from(item.frame);
                 while let Some(late) = late.next_if(|late| late.frame <= frame_number) {
                     shard.take(late.arrival());
                 }
-                let start = (frame.start + item.packet.payload_start) as usize;
-                let end = start + item.packet.payload_captured as usize;
                 shard.take(Arrival {
                     packet: &item.packet,
                     hash: item.hash,
@@ -308,7 +314,7 @@ pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[P
                     frames: 1,
                     time_ns: frame.time_ns,
                     wire_len: u64::from(frame.wire_len),
-                    payload: batch.data.get(start..end).unwrap_or_default(),
+                    payload: payload(batch, item),
                 });
             }
         }

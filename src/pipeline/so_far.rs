@@ -17,7 +17,8 @@ use crate::tally::Tally;
 
 /// Asks for reports while captures are read.
 pub struct Periodic<'a> {
-    /// Time between two reports, by the clock on the wall.
+    /// Time between two reports, by the clock on the wall, or longer when they would take more than a tenth of it; zero asks
+    /// for one after each batch.
     pub every: Duration,
     /// Takes the sums of all that was read so far, with [`Loss::Unfinished`] for the capture that goes on.
     pub take: &'a mut dyn FnMut(&Tally) -> Result<()>,
@@ -55,9 +56,10 @@ impl<'a> Clock<'a> {
         tally.merge(run.so_far(file, sums)?);
         tally.name_policies(&run.options.policies);
         (periodic.take)(&tally)?;
-        // A report that was late moves none behind it, unless its time is over as well. What millions of open flows take to be
-        // copied and closed is time that the capture is not read in: at most a tenth of it all.
-        self.due = (self.due + periodic.every).max(Instant::now() + 9 * started.elapsed());
+        // A report that was late moves none behind it, unless its time is over as well. While millions of open flows are
+        // copied and closed, nothing is read.
+        let pause = if periodic.every.is_zero() { Duration::ZERO } else { 9 * started.elapsed() };
+        self.due = (self.due + periodic.every).max(Instant::now() + pause);
         Ok(())
     }
 }
@@ -67,8 +69,8 @@ impl Run<'_> {
     fn so_far(&mut self, file: Description, sums: &Sums) -> Result<Tally> {
         let damaged = |error: postcard::Error| Error::Io(std::io::Error::other(error));
         let mut copy = Run::new(self.options, self.pool, false);
-        self.tally.take_hosts(&self.hosts);
         copy.tally = self.tally.clone();
+        copy.tally.copy_hosts(&self.hosts);
         copy.frames = self.frames;
         copy.add_file(file, sums);
         copy.tally.add_loss(Loss::Unfinished, 1);

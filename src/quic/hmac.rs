@@ -1,6 +1,6 @@
-//! HMAC-SHA-256 of short messages, to derive the keys of Initial packets: eight for each side of each connection.
+//! HMAC-SHA-256 of short messages, to derive the keys of Initial packets: one for each connection and four for each side.
 //!
-//! Sources: RFC 2104; FIPS 180-4 section 5.1.1 (padding). A message fits into one block, so that each takes two rounds of
+//! Sources: RFC 2104; FIPS 180-4 section 5.1.1 (padding). A message fits into one block, so that each takes two blocks of
 //! the hash once the key is set up; what libraries do for messages of any length takes longer than the hash itself.
 
 use sha2::block_api::compress256;

@@ -103,15 +103,17 @@ impl Hosts {
         }
     }
 
-    fn merge(&mut self, mut other: Self) {
+    /// Takes all of `other`, whose room is kept.
+    fn take(&mut self, other: &mut Self) {
         if self.too_many || other.too_many {
             *self = Self { sums: HashMap::default(), too_many: true };
+            other.sums.clear();
             return;
         }
-        if other.sums.len() > self.sums.len() {
-            std::mem::swap(self, &mut other);
+        if other.sums.len() > MOST_HELD && other.sums.len() > self.sums.len() {
+            std::mem::swap(self, other);
         }
-        for (address, host) in other.sums {
+        for (address, host) in other.sums.drain() {
             self.add(address, host);
         }
     }
@@ -160,18 +162,19 @@ impl Concentration {
             return;
         }
         let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.merge(std::mem::take(&mut self.seen));
+        hosts.take(&mut self.seen);
         self.seen.too_many = hosts.too_many;
     }
 
     /// Takes the hosts that were handed over to `all`.
     pub(super) fn take_collected(&mut self, all: &Collector) {
-        self.seen.merge(std::mem::take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner)));
+        self.seen.take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Takes the hosts of `part`, a tally of the same capture, over.
-    pub(super) fn take_seen(&mut self, part: &mut Self) {
-        self.seen.merge(std::mem::take(&mut part.seen));
+    /// Takes copies of the hosts that were handed over to `all`.
+    pub(super) fn copy_collected(&mut self, all: &Collector) {
+        let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.seen.take(&mut hosts);
     }
 
     /// Sums that a report holds.
@@ -192,14 +195,14 @@ impl Concentration {
     }
 
     /// Adds all of `other`.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, mut other: Self) {
         self.flows.merge(&other.flows);
         self.hosts.merge(&other.hosts);
         for (share, count) in other.clients {
             *self.clients.entry(share).or_default() += count;
         }
         self.uncounted_captures += other.uncounted_captures;
-        self.seen.merge(other.seen);
+        self.seen.take(&mut other.seen);
     }
 }
 
@@ -245,9 +248,6 @@ mod tests {
         let clear = |host| flow(host, 80, Protocol::HTTP, Class::Plaintext, Evidence::Signature);
         let mut whole = of(&[web(1), clear(1), web(2)]);
         let (mut a, mut b) = (of(&[web(1)]), of(&[clear(1), web(2)]));
-        let mut epochs = a.clone();
-        epochs.take_seen(&mut b.clone());
-        assert_eq!(epochs.seen, whole.seen);
         b.merge(a.clone());
         assert_eq!(b, whole, "shards of one capture");
         whole.end_capture();
@@ -292,7 +292,10 @@ mod tests {
                 part.hand_over(&all);
                 sums.merge(part);
             }
+            let mut copy = sums.clone();
+            copy.copy_collected(&all);
             sums.take_collected(&all);
+            assert_eq!(copy, sums);
             close(&[&sums])
         };
         for parts in [&[&few, &most][..], &[&few, &most, &more], &[&most, &more, &few]] {

@@ -289,7 +289,6 @@ impl Tally {
     /// Moves what `part`, a tally of the same capture, watches over to this one, so that it need not keep it.
     pub fn take_watch(&mut self, part: &mut Self) {
         self.watch.merge(part.watch.take_all());
-        self.concentration.take_seen(&mut part.concentration);
         self.breakdowns.merge(std::mem::take(&mut part.breakdowns));
     }
 
@@ -301,6 +300,11 @@ impl Tally {
     /// Takes the hosts that tallies of the same capture handed over to `all`.
     pub fn take_hosts(&mut self, all: &Collector) {
         self.concentration.take_collected(all);
+    }
+
+    /// Takes copies of the hosts that tallies of the same capture handed over to `all`.
+    pub fn copy_hosts(&mut self, all: &Collector) {
+        self.concentration.copy_collected(all);
     }
 
     /// Gives the values that are watched so much memory. Unit: bytes.

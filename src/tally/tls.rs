@@ -118,8 +118,8 @@ impl YesNo {
 
 /// What ClientHellos offer, while they are added.
 ///
-/// Most flows share what they offer with others ([`SharedOffer`]). So they are counted by that, and value by value only once
-/// for each offer, or for as many as fit into [`MOST_KINDS`].
+/// Most flows share what they offer with others ([`SharedOffer`]). So they are counted by that, as many kinds as fit into
+/// [`MOST_KINDS`], and value by value only once for each of these.
 #[derive(Clone, Debug, Default)]
 pub struct Offers {
     sums: Offered,
@@ -144,11 +144,10 @@ impl Offers {
         if let Some((_, known)) = self.kinds.get_mut(&offer.place()) {
             return known.merge(sum);
         }
-        self.kinds_bytes += offer.memory();
-        if self.kinds_bytes > MOST_KINDS {
-            self.kinds.drain().for_each(|(_, (offer, sum))| self.sums.add(&offer, sum));
-            self.kinds_bytes = offer.memory();
+        if self.kinds_bytes + offer.memory() > MOST_KINDS {
+            return self.sums.add(offer, sum);
         }
+        self.kinds_bytes += offer.memory();
         self.kinds.insert(offer.place(), (offer.clone(), sum));
     }
 
