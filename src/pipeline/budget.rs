@@ -54,7 +54,7 @@ impl Budget {
         let left = max_memory.saturating_sub(PROGRAM + reader + memos).max(8 << 20) as usize;
         Self {
             reading,
-            flows: left / 2,
+            flows: left / 16 * 9,
             pending: left / 8,
             records: left / 8,
             fragments: left / 16,
