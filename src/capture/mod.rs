@@ -71,7 +71,7 @@ static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallel
 impl Default for Options {
     fn default() -> Self {
         Self {
-            batch_bytes: 4 << 20,
+            batch_bytes: 2 << 20,
             frame_bytes: MAX_FRAME,
             check_bytes: ledger::EPOCH_BYTES,
             check_frames: ledger::EPOCH_FRAMES,

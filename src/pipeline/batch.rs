@@ -297,26 +297,31 @@ fn payload<'a>(batch: &'a Batch, item: &Item) -> &'a [u8] {
 pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[Piece], late: &[Late]) -> bool {
     let mut late = late.iter().filter(|late| late.shard == number).peekable();
     let mut any = late.peek().is_some();
-    for piece in pieces {
-        for run in piece.lists[number].chunks(WARM) {
-            any = true;
-            std::hint::black_box(shard.warm(run.iter().map(|item| (item.hash, payload(batch, item)))));
-            for item in run {
-                let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
-                let frame_number = piece.first_frame + u64::from(item.frame);
-                while let Some(late) = late.next_if(|late| late.frame <= frame_number) {
-                    shard.take(late.arrival());
-                }
-                shard.take(Arrival {
-                    packet: &item.packet,
-                    hash: item.hash,
-                    frame: frame_number,
-                    frames: 1,
-                    time_ns: frame.time_ns,
-                    wire_len: u64::from(frame.wire_len),
-                    payload: payload(batch, item),
-                });
+    let mut items = pieces.iter().flat_map(|piece| piece.lists[number].iter().map(|item| (piece.first_frame, item)));
+    let mut run = Vec::with_capacity(WARM);
+    loop {
+        run.clear();
+        run.extend(items.by_ref().take(WARM));
+        if run.is_empty() {
+            break;
+        }
+        any = true;
+        std::hint::black_box(shard.warm(run.iter().map(|(_, item)| (item.hash, payload(batch, item)))));
+        for (first_frame, item) in &run {
+            let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
+            let frame_number = first_frame + u64::from(item.frame);
+            while let Some(late) = late.next_if(|late| late.frame <= frame_number) {
+                shard.take(late.arrival());
             }
+            shard.take(Arrival {
+                packet: &item.packet,
+                hash: item.hash,
+                frame: frame_number,
+                frames: 1,
+                time_ns: frame.time_ns,
+                wire_len: u64::from(frame.wire_len),
+                payload: payload(batch, item),
+            });
         }
     }
     late.for_each(|late| shard.take(late.arrival()));

@@ -40,7 +40,8 @@ impl Budget {
     /// The parts of `max_memory`.
     pub(super) fn of(max_memory: u64) -> Self {
         let reading = capture::Options {
-            batch_bytes: (max_memory >> 6).clamp(1 << 20, 4 << 20) as usize,
+            // Two of them, with what is decoded of them, stay in the caches of two cores.
+            batch_bytes: (max_memory >> 6).clamp(1 << 20, 2 << 20) as usize,
             frame_bytes: (max_memory >> 4).clamp(1 << 20, capture::MAX_FRAME.into()) as u32,
             check_bytes: max_memory >> 6,
             check_frames: (max_memory >> 15).min(u32::MAX.into()) as u32,
