@@ -71,8 +71,8 @@ impl Keys {
     }
 }
 
-/// Frames that are decoded in one go: enough to be worth a task, few enough to spread a batch over many cores.
-const PIECE: usize = 1024;
+/// Frames that are decoded in one go: enough to be worth a task, few enough to spread a batch over all threads.
+const PIECE: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// Packets whose table entries are fetched together.
 const WARM: usize = 32;
@@ -216,18 +216,19 @@ fn captured<'a>(batch: &'a Batch, frame: &Frame) -> &'a [u8] {
 
 /// Decodes a batch into as many of `pieces` as it takes; gives their number.
 pub(super) fn decode(batch: &Batch, first_frame: u64, keys: Keys, pieces: &mut Vec<Piece>) -> usize {
-    let used = batch.frames.len().div_ceil(PIECE);
+    let piece = (batch.frames.len() / (4 * rayon::current_num_threads())).clamp(*PIECE.start(), *PIECE.end());
+    let used = batch.frames.len().div_ceil(piece);
     while pieces.len() < used {
         pieces.push(Piece::new());
     }
-    let run = |(i, (frames, piece)): (usize, (&[Frame], &mut Piece))| {
-        piece.first_frame = first_frame;
-        piece.decode(batch, frames, (i * PIECE) as u32, keys);
+    let run = |(i, (frames, taken)): (usize, (&[Frame], &mut Piece))| {
+        taken.first_frame = first_frame;
+        taken.decode(batch, frames, (i * piece) as u32, keys);
     };
     if used == 1 {
-        batch.frames.chunks(PIECE).zip(pieces.iter_mut()).enumerate().for_each(run);
+        batch.frames.chunks(piece).zip(pieces.iter_mut()).enumerate().for_each(run);
     } else {
-        batch.frames.par_chunks(PIECE).zip(pieces.par_iter_mut()).enumerate().for_each(run);
+        batch.frames.par_chunks(piece).zip(pieces.par_iter_mut()).enumerate().for_each(run);
     }
     used
 }

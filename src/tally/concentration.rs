@@ -12,8 +12,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use foldhash::HashMap;
-
 use crate::model::{Class, Counts, FlowSummary};
 
 /// How many flows or hosts are "the largest".
@@ -50,14 +48,8 @@ pub struct Largest(Vec<u64>);
 /// Hosts of the capture that is being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hosts {
-    #[serde(serialize_with = "in_order")]
-    sums: HashMap<IpAddr, Host>,
+    sums: BTreeMap<IpAddr, Host>,
     too_many: bool,
-}
-
-/// Writes hosts by their addresses, so that equal ones are equal bytes.
-fn in_order<S: serde::Serializer>(sums: &HashMap<IpAddr, Host>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(sums.iter().collect::<BTreeMap<_, _>>())
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -99,21 +91,21 @@ impl Hosts {
         sum.encrypted += more.encrypted;
         sum.whole += more.whole;
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: HashMap::default(), too_many: true };
+            *self = Self { sums: BTreeMap::new(), too_many: true };
         }
     }
 
-    /// Takes all of `other`, whose room is kept.
+    /// Takes all of `other`.
     fn take(&mut self, other: &mut Self) {
         if self.too_many || other.too_many {
-            *self = Self { sums: HashMap::default(), too_many: true };
+            *self = Self { sums: BTreeMap::new(), too_many: true };
             other.sums.clear();
             return;
         }
-        if other.sums.len() > MOST_HELD && other.sums.len() > self.sums.len() {
+        if other.sums.len() > self.sums.len() {
             std::mem::swap(self, other);
         }
-        for (address, host) in other.sums.drain() {
+        for (address, host) in std::mem::take(&mut other.sums) {
             self.add(address, host);
         }
     }

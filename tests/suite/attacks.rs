@@ -27,7 +27,7 @@ pub const ATTACKS: [Attack; 33] = [
     Attack { name: "server-keys", tells: &["unwatched_flows"], make: |size| frames(size, server_key) },
     Attack { name: "large-certificates", tells: &["evicted_flows"], make: |size| frames(size, large_certificate) },
     Attack { name: "endless-logins", tells: &["evicted_flows"], make: |size| frames(size, endless_login) },
-    Attack { name: "quic-offsets", tells: &["evicted_flows"], make: |size| frames(size / 2, quic_offset) },
+    Attack { name: "quic-offsets", tells: &["evicted_flows"], make: |size| frames(size, quic_offset) },
     Attack { name: "overlaps", tells: &["conflicting_segments"], make: |size| frames(size, overlap) },
     Attack { name: "holes", tells: &["missing_segment_gaps"], make: |size| frames(size, hole) },
     Attack { name: "fragments", tells: &["unmatched_fragment_frames"], make: |size| frames(size, fragment) },
