@@ -72,6 +72,8 @@ pub(super) struct Capture {
 /// Size of one read: large enough to make system calls cheap, small enough that headers are still in the cache when
 /// they are walked.
 const READ_BYTES: usize = 256 << 10;
+/// The last read of a batch has at least this size.
+const LEAST_READ_BYTES: usize = 64 << 10;
 /// Bytes read before the container is known.
 const HEAD_BYTES: usize = 4 << 10;
 /// How long a batch of a live input waits for frames: short beside what people notice, long beside the work of a batch.
@@ -160,7 +162,9 @@ impl Capture {
         // A plain file is read in larger pieces, which threads share.
         let plain = self.options.batch_bytes / 4;
         let size = if self.expected.is_some() { READ_BYTES.max(plain.min(1 << 20)) } else { READ_BYTES };
-        let size = size.min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
+        // What is read beyond the end of a batch is copied into the next one.
+        let left = self.options.batch_bytes.saturating_sub(filled).max(LEAST_READ_BYTES);
+        let size = size.min(left).min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
         let needed = filled.saturating_add(size);
         if data.len() < needed {
             // Room for the whole batch if the file fills it; else doubling, since nobody knows how much there is. A record
