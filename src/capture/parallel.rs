@@ -266,6 +266,7 @@ mod tests {
     use std::io::Write;
 
     use super::super::ahead::Ahead;
+    use super::super::tests::Failing;
     use super::*;
 
     /// Small enough that a few kilobytes are many parts.
@@ -433,15 +434,6 @@ mod tests {
 
     #[test]
     fn an_error_of_the_file_comes_where_it_was() {
-        struct Failing(Cursor<Vec<u8>>);
-        impl Read for Failing {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                match self.0.read(buffer)? {
-                    0 => Err(io::Error::other("disk on fire")),
-                    count => Ok(count),
-                }
-            }
-        }
         let member = member(Compression::Zstd, &noise(1500, 1));
         let stored: Reader = Box::new(Failing(Cursor::new(member.repeat(20))));
         let (data, end) = read(move |send, spare| in_parts(Compression::Zstd, stored, BOUNDS, 64 << 20, send, spare));

@@ -77,7 +77,7 @@ impl Read for Trickle {
 }
 
 /// Fails for good behind its bytes.
-struct Failing(Cursor<Vec<u8>>);
+pub(super) struct Failing(pub(super) Cursor<Vec<u8>>);
 
 impl Read for Failing {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
