@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Class, Counts, FlowSummary};
 
@@ -23,9 +24,17 @@ pub const MOST_HOSTS: usize = 1 << 17;
 /// Hosts that a tally holds before it hands them over.
 const MOST_HELD: usize = 1 << 10;
 
-/// Hosts of a capture that several tallies see parts of.
+/// Hosts of a capture that several tallies see parts of. Each address has one stripe, so that those who hand over at the
+/// same time seldom wait for each other.
 #[derive(Debug, Default)]
-pub struct Collector(Mutex<Hosts>);
+pub struct Collector {
+    stripes: [Mutex<BTreeMap<IpAddr, Host>>; STRIPES],
+    /// Hosts in all stripes; once that is too many, none is kept.
+    hosts: AtomicUsize,
+}
+
+/// Stripes of a [`Collector`].
+const STRIPES: usize = 16;
 
 /// The largest flows and hosts, and clients by their share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,15 +90,20 @@ impl Largest {
     }
 }
 
+impl Host {
+    fn add(&mut self, more: Self) {
+        self.sent += more.sent;
+        self.encrypted += more.encrypted;
+        self.whole += more.whole;
+    }
+}
+
 impl Hosts {
     fn add(&mut self, address: IpAddr, more: Host) {
         if self.too_many {
             return;
         }
-        let sum = self.sums.entry(address).or_default();
-        sum.sent += more.sent;
-        sum.encrypted += more.encrypted;
-        sum.whole += more.whole;
+        self.sums.entry(address).or_default().add(more);
         if self.sums.len() > MOST_HOSTS {
             *self = Self { sums: BTreeMap::new(), too_many: true };
         }
@@ -109,6 +123,45 @@ impl Hosts {
             self.add(address, host);
         }
     }
+}
+
+impl Collector {
+    fn has_too_many(&self) -> bool {
+        self.hosts.load(Ordering::Relaxed) > MOST_HOSTS
+    }
+
+    /// The stripes with what each holds.
+    fn stripes(&self) -> impl Iterator<Item = MutexGuard<'_, BTreeMap<IpAddr, Host>>> {
+        self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes all of `hosts`.
+    fn take(&self, hosts: &mut Hosts) {
+        let mut parts = [const { Vec::new() }; STRIPES];
+        for (address, host) in std::mem::take(&mut hosts.sums) {
+            parts[stripe(address)].push((address, host));
+        }
+        for (mut stripe, part) in self.stripes().zip(parts) {
+            let before = stripe.len();
+            for (address, host) in part {
+                stripe.entry(address).or_default().add(host);
+            }
+            self.hosts.fetch_add(stripe.len() - before, Ordering::Relaxed);
+            if self.has_too_many() {
+                stripe.clear();
+            }
+        }
+        hosts.too_many = self.has_too_many();
+    }
+}
+
+/// The stripe of an address.
+fn stripe(address: IpAddr) -> usize {
+    let bits = match address {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
+    };
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % STRIPES
 }
 
 impl Concentration {
@@ -153,20 +206,21 @@ impl Concentration {
         if self.seen.sums.len() < MOST_HELD {
             return;
         }
-        let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.take(&mut self.seen);
-        self.seen.too_many = hosts.too_many;
+        all.take(&mut self.seen);
     }
 
     /// Takes the hosts that were handed over to `all`.
     pub(super) fn take_collected(&mut self, all: &Collector) {
-        self.seen.take(&mut all.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.copy_collected(all);
+        all.stripes().for_each(|mut stripe| stripe.clear());
+        all.hosts.store(0, Ordering::Relaxed);
     }
 
     /// Takes copies of the hosts that were handed over to `all`.
     pub(super) fn copy_collected(&mut self, all: &Collector) {
-        let mut hosts = all.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.seen.take(&mut hosts);
+        for stripe in all.stripes() {
+            self.seen.take(&mut Hosts { sums: stripe.clone(), too_many: all.has_too_many() });
+        }
     }
 
     /// Sums that a report holds.
