@@ -4,7 +4,7 @@ use super::order::{Holes, Pending};
 use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
-use crate::model::{Class, Counts, Evidence, Facts, FlowKey, Opening, Protocol, Side, Tunnel};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, NarrowKey, Opening, Protocol, Side, Tunnel};
 
 /// Capture times after which a silent flow is closed. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl Default for Limits {
 /// One flow. Everything that a packet of a settled flow touches, and nothing else.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Flow {
-    pub(super) key: FlowKey,
+    key: NarrowKey,
     pub(super) class: Class,
     pub(super) evidence: Evidence,
     pub(super) marks: u16,
@@ -205,7 +205,7 @@ impl Flow {
     /// A flow that starts with frame number `first_frame` at `time_ns`.
     pub(super) fn new(key: FlowKey, first_frame: u64, time_ns: i64) -> Self {
         Self {
-            key,
+            key: key.into(),
             class: Class::Unknown,
             evidence: Evidence::None,
             marks: mark::LIVE,
@@ -228,6 +228,19 @@ impl Flow {
     /// A place without a flow.
     pub(super) fn vacant() -> Self {
         Self { marks: 0, ..Self::new(FlowKey::NOWHERE, 0, 0) }
+    }
+
+    /// Who talks to whom.
+    #[inline]
+    pub(super) fn key(&self) -> FlowKey {
+        self.key.into()
+    }
+
+    /// Reads a byte of each cache line that a packet of the flow needs.
+    #[inline]
+    pub(super) fn touch(&self) -> u8 {
+        let cold = self.cold.as_deref().map_or(0, |cold| cold.held);
+        (self.wire_bytes[0] ^ self.last_ns as u64) as u8 ^ self.next_seq[0] as u8 ^ self.marks as u8 ^ cold as u8
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -253,7 +266,7 @@ impl Flow {
         if self.has(mark::CLIENT_KNOWN) {
             return if self.has(mark::CLIENT_HIGH) { Side::High } else { Side::Low };
         }
-        let [low, high] = [Side::Low, Side::High].map(|side| self.key.endpoint(side).port);
+        let [low, high] = self.key().ports();
         let high_is_client = if low == high { self.has(mark::FIRST_HIGH) } else { high > low };
         if high_is_client { Side::High } else { Side::Low }
     }

@@ -17,7 +17,7 @@ pub struct Arrival<'a> {
     /// The packet, decoded.
     pub packet: &'a Packet,
     /// [`crate::model::FlowKey::hash_with`] of its key, with the seed of the shard.
-    pub hash: u64,
+    pub hash: u32,
     /// Number of the frame within the capture.
     pub frame: u64,
     /// Frames that it stands for: more than one for a datagram that came in fragments.
@@ -108,7 +108,7 @@ impl Shard {
     }
 
     /// Brings what packets that come next need into cache, all at once: hash and payload of each.
-    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u64, &'a [u8])>) -> u64 {
+    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])>) -> u8 {
         self.table.warm(packets)
     }
 
@@ -142,7 +142,7 @@ impl Shard {
         flow.packets[side] += arrival.frames;
         flow.wire_bytes[side] += arrival.wire_len;
         flow.last_ns = flow.last_ns.max(arrival.time_ns);
-        if flow.key.transport() == Transport::TCP {
+        if flow.key().transport() == Transport::TCP {
             take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
         } else {
             flow.payload_bytes[side] += u64::from(arrival.packet.payload_len);
@@ -161,7 +161,7 @@ impl Shard {
         if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
             return true;
         }
-        if flow.key.transport() != Transport::TCP {
+        if flow.key().transport() != Transport::TCP {
             return arrival.time_ns.saturating_sub(flow.last_ns) > self.limits.other_ns;
         }
         // Silence alone ends no connection here: sequence numbers that go on are the same connection after any time.
@@ -197,7 +197,7 @@ impl Shard {
         self.remove_if(0, |flow| {
             let silence = now_ns.saturating_sub(flow.last_ns);
             silence
-                > match (flow.key.transport(), flow.is_closed()) {
+                > match (flow.key().transport(), flow.is_closed()) {
                     (Transport::TCP, true) => limits.tcp_closed_ns,
                     (Transport::TCP, false) => limits.tcp_ns,
                     _ => limits.other_ns,
@@ -469,7 +469,7 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
     if arrival.payload.len() < packet.payload_len as usize {
         flow.set(mark::CUT_SHORT);
     }
-    let transport = flow.key.transport();
+    let transport = flow.key().transport();
     let moment = Moment { time_ns: arrival.time_ns, wire_len: packet.payload_len as usize };
     let cold = flow.cold.as_deref_mut();
     match cold.map(|cold| &mut cold.stage) {
@@ -507,7 +507,7 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
 
 /// Asks the dissectors and acts on the answer.
 fn decide(flow: &mut Flow, last: bool, announced: &mut Vec<Announcement>) {
-    let transport = flow.key.transport();
+    let transport = flow.key().transport();
     let likely = flow.client();
     let known = (flow.has(mark::CLIENT_KNOWN)).then_some(likely);
     let Stage::Probing(probe) = &mut flow.cold().stage else { return };
@@ -526,7 +526,7 @@ fn trace(flow: &mut Flow, by: Option<(&'static dyn Dissector, Found)>, client: S
     if !flow.has(mark::TRACED) {
         return;
     }
-    let transport = flow.key.transport();
+    let transport = flow.key().transport();
     let stage = std::mem::take(&mut flow.cold().stage);
     if let Stage::Probing(probe) = &stage {
         keep_trace(flow, by, client, probe.pieces(transport).map(|(piece, bytes)| (piece.from, bytes)));
@@ -560,7 +560,7 @@ fn keep_trace<'a>(
 /// No dissector knows the bytes kept: look at what follows, and settle as unknown when that was done often enough.
 fn nobody_knows(flow: &mut Flow) {
     trace(flow, None, flow.client());
-    let transport = flow.key.transport();
+    let transport = flow.key().transport();
     let cold = flow.cold();
     let Stage::Probing(probe) = &mut cold.stage else { return };
     if cold.content.is_none() {
@@ -596,7 +596,7 @@ fn begin_session(
     announced: &mut Vec<Announcement>,
 ) {
     adopt(flow, found, client);
-    let transport = flow.key.transport();
+    let transport = flow.key().transport();
     let Some(session) = dissector.session(found) else {
         settle(flow);
         return;
@@ -663,11 +663,12 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
 
 /// Takes the facts of the session over and settles the flow.
 fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
+    let key = flow.key();
     let Some(cold) = flow.cold.as_deref_mut() else { return };
     if let Stage::Reading(session, mut found) = std::mem::take(&mut cold.stage) {
         let mut facts = cold.facts.take().unwrap_or_default();
         session.finish(&mut found, &mut facts);
-        let said_by = [Side::Low, Side::High].map(|side| flow.key.endpoint(side));
+        let said_by = [Side::Low, Side::High].map(|side| key.endpoint(side));
         let ends = std::mem::take(&mut facts.announced).into_iter().map(|(end, protocol)| (Sign::End(end), protocol));
         let connections = std::mem::take(&mut facts.connections).into_iter();
         let connections = connections.map(|id| (Sign::Connection(id), Protocol::QUIC));
@@ -757,7 +758,7 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
             flags.push(word);
         }
     };
-    let tcp = flow.key.transport() == Transport::TCP;
+    let tcp = flow.key().transport() == Transport::TCP;
     flag(tcp && !flow.has(mark::SYN) && total.payload_bytes > 0, "midstream");
     flag(tcp && flow.packets.contains(&0) && total.payload_bytes > 0, "one_sided");
     flag(unfilled > 0, "gap");
@@ -772,7 +773,7 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     let latest_ns = clock.time_ns(flow.interval);
     let parts = flow.parts.take().map(|parts| parts.finish(latest_ns, total, readable, clock));
     FlowSummary {
-        key: flow.key,
+        key: flow.key(),
         client,
         first_frame: flow.first_frame,
         first_ns: flow.first_ns,
@@ -820,7 +821,6 @@ mod tests {
                 tcp_flags: *tcp_flags,
                 tunnels: [Tunnel::default(); 6],
                 seq: *seq,
-                ack: 0,
                 payload_start: 0,
                 payload_captured: len,
                 payload_len: len,

@@ -56,7 +56,7 @@ impl Shard {
         self.clock = carried.clock;
         for mut flow in carried.flows {
             self.cold_bytes += flow.weigh();
-            self.table.insert(self.table.hash(&flow.key), flow);
+            self.table.insert(self.table.hash(&flow.key()), flow);
         }
     }
 }

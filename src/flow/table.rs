@@ -1,7 +1,7 @@
 //! The flow table of one shard: an index of small slots apart from the records.
 //!
-//! A slot is 8 bytes: 32 bits of the hash and the number of the record, so that a look-up touches one cache line of the
-//! index and one record. Those bits also say where the slot is, so the index grows without a look at the records. Records
+//! A slot is 8 bytes: the hash and the number of the record, so that a look-up touches one cache line of the
+//! index and one record. The hash also says where the slot is, so the index grows without a look at the records. Records
 //! live in chunks and never move, so growing copies nothing and wastes little.
 
 use super::record::{Flow, mark};
@@ -10,7 +10,7 @@ use crate::model::{FlowKey, Seed};
 /// Open addressing over records in chunks.
 pub(super) struct Table {
     seed: Seed,
-    /// `tag << 32 | record + 1`; 0 is empty. The length is a power of two, or zero. A slot is where its tag says, or behind.
+    /// `hash << 32 | record + 1`; 0 is empty. The length is a power of two, or zero. A slot is where its hash says, or behind.
     slots: Vec<u64>,
     chunks: Vec<Vec<Flow>>,
     free: Vec<u32>,
@@ -30,7 +30,7 @@ impl Table {
     }
 
     /// The hash of a key in this table.
-    pub(super) fn hash(&self, key: &FlowKey) -> u64 {
+    pub(super) fn hash(&self, key: &FlowKey) -> u32 {
         key.hash_with(self.seed)
     }
 
@@ -41,35 +41,35 @@ impl Table {
 
     /// Reads the slots and records of several packets at once, and of those whose bytes are still looked at the first one,
     /// so that their cache misses overlap. The sum keeps the reads alive.
-    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u64, &'a [u8])>) -> u64 {
+    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])>) -> u8 {
         if self.slots.is_empty() {
             return 0;
         }
         let mask = self.slots.len() - 1;
         let mut sum = 0;
         for (hash, payload) in packets {
-            let slot = self.slots[tag(hash) as usize & mask];
-            let settled = slot != 0 && self.record(slot as u32 - 1).has(mark::SETTLED);
-            if !settled {
+            let slot = self.slots[hash as usize & mask];
+            let flow = slot.checked_sub(1).map(|slot| self.record(slot as u32));
+            sum ^= flow.map_or(0, Flow::touch);
+            if !flow.is_some_and(|flow| flow.has(mark::SETTLED)) {
                 sum ^= payload.first().copied().unwrap_or_default();
             }
         }
-        u64::from(sum)
+        sum
     }
 
     /// The record of `key`.
-    pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+    pub(super) fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
-        let tag = tag(hash);
-        let mut at = tag as usize & mask;
+        let mut at = hash as usize & mask;
         loop {
             let slot = self.slots[at];
             if slot == 0 {
                 return None;
             }
-            if slot >> 32 == tag {
+            if slot >> 32 == u64::from(hash) {
                 let record = slot as u32 - 1;
-                if self.record(record).key == *key {
+                if self.record(record).key() == *key {
                     return Some(record);
                 }
             }
@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// Takes in a flow whose key is not there yet.
-    pub(super) fn insert(&mut self, hash: u64, flow: Flow) -> u32 {
+    pub(super) fn insert(&mut self, hash: u32, flow: Flow) -> u32 {
         if (self.live + 1) * 4 > self.slots.len() * 3 {
             self.resize((self.slots.len() * 2).max(16), |_| true);
         }
@@ -172,13 +172,8 @@ impl Table {
 }
 
 /// The slot of a record.
-fn slot(hash: u64, record: u32) -> u64 {
-    tag(hash) << 32 | (u64::from(record) + 1)
-}
-
-/// The bits of the hash that the index keeps.
-fn tag(hash: u64) -> u64 {
-    hash >> 32
+fn slot(hash: u32, record: u32) -> u64 {
+    u64::from(hash) << 32 | (u64::from(record) + 1)
 }
 
 #[cfg(test)]

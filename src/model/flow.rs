@@ -71,13 +71,49 @@ pub struct Endpoint {
 
 /// What makes two packets one conversation: both ends in a fixed order, and the transport.
 ///
-/// IPv4 addresses are held as IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2), with `v4` set: 38 bytes in all.
+/// IPv4 addresses are held as IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2), with [`V4`] set. Whole words only: a
+/// key is made, hashed and copied for every packet, and a copy that begins or ends within a field waits for its stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct FlowKey {
-    addresses: [[u8; 16]; 2],
+    /// The lower end first, each address as a big-endian number.
+    addresses: [[u64; 2]; 2],
+    /// Ports from bits 32 and 8 on, transport, and [`V4`].
+    ends: u64,
+}
+
+/// Bit of a key: the network layer is IPv4.
+const V4: u64 = 1 << 63;
+
+/// A [`FlowKey`] in 38 bytes, for where millions of them are kept.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(from = "FlowKey", into = "FlowKey")]
+#[repr(packed(2))]
+pub struct NarrowKey {
+    addresses: [[u64; 2]; 2],
     ports: [u16; 2],
-    transport: Transport,
+    transport: u8,
     v4: bool,
+}
+
+impl From<FlowKey> for NarrowKey {
+    #[inline]
+    fn from(key: FlowKey) -> Self {
+        let (ports, FlowKey { addresses, ends }) = (key.ports(), key);
+        Self { addresses, ports, transport: ends as u8, v4: ends & V4 != 0 }
+    }
+}
+
+impl From<NarrowKey> for FlowKey {
+    #[inline]
+    fn from(NarrowKey { addresses, ports, transport, v4 }: NarrowKey) -> Self {
+        Self { addresses, ends: ends(ports, Transport(transport), v4) }
+    }
+}
+
+/// The last word of a key.
+#[inline]
+fn ends([low, high]: [u16; 2], Transport(transport): Transport, v4: bool) -> u64 {
+    u64::from(low) << 32 | u64::from(high) << 8 | u64::from(transport) | if v4 { V4 } else { 0 }
 }
 
 impl FlowKey {
@@ -88,8 +124,9 @@ impl FlowKey {
         Self::from_octets(transport, v4, octets(from.ip), from.port, octets(to.ip), to.port)
     }
 
-    /// The same from raw octets, IPv4 already mapped: the form the fast path has at hand.
+    /// The same from raw octets, IPv4 already mapped.
     #[must_use]
+    #[inline]
     pub fn from_octets(
         transport: Transport,
         v4: bool,
@@ -98,40 +135,35 @@ impl FlowKey {
         to: [u8; 16],
         to_port: u16,
     ) -> (Self, Side) {
-        let (a, b) = (u128::from_be_bytes(from), u128::from_be_bytes(to));
-        if (a, from_port) <= (b, to_port) {
-            (Self { addresses: [from, to], ports: [from_port, to_port], transport, v4 }, Side::Low)
-        } else {
-            (Self { addresses: [to, from], ports: [to_port, from_port], transport, v4 }, Side::High)
-        }
+        let (from, to) = ((words(from), from_port), (words(to), to_port));
+        let ((low, high), side) = if from <= to { ((from, to), Side::Low) } else { ((to, from), Side::High) };
+        (Self { addresses: [low.0, high.0], ends: ends([low.1, high.1], transport, v4) }, side)
     }
 
-    /// The same for IPv4.
+    /// The same for IPv4: the form the fast path has at hand.
     #[must_use]
     #[inline]
     pub fn v4(transport: Transport, from: [u8; 4], from_port: u16, to: [u8; 4], to_port: u16) -> (Self, Side) {
-        let mapped = |[a, b, c, d]: [u8; 4]| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-        let (a, b) = (u32::from_be_bytes(from), u32::from_be_bytes(to));
-        if (a, from_port) <= (b, to_port) {
-            let (addresses, ports) = ([mapped(from), mapped(to)], [from_port, to_port]);
-            (Self { addresses, ports, transport, v4: true }, Side::Low)
-        } else {
-            let (addresses, ports) = ([mapped(to), mapped(from)], [to_port, from_port]);
-            (Self { addresses, ports, transport, v4: true }, Side::High)
-        }
+        // An end in one number, so that the order is a minimum and a maximum: a branch would be guessed wrong half of the time.
+        let end = |address, port| u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port);
+        let (from, to) = (end(from, from_port), end(to, to_port));
+        let (low, high) = (from.min(to), from.max(to));
+        let addresses = [low, high].map(|end| [0, 0xffff << 32 | end >> 16]);
+        let key = Self { addresses, ends: ends([low as u16, high as u16], transport, true) };
+        (key, if from <= to { Side::Low } else { Side::High })
     }
 
     /// A key of no flow.
-    pub(crate) const NOWHERE: Self =
-        Self { addresses: [[0; 16]; 2], ports: [0; 2], transport: Transport(0), v4: false };
+    pub(crate) const NOWHERE: Self = Self { addresses: [[0; 2]; 2], ends: 0 };
 
     /// A number that is the same for both directions, on every machine and in every run: its top bits decide the shard.
     #[must_use]
     #[inline]
     pub fn shard_hash(&self) -> u64 {
-        let ([a, b], ends) = self.words();
+        let Self { addresses: [a, b], ends } = self;
         // Sums and one product: spread enough for 64 shards.
-        let sum = (a[0] ^ a[1].rotate_left(31)).wrapping_add((b[0] ^ b[1].rotate_left(31)).rotate_left(17)) ^ ends;
+        let sum = (a[0] ^ a[1].rotate_left(31)).wrapping_add((b[0] ^ b[1].rotate_left(31)).rotate_left(17));
+        let sum = sum ^ ends & !V4;
         (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
@@ -139,52 +171,57 @@ impl FlowKey {
     /// capture may come from an attacker.
     #[must_use]
     #[inline]
-    pub fn hash_with(&self, Seed(seed): Seed) -> u64 {
-        let ([a, b], ends) = self.words();
+    pub fn hash_with(&self, Seed(seed): Seed) -> u32 {
+        let Self { addresses: [a, b], ends } = self;
         let low = folded(a[0] ^ seed[0], a[1] ^ seed[1]);
         let high = folded(b[0] ^ seed[2], b[1] ^ seed[3]);
-        folded(low ^ ends ^ seed[3], high ^ seed[0].rotate_left(32))
-    }
-
-    /// Both addresses in two words each, and one for the ports and the transport.
-    #[inline]
-    fn words(&self) -> ([[u64; 2]; 2], u64) {
-        let [a, b] = [u128::from_be_bytes(self.addresses[0]), u128::from_be_bytes(self.addresses[1])];
-        let ends = u64::from(self.ports[0]) << 32 | u64::from(self.ports[1]) << 8 | u64::from(self.transport.0);
-        ([[(a >> 64) as u64, a as u64], [(b >> 64) as u64, b as u64]], ends)
+        (folded(low ^ ends ^ seed[3], high ^ seed[0].rotate_left(32)) >> 32) as u32
     }
 
     /// The jackknife group of the host pair, 0..64 (fixed hash; ports play no part).
     #[must_use]
     pub fn host_group(&self) -> usize {
-        let [a, b] = self.addresses.map(u128::from_be_bytes);
-        let fold = |value: u128| (value >> 64) as u64 ^ (value as u64).rotate_left(31);
-        (mix(mix(fold(a)) ^ fold(b).rotate_left(23)) >> 58) as usize
+        let [a, b] = self.addresses.map(|[top, bottom]| top ^ bottom.rotate_left(31));
+        (mix(mix(a) ^ b.rotate_left(23)) >> 58) as usize
     }
 
     /// The transport of the flow.
     #[must_use]
+    #[inline]
     pub fn transport(&self) -> Transport {
-        self.transport
+        Transport(self.ends as u8)
     }
 
     /// Whether the network layer is IPv4.
     #[must_use]
     pub fn is_ipv4(&self) -> bool {
-        self.v4
+        self.ends & V4 != 0
+    }
+
+    /// The ports of both ends, in key order.
+    #[must_use]
+    pub fn ports(&self) -> [u16; 2] {
+        [(self.ends >> 32) as u16, (self.ends >> 8) as u16]
     }
 
     /// The end at `side`.
     #[must_use]
     pub fn endpoint(&self, side: Side) -> Endpoint {
-        let index = side as usize;
-        let v6 = Ipv6Addr::from(self.addresses[index]);
-        let ip = match (self.v4, v6.to_ipv4_mapped()) {
+        let [top, bottom] = self.addresses[side as usize];
+        let v6 = Ipv6Addr::from(u128::from(top) << 64 | u128::from(bottom));
+        let ip = match (self.is_ipv4(), v6.to_ipv4_mapped()) {
             (true, Some(v4)) => IpAddr::V4(v4),
             _ => IpAddr::V6(v6),
         };
-        Endpoint { ip, port: self.ports[index] }
+        Endpoint { ip, port: self.ports()[side as usize] }
     }
+}
+
+/// An address as a big-endian number in two words.
+#[inline]
+fn words(octets: [u8; 16]) -> [u64; 2] {
+    let number = u128::from_be_bytes(octets);
+    [(number >> 64) as u64, number as u64]
 }
 
 /// The octets of an address; IPv4 as `::ffff:a.b.c.d`.

@@ -10,22 +10,17 @@ use crate::model::{FlowKey, Transport, Tunnel};
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// The packet in an Ethernet frame; `None` when it is not of the common kind.
-#[inline]
-pub(super) fn ethernet(frame: &[u8], wire_len: u32) -> Option<Packet> {
-    match frame.first_chunk::<42>() {
-        Some(head) if head[12] == 0x08 && head[13] == 0 && head[14] == 0x45 => plain(frame, head, wire_len),
-        _ => tagged(frame, wire_len),
-    }
-}
-
 /// Where IPv4 begins in a frame without tags, and where TCP and UDP begin behind it.
 const NETWORK: usize = 14;
 const TRANSPORT: usize = 34;
 
 /// IPv4 without tags and options, with all of its headers captured: most packets of most captures.
-#[inline]
-fn plain(frame: &[u8], head: &[u8; 42], wire_len: u32) -> Option<Packet> {
+#[inline(always)]
+pub(super) fn plain(frame: &[u8], wire_len: u32) -> Option<Packet> {
+    let head = frame.first_chunk::<42>()?;
+    if head[12] != 0x08 || head[13] != 0 || head[14] != 0x45 {
+        return None;
+    }
     let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let total_len = usize::from(number(NETWORK + 2));
     let is_part = number(NETWORK + 6) & 0x3fff != 0;
@@ -60,7 +55,6 @@ fn plain(frame: &[u8], head: &[u8; 42], wire_len: u32) -> Option<Packet> {
         tcp_flags: 0,
         tunnels: [Tunnel::default(); 6],
         seq: 0,
-        ack: 0,
         payload_start: start as u32,
         payload_captured: payload_captured as u32,
         payload_len: (end - start) as u32,
@@ -70,13 +64,12 @@ fn plain(frame: &[u8], head: &[u8; 42], wire_len: u32) -> Option<Packet> {
     }
     let header = frame.get(TRANSPORT..)?.first_chunk::<20>()?;
     packet.seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-    packet.ack = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
     packet.tcp_flags = header[13];
     (!tunnel::may_be_over_tcp(&packet)).then_some(packet)
 }
 
 /// The same for frames with VLAN tags, IPv6, and frames cut short.
-fn tagged(frame: &[u8], wire_len: u32) -> Option<Packet> {
+pub(super) fn tagged(frame: &[u8], wire_len: u32) -> Option<Packet> {
     let mut cursor = Cursor::new(frame, wire_len);
     let header = cursor.take::<14>().ok()?;
     let mut ether_type = [header[12], header[13]];

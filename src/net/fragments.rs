@@ -415,7 +415,6 @@ fn portless(fragment: &Fragment, payload_len: u32) -> Decoded {
         tcp_flags: 0,
         tunnels: fragment.tunnels,
         seq: 0,
-        ack: 0,
         payload_start: 0,
         payload_captured: 0,
         payload_len,

@@ -30,6 +30,17 @@ use crate::model::{FlowKey, Loss, Side, Tunnel};
 
 pub use tunnel::{TUNNELS, TunnelKind};
 
+/// Number of Ethernet in the tcpdump registry of link types.
+const ETHERNET: u16 = 1;
+
+/// The packet in a frame without any layer that is less than common: the first half of [`decode`], apart so that a caller can
+/// go on with a packet that never was in memory.
+#[inline(always)]
+#[must_use]
+pub fn plain(link_type: u16, frame: &[u8], wire_len: u32) -> Option<Packet> {
+    if link_type == ETHERNET { fast::plain(frame, wire_len) } else { None }
+}
+
 /// Takes a captured frame apart.
 ///
 /// `link_type` is the number of the tcpdump registry, `wire_len` the original length of the frame in bytes. Never
@@ -37,9 +48,11 @@ pub use tunnel::{TUNNELS, TunnelKind};
 #[inline]
 #[must_use]
 pub fn decode(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
-    const ETHERNET: u16 = 1;
+    if let Some(packet) = plain(link_type, frame, wire_len) {
+        return Decoded::Packet(packet);
+    }
     if link_type == ETHERNET
-        && let Some(packet) = fast::ethernet(frame, wire_len)
+        && let Some(packet) = fast::tagged(frame, wire_len)
     {
         return Decoded::Packet(Packet { vlan: vlan(link_type, frame), ..packet });
     }
@@ -100,8 +113,6 @@ pub struct Packet {
     pub tunnels: [Tunnel; 6],
     /// TCP sequence number.
     pub seq: u32,
-    /// TCP acknowledgement number.
-    pub ack: u32,
     /// Offset of the transport payload from the start of the frame (or of the reassembled datagram).
     pub payload_start: u32,
     /// Transport payload bytes that were captured.

@@ -94,7 +94,6 @@ pub(super) fn packet(
         tcp_flags: 0,
         tunnels,
         seq: 0,
-        ack: 0,
         payload_start: narrow(cursor.at()),
         payload_captured: narrow(cursor.left().len()),
         payload_len: narrow(cursor.wire_left().saturating_sub(behind)),
@@ -133,7 +132,7 @@ pub(super) fn tcp(hosts: &Hosts, cursor: &mut Cursor<'_>, tunnels: [Tunnel; 6]) 
     let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let packet = packet(hosts, Transport::TCP, (port(0), port(2)), cursor, behind, tunnels);
-    Ok(Packet { tcp_flags: head[13], seq: number(4), ack: number(8), ..packet })
+    Ok(Packet { tcp_flags: head[13], seq: number(4), ..packet })
 }
 
 /// A header of fewer than twenty captured bytes, and how many there are; `None` without ports.

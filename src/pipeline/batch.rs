@@ -23,7 +23,7 @@ pub(super) struct Sums {
 /// A packet and where its frame is in the batch.
 struct Item {
     packet: Packet,
-    hash: u64,
+    hash: u32,
     frame: u32,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Late {
     frame: u64,
     /// Frame of its first fragment.
     first_frame: u64,
-    hash: u64,
+    hash: u32,
     /// The shard of its flow.
     shard: usize,
     frames: u32,
@@ -67,7 +67,7 @@ pub(super) struct Keys {
 
 impl Keys {
     fn shard(self, key: &FlowKey) -> usize {
-        shard_of(key.shard_hash()) % self.shards
+        shard_of(key.shard_hash()) * self.shards / SHARDS
     }
 }
 
@@ -147,13 +147,16 @@ impl Piece {
             self.sums.cut_short += u64::from(frame.captured_len < frame.wire_len);
             self.sums.first_ns = Some(self.sums.first_ns.map_or(frame.time_ns, |time| time.min(frame.time_ns)));
             self.sums.last_ns = self.sums.last_ns.max(Some(frame.time_ns));
+            if let Some(packet) = net::plain(frame.link_type, data, frame.wire_len) {
+                self.keep(packet, number, keys);
+                continue;
+            }
             let (class, name, tunnels) = match net::decode(frame.link_type, data, frame.wire_len) {
                 Decoded::Packet(packet) => {
                     if packet.tunnels[0] != Tunnel::default() {
                         self.count_tunnels(packet.tunnels, counts);
                     }
-                    let hash = packet.key.hash_with(keys.seed);
-                    self.lists[keys.shard(&packet.key)].push(Item { packet, hash, frame: number });
+                    self.keep(packet, number, keys);
                     continue;
                 }
                 Decoded::Fragment(fragment) => {
@@ -178,6 +181,13 @@ impl Piece {
                 None => self.loose.push((class, name, counts)),
             }
         }
+    }
+
+    /// Keeps a packet for its shard.
+    #[inline(always)]
+    fn keep(&mut self, packet: Packet, frame: u32, keys: Keys) {
+        let hash = packet.key.hash_with(keys.seed);
+        self.lists[keys.shard(&packet.key)].push(Item { packet, hash, frame });
     }
 
     fn count_tunnels(&mut self, tunnels: [Tunnel; 6], counts: Counts) {
