@@ -8,10 +8,13 @@
 //! that is being read; a capture with more has no figure about hosts and clients, which is counted and said. Tallies of one
 //! capture hold few hosts each, and hand them over to one [`Collector`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use serde::{Serialize, Serializer};
 
 use crate::model::{Class, Counts, FlowSummary};
 
@@ -21,14 +24,14 @@ pub const LARGEST: usize = 10;
 /// Hosts of one capture that are told apart.
 pub const MOST_HOSTS: usize = 1 << 17;
 
-/// Hosts that a tally holds before it hands them over.
-const MOST_HELD: usize = 1 << 10;
+/// Hosts that a tally holds before it hands them over: what a table of 512 places takes.
+const MOST_HELD: usize = 448;
 
 /// Hosts of a capture that several tallies see parts of. Each address has one stripe, so that those who hand over at the
 /// same time seldom wait for each other.
 #[derive(Debug, Default)]
 pub struct Collector {
-    stripes: [Mutex<BTreeMap<IpAddr, Host>>; STRIPES],
+    stripes: [Mutex<Sums>; STRIPES],
     /// Hosts in all stripes; once that is too many, none is kept.
     hosts: AtomicUsize,
 }
@@ -57,8 +60,17 @@ pub struct Largest(Vec<u64>);
 /// Hosts of the capture that is being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Hosts {
-    sums: BTreeMap<IpAddr, Host>,
+    #[serde(serialize_with = "in_order")]
+    sums: Sums,
     too_many: bool,
+}
+
+/// Hosts by address. Hashed with a secret of the run, because a capture may come from an attacker.
+type Sums = HashMap<IpAddr, Host, RandomState>;
+
+/// Written in one order, whatever the order of the table.
+fn in_order<S: Serializer>(sums: &Sums, serializer: S) -> Result<S::Ok, S::Error> {
+    sums.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,14 +117,14 @@ impl Hosts {
         }
         self.sums.entry(address).or_default().add(more);
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: BTreeMap::new(), too_many: true };
+            *self = Self { sums: Sums::default(), too_many: true };
         }
     }
 
     /// Takes all of `other`.
     fn take(&mut self, other: &mut Self) {
         if self.too_many || other.too_many {
-            *self = Self { sums: BTreeMap::new(), too_many: true };
+            *self = Self { sums: Sums::default(), too_many: true };
             other.sums.clear();
             return;
         }
@@ -131,14 +143,14 @@ impl Collector {
     }
 
     /// The stripes with what each holds.
-    fn stripes(&self) -> impl Iterator<Item = MutexGuard<'_, BTreeMap<IpAddr, Host>>> {
+    fn stripes(&self) -> impl Iterator<Item = MutexGuard<'_, Sums>> {
         self.stripes.iter().map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes all of `hosts`.
     fn take(&self, hosts: &mut Hosts) {
         let mut parts = [const { Vec::new() }; STRIPES];
-        for (address, host) in std::mem::take(&mut hosts.sums) {
+        for (address, host) in hosts.sums.drain() {
             parts[stripe(address)].push((address, host));
         }
         for (mut stripe, part) in self.stripes().zip(parts) {
@@ -211,15 +223,19 @@ impl Concentration {
 
     /// Takes the hosts that were handed over to `all`.
     pub(super) fn take_collected(&mut self, all: &Collector) {
-        self.copy_collected(all);
-        all.stripes().for_each(|mut stripe| stripe.clear());
+        self.take_stripes(all, std::mem::take);
         all.hosts.store(0, Ordering::Relaxed);
     }
 
     /// Takes copies of the hosts that were handed over to `all`.
     pub(super) fn copy_collected(&mut self, all: &Collector) {
-        for stripe in all.stripes() {
-            self.seen.take(&mut Hosts { sums: stripe.clone(), too_many: all.has_too_many() });
+        self.take_stripes(all, |stripe| stripe.clone());
+    }
+
+    fn take_stripes(&mut self, all: &Collector, get: impl Fn(&mut Sums) -> Sums) {
+        let too_many = all.has_too_many();
+        for mut stripe in all.stripes() {
+            self.seen.take(&mut Hosts { sums: get(&mut stripe), too_many });
         }
     }
 
