@@ -420,6 +420,11 @@ fn first_time(
     Ok(Some((time_ns, once.then_some(started))))
 }
 
+/// Workers side by side, each a task of its own: they differ in what they have to do, and who has nothing left takes the next.
+fn each(workers: &mut [Worker]) -> impl IndexedParallelIterator<Item = &mut Worker> {
+    workers.par_iter_mut().with_max_len(1)
+}
+
 /// A shard with its sums.
 struct Worker {
     shard: Shard,
@@ -671,7 +676,7 @@ impl<'a> Run<'a> {
         if batch.frames.len() < 256 {
             self.workers.iter_mut().enumerate().for_each(serve);
         } else {
-            self.workers.par_iter_mut().enumerate().for_each(serve);
+            each(&mut self.workers).enumerate().for_each(serve);
         }
         self.now_ns = self.now_ns.max(sums.last_ns.unwrap_or(i64::MIN));
         if batch.epoch_ends {
@@ -685,7 +690,7 @@ impl<'a> Run<'a> {
     /// Time-outs.
     fn end_epoch(&mut self) {
         let now_ns = self.now_ns;
-        self.workers.par_iter_mut().for_each(|worker| {
+        each(&mut self.workers).for_each(|worker| {
             worker.shard.sweep(now_ns);
             worker.settle();
         });
@@ -709,7 +714,7 @@ impl<'a> Run<'a> {
         }
         let excess = held - bound / 8 * 7;
         let upto = batch::oldest(self.workers.iter().map(|worker| &worker.shard), excess);
-        self.workers.par_iter_mut().for_each(|worker| {
+        each(&mut self.workers).for_each(|worker| {
             worker.shard.evict(upto);
             worker.settle();
         });
@@ -730,7 +735,7 @@ impl<'a> Run<'a> {
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
         let known = self.known();
-        self.workers.par_iter_mut().for_each(|worker| worker.explain(&known));
+        each(&mut self.workers).for_each(|worker| worker.explain(&known));
     }
 
     /// Closes what is open and adds everything up.
@@ -769,12 +774,12 @@ impl<'a> Run<'a> {
     fn close(&mut self) {
         let keys = self.keys();
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, keys, &mut self.tally);
-        self.workers.par_iter_mut().enumerate().for_each(|(number, worker)| {
+        each(&mut self.workers).enumerate().for_each(|(number, worker)| {
             batch::serve_late(&mut worker.shard, number, &leftovers);
             worker.end();
         });
         let known = self.known();
-        self.workers.par_iter_mut().for_each(|worker| worker.close(&known));
+        each(&mut self.workers).for_each(|worker| worker.close(&known));
     }
 }
 

@@ -238,7 +238,7 @@ pub(super) fn decode(batch: &Batch, first_frame: u64, keys: Keys, pieces: &mut V
     if used == 1 {
         batch.frames.chunks(piece).zip(pieces.iter_mut()).enumerate().for_each(run);
     } else {
-        batch.frames.par_chunks(piece).zip(pieces.par_iter_mut()).enumerate().for_each(run);
+        batch.frames.par_chunks(piece).zip(pieces.par_iter_mut()).enumerate().with_max_len(1).for_each(run);
     }
     used
 }

@@ -111,20 +111,24 @@ impl Host {
 }
 
 impl Hosts {
+    fn too_many() -> Self {
+        Self { sums: Sums::default(), too_many: true }
+    }
+
     fn add(&mut self, address: IpAddr, more: Host) {
         if self.too_many {
             return;
         }
         self.sums.entry(address).or_default().add(more);
         if self.sums.len() > MOST_HOSTS {
-            *self = Self { sums: Sums::default(), too_many: true };
+            *self = Self::too_many();
         }
     }
 
     /// Takes all of `other`.
     fn take(&mut self, other: &mut Self) {
         if self.too_many || other.too_many {
-            *self = Self { sums: Sums::default(), too_many: true };
+            *self = Self::too_many();
             other.sums.clear();
             return;
         }
@@ -160,10 +164,12 @@ impl Collector {
             }
             self.hosts.fetch_add(stripe.len() - before, Ordering::Relaxed);
             if self.has_too_many() {
-                stripe.clear();
+                *stripe = Sums::default();
             }
         }
-        hosts.too_many = self.has_too_many();
+        if self.has_too_many() {
+            *hosts = Hosts::too_many();
+        }
     }
 }
 
