@@ -17,7 +17,7 @@ mod carry;
 mod group;
 mod so_far;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
@@ -26,6 +26,7 @@ use std::time::Duration;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use associate::Announced;
 use budget::Budget;
 pub use so_far::Periodic;
 use so_far::{Clock, Tick};
@@ -432,9 +433,9 @@ struct Worker {
     /// Flows that may still be explained by what another flow announced.
     pending: Vec<FlowSummary>,
     /// What its flows announced, as far as it is kept.
-    announced: HashSet<Announcement>,
+    announced: Announced,
     /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
-    connections: HashSet<Announcement>,
+    connections: Announced,
     /// Most announcements to keep of either kind; the first that come stay.
     most_announced: usize,
 }
@@ -504,8 +505,8 @@ impl<'a> Run<'a> {
                 used: false,
             },
             pending: Vec::new(),
-            announced: HashSet::new(),
-            connections: HashSet::new(),
+            announced: Announced::default(),
+            connections: Announced::default(),
             most_announced: budget.announcements / (shards * 4 * size_of::<Announcement>()),
         };
         Self {
@@ -727,9 +728,10 @@ impl<'a> Run<'a> {
 
     /// All that flows announced about others so far.
     fn known(&self) -> associate::Known {
-        let workers = self.workers.iter();
-        let announced = workers.flat_map(|worker| worker.announced.iter().chain(&worker.connections).copied());
-        associate::Known::new(&mut announced.collect())
+        let ends = self.workers.iter().flat_map(|worker| &worker.announced).copied();
+        let lists = self.workers.iter().map(|worker| &worker.connections);
+        let connections: Vec<_> = lists.filter(|list| !list.is_empty()).collect();
+        associate::Known::new(ends, &connections)
     }
 
     /// Explains flows that wait by what other flows announced, and adds them up.
@@ -743,13 +745,22 @@ impl<'a> Run<'a> {
         self.pool.install(|| self.close());
         let flows = self.take_flows();
         closed(&self.name, flows)?;
-        let Self { name, mut tally, workers, hosts, warnings, failed, .. } = self;
-        // Most shards of a small capture saw nothing.
-        for mut worker in workers.into_iter().filter(|worker| worker.sums.used) {
-            worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
-            tally.merge(worker.sums.tally);
-        }
-        tally.take_hosts(&hosts);
+        let Self { name, mut tally, workers, hosts, warnings, failed, pool, .. } = self;
+        pool.install(|| {
+            // Most shards of a small capture saw nothing.
+            let used = workers.into_par_iter().filter(|worker| worker.sums.used);
+            let tallies = used.map(|mut worker| {
+                worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
+                worker.sums.tally.hand_all_hosts_over(&hosts);
+                worker.sums.tally
+            });
+            let sum = tallies.reduce_with(|mut sum, more| {
+                sum.merge(more);
+                sum
+            });
+            tally.merge(sum.unwrap_or_default());
+            tally.end_hosts(&hosts);
+        });
         tally.end_capture();
         Ok(Read { name, tally, warnings, failed })
     }

@@ -6,7 +6,11 @@
 //! ID of their own where only their side was captured.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
 
 use crate::flow::{Announcement, Sign};
 use crate::model::{Class, ConnectionId, Endpoint, Evidence, FlowSummary, Opening, Protocol, Side, Transport};
@@ -20,19 +24,41 @@ pub(super) struct Known {
     connections: Connections,
 }
 
+/// Announcements, each once. Hashed with a secret of the run, because a capture may come from an attacker.
+pub(super) type Announced = HashSet<Announcement, RandomState>;
+
 /// The QUIC connections that are known by an ID.
-#[derive(Default)]
 struct Connections {
-    /// An ID, and a host that has part in the connection: one of the two moves at a time.
-    known: HashSet<(ConnectionId, IpAddr)>,
+    /// An ID, and a host that has part in the connection: one of the two moves at a time. Each ID has one of the sets, so that
+    /// they can be made side by side: nearly all flows of a web are QUIC.
+    known: Vec<HashSet<(ConnectionId, IpAddr), RandomState>>,
+    /// What decides the set of an ID.
+    place: RandomState,
     /// The lengths of the IDs, as bits: a short header does not say how long its ID is.
     lengths: u32,
 }
 
 impl Connections {
-    fn add(&mut self, id: ConnectionId, hosts: [IpAddr; 2]) {
-        self.lengths |= 1 << id.len();
-        self.known.extend(hosts.map(|host| (id, host)));
+    fn new(announced: &[&Announced]) -> Self {
+        let places = rayon::current_num_threads();
+        let place = RandomState::default();
+        let split = |announced: &&Announced| {
+            let (mut parts, mut lengths) = (vec![Vec::new(); places], 0);
+            for announcement in announced.iter() {
+                if let Sign::Connection(id) = announcement.by {
+                    lengths |= 1 << id.len();
+                    parts[place.hash_one(id) as usize % places].push((id, announcement.said_by.map(|end| end.ip)));
+                }
+            }
+            (parts, lengths)
+        };
+        let split: Vec<_> = announced.par_iter().map(split).collect();
+        let put_together = |number: usize| {
+            let parts = split.iter().flat_map(|(parts, _)| &parts[number]);
+            parts.flat_map(|(id, hosts)| hosts.map(|host| (*id, host))).collect()
+        };
+        let known = (0..places).into_par_iter().map(put_together).collect();
+        Self { known, lengths: split.iter().fold(0, |all, (_, lengths)| all | lengths), place }
     }
 
     /// Whether one of the two openings has the ID of a connection that one of the two hosts has part in.
@@ -41,7 +67,10 @@ impl Connections {
         lengths
             .flat_map(|len| openings.iter().filter_map(move |opening| opening.get(1..=len)))
             .filter_map(ConnectionId::new)
-            .any(|id| hosts.iter().any(|host| self.known.contains(&(id, *host))))
+            .any(|id| {
+                let known = &self.known[self.place.hash_one(id) as usize % self.known.len()];
+                hosts.iter().any(|host| known.contains(&(id, *host)))
+            })
     }
 }
 
@@ -54,23 +83,17 @@ pub(super) fn may_be_announced(class: Class, protocol: Protocol) -> bool {
 }
 
 impl Known {
-    /// Orders the announcements; of two that contradict each other about an endpoint, the one that claims less
-    /// (plaintext before encrypted) holds.
-    pub(super) fn new(announced: &mut Vec<Announcement>) -> Self {
+    /// Orders what was announced of ends; of two announcements that contradict each other about an endpoint, the one that
+    /// claims less (plaintext before encrypted) holds. Connections have no order.
+    pub(super) fn new(ends: impl Iterator<Item = Announcement>, connections: &[&Announced]) -> Self {
+        let mut announced: Vec<Announcement> = ends.collect();
         announced.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
         announced.dedup();
         let mut by_endpoint: HashMap<Endpoint, Protocol> = HashMap::with_capacity(announced.len());
         let mut by_hosts = HashMap::new();
-        let mut connections = Connections::default();
-        for announcement in announced.iter() {
+        for announcement in &announced {
             let hosts = announcement.said_by.map(|end| end.ip);
-            let endpoint = match announcement.by {
-                Sign::End(endpoint) => endpoint,
-                Sign::Connection(id) => {
-                    connections.add(id, hosts);
-                    continue;
-                }
-            };
+            let Sign::End(endpoint) = announcement.by else { continue };
             by_endpoint
                 .entry(endpoint)
                 .and_modify(|known| {
@@ -83,7 +106,7 @@ impl Known {
                 by_hosts.entry((hosts, endpoint.port)).or_insert(announcement.protocol);
             }
         }
-        Self { by_endpoint, by_hosts, connections }
+        Self { by_endpoint, by_hosts, connections: Connections::new(connections) }
     }
 
     /// Gives the flow the protocol that was announced for one of its ends.

@@ -4,11 +4,9 @@
 //! capture can touch is carried: open flows with all that was kept of them, fragments that wait, flows that may still be
 //! announced and the announcements, the watch for repeated keys, the clients of the breakdowns, and where the next epoch ends.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Announcement, FlowSummary, Run, Worker};
+use super::{Announced, Announcement, FlowSummary, Run, Worker};
 use crate::capture::Epoch;
 use crate::flow::{self, SHARDS};
 use crate::net::fragments;
@@ -37,7 +35,7 @@ struct Carrier {
 
 impl Worker {
     fn carry(self) -> Carrier {
-        let sorted = |set: HashSet<Announcement>| {
+        let sorted = |set: Announced| {
             let mut list: Vec<Announcement> = set.into_iter().collect();
             list.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
             list

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::model::{Class, Counts, FlowSummary};
@@ -153,6 +154,9 @@ impl Collector {
 
     /// Takes all of `hosts`.
     fn take(&self, hosts: &mut Hosts) {
+        if hosts.too_many {
+            self.hosts.fetch_max(MOST_HOSTS + 1, Ordering::Relaxed);
+        }
         let mut parts = [const { Vec::new() }; STRIPES];
         for (address, host) in hosts.sums.drain() {
             parts[stripe(address)].push((address, host));
@@ -200,6 +204,24 @@ impl Concentration {
     pub(super) fn end_capture(&mut self) {
         let Hosts { sums, too_many } = std::mem::take(&mut self.seen);
         self.uncounted_captures += u64::from(too_many);
+        self.end_hosts(sums);
+    }
+
+    /// The capture has ended: its hosts, these and those in `all`, turn into sums and are forgotten.
+    pub(super) fn end_collected(&mut self, all: &Collector) {
+        self.hand_all_over(all);
+        let too_many = all.hosts.swap(0, Ordering::Relaxed) > MOST_HOSTS;
+        self.uncounted_captures += u64::from(too_many);
+        let stripes: Vec<Sums> = all.stripes().map(|mut stripe| std::mem::take(&mut *stripe)).collect();
+        let ended = stripes.into_par_iter().filter(|_| !too_many).map(|stripe| {
+            let mut sums = Self::default();
+            sums.end_hosts(stripe);
+            sums
+        });
+        ended.collect::<Vec<_>>().into_iter().for_each(|sums| self.merge(sums));
+    }
+
+    fn end_hosts(&mut self, sums: Sums) {
         for host in sums.into_values() {
             self.hosts.add(host.sent);
             let thousandths = u128::from(host.encrypted) * 1000;
@@ -225,6 +247,12 @@ impl Concentration {
             return;
         }
         all.take(&mut self.seen);
+    }
+
+    /// Hands all hosts over to `all`.
+    pub(super) fn hand_all_over(&mut self, all: &Collector) {
+        all.take(&mut self.seen);
+        self.seen = Hosts::default();
     }
 
     /// Takes the hosts that were handed over to `all`.
@@ -364,7 +392,11 @@ mod tests {
             copy.copy_collected(&all);
             sums.take_collected(&all);
             assert_eq!(copy, sums);
-            close(&[&sums])
+            let closed = close(&[&sums]);
+            sums.end_collected(&all);
+            assert_eq!((sums.uncounted_captures, sums.hosts.amounts().len(), sums.clients), closed);
+            assert!(sums.seen.sums.is_empty() && all.stripes().all(|stripe| stripe.is_empty()));
+            closed
         };
         for parts in [&[&few, &most][..], &[&few, &most, &more], &[&most, &more, &few]] {
             assert_eq!(collected(parts), close(parts));

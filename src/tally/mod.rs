@@ -297,6 +297,16 @@ impl Tally {
         self.concentration.hand_over(all);
     }
 
+    /// Hands all of them over.
+    pub fn hand_all_hosts_over(&mut self, all: &Collector) {
+        self.concentration.hand_all_over(all);
+    }
+
+    /// The capture has ended: its hosts, these and those in `all`, turn into sums.
+    pub fn end_hosts(&mut self, all: &Collector) {
+        self.concentration.end_collected(all);
+    }
+
     /// Takes the hosts that tallies of the same capture handed over to `all`.
     pub fn take_hosts(&mut self, all: &Collector) {
         self.concentration.take_collected(all);
