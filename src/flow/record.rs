@@ -236,11 +236,16 @@ impl Flow {
         self.key.into()
     }
 
-    /// Reads a byte of each cache line that a packet of the flow needs.
+    /// Reads a byte of each cache line of the record.
     #[inline]
     pub(super) fn touch(&self) -> u8 {
-        let cold = self.cold.as_deref().map_or(0, |cold| cold.held);
-        (self.wire_bytes[0] ^ self.last_ns as u64) as u8 ^ self.next_seq[0] as u8 ^ self.marks as u8 ^ cold as u8
+        (self.wire_bytes[0] ^ self.last_ns as u64) as u8 ^ self.next_seq[0] as u8 ^ self.marks as u8
+    }
+
+    /// Reads a byte of what is kept beside the record.
+    #[inline]
+    pub(super) fn touch_cold(&self) -> u8 {
+        self.cold.as_deref().map_or(0, |cold| cold.held as u8)
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -108,7 +108,7 @@ impl Shard {
     }
 
     /// Brings what packets that come next need into cache, all at once: hash and payload of each.
-    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])>) -> u8 {
+    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> u8 {
         self.table.warm(packets)
     }
 

@@ -39,23 +39,22 @@ impl Table {
         self.live
     }
 
-    /// Reads the slots and records of several packets at once, and of those whose bytes are still looked at the first one,
-    /// so that their cache misses overlap. The sum keeps the reads alive.
-    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])>) -> u8 {
+    /// Reads what several packets will need: their slots, then the records that these name, then what is kept beside the
+    /// records, and the first byte of payloads that are still looked at. Each in one go, so that cache misses overlap: a
+    /// branch that waits for a miss, and was guessed wrong, ends that. The sum keeps the reads alive.
+    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> u8 {
         if self.slots.is_empty() {
             return 0;
         }
         let mask = self.slots.len() - 1;
-        let mut sum = 0;
-        for (hash, payload) in packets {
-            let slot = self.slots[hash as usize & mask];
-            let flow = slot.checked_sub(1).map(|slot| self.record(slot as u32));
-            sum ^= flow.map_or(0, Flow::touch);
-            if !flow.is_some_and(|flow| flow.has(mark::SETTLED)) {
-                sum ^= payload.first().copied().unwrap_or_default();
-            }
-        }
-        sum
+        let slots = packets.clone().map(|(hash, _)| self.slots[hash as usize & mask]);
+        let sum = slots.clone().fold(0, |sum, slot| sum ^ slot as u8);
+        let flows = slots.map(|slot| slot.checked_sub(1).map(|slot| self.record(slot as u32)));
+        let sum = flows.clone().flatten().fold(sum, |sum, flow| sum ^ flow.touch());
+        flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| match flow {
+            Some(flow) if flow.has(mark::SETTLED) => sum,
+            flow => sum ^ flow.map_or(0, Flow::touch_cold) ^ payload.first().copied().unwrap_or_default(),
+        })
     }
 
     /// The record of `key`.
