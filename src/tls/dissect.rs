@@ -259,9 +259,10 @@ struct Chain {
 fn longest_chain(head: &[u8]) -> Option<Chain> {
     const LATEST: usize = MAX_RECORD + HEADER_LEN;
     let mut best = None;
-    // Nearly every byte of a long head is passed over here, so a header's first two bytes are looked at in the plainest way.
-    for (at, header) in head.windows(HEADER_LEN).take(LATEST).enumerate() {
-        if !matches!(header, [CHANGE_CIPHER_SPEC..=APPLICATION_DATA, 3, ..]) {
+    // Nearly every byte of a long head is passed over here: all but the threes, which may be the second byte of a header.
+    let last = (head.len() + 1).saturating_sub(HEADER_LEN).min(LATEST);
+    for at in memchr::memchr_iter(3, head.get(1..=last).unwrap_or_default()) {
+        if !matches!(head.get(at), Some(CHANGE_CIPHER_SPEC..=APPLICATION_DATA)) {
             continue;
         }
         let chain = head.get(at..).and_then(chain).map(|chain| Chain { whole: chain.whole && at == 0, ..chain });

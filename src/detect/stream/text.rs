@@ -27,12 +27,17 @@ pub(super) fn starts(text: &[u8], word: &str) -> bool {
 
 /// Whether `text` holds `word`, in upper or lower case.
 pub(super) fn holds(text: &[u8], word: &str) -> bool {
-    const CASE: u8 = 0x20;
-    let Some(first) = word.bytes().next() else { return !text.is_empty() };
-    // The first letter alone rules nearly all places out, so it is looked for in the plainest way.
-    text.windows(word.len()).any(|window| {
-        matches!(window, [byte, ..] if byte | CASE == first | CASE) && window.eq_ignore_ascii_case(word.as_bytes())
-    })
+    /// From what English has most of to what it has least of; what is not here is rarer still.
+    const COMMON: &[u8] = b" etaoinshrdlcumwfgypbvkjxqz";
+    let rarity =
+        |byte: u8| COMMON.iter().position(|common| *common == byte.to_ascii_lowercase()).unwrap_or(COMMON.len());
+    let Some((place, rarest)) = word.bytes().enumerate().max_by_key(|(_, byte)| rarity(*byte)) else {
+        return !text.is_empty();
+    };
+    // Its rarest byte rules nearly all places out.
+    let places = text.get(place..(text.len() + 1 + place).saturating_sub(word.len())).unwrap_or_default();
+    memchr::memchr2_iter(rarest.to_ascii_lowercase(), rarest.to_ascii_uppercase(), places)
+        .any(|at| text.get(at..).is_some_and(|rest| starts(rest, word)))
 }
 
 /// Whether what there is of `text` agrees with the start of `word`, in upper or lower case.
@@ -175,4 +180,33 @@ pub(super) fn basic(value: &[u8]) -> bool {
     let pair = if starts(value, "Basic ") { value.get(6..).and_then(|text| base64(text.trim_ascii())) } else { None };
     let colon = pair.as_ref().and_then(|pair| pair.iter().position(|byte| *byte == b':'));
     pair.zip(colon).is_some_and(|(pair, colon)| colon + 1 < pair.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_wherever_they_stand() {
+        let words = ["whois", "Domain Name:", "% This", "a", ":", "aab", "ss"];
+        let texts = [
+            "",
+            "a",
+            "whoi",
+            "WHOIS",
+            "who whois",
+            "wwhois",
+            "DOMAIN name",
+            "x domain NAME:",
+            "%% this",
+            "aaab",
+            "AAB:",
+            "ks",
+        ];
+        for (word, text) in words.iter().flat_map(|word| texts.map(|text| (word, text))) {
+            let is_there = text.to_ascii_lowercase().contains(&word.to_ascii_lowercase());
+            assert_eq!(holds(text.as_bytes(), word), is_there, "{word} in {text}");
+        }
+        assert!(!holds(b"", "") && holds(b"x", ""));
+    }
 }
