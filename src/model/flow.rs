@@ -148,8 +148,9 @@ impl FlowKey {
         let end = |address, port| u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port);
         let (from, to) = (end(from, from_port), end(to, to_port));
         let (low, high) = (from.min(to), from.max(to));
-        let addresses = [low, high].map(|end| [0, 0xffff << 32 | end >> 16]);
-        let key = Self { addresses, ends: ends([low as u16, high as u16], transport, true) };
+        let mapped = |end: u64| [0, 0xffff << 32 | end >> 16];
+        let ends = ends([low as u16, high as u16], transport, true);
+        let key = Self { addresses: [mapped(low), mapped(high)], ends };
         (key, if from <= to { Side::Low } else { Side::High })
     }
 
