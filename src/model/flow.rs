@@ -87,7 +87,7 @@ const V4: u64 = 1 << 63;
 /// A [`FlowKey`] in 38 bytes, for where millions of them are kept.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(from = "FlowKey", into = "FlowKey")]
-#[repr(packed(2))]
+#[repr(Rust, packed(2))]
 pub struct NarrowKey {
     addresses: [[u64; 2]; 2],
     ports: [u16; 2],
