@@ -19,7 +19,6 @@ fn segment(flow: u32, number: u32) -> Packet {
         tunnels: [Tunnel::default(); 6],
         vlan: 0,
         seq: number.wrapping_mul(100),
-        ack: 0,
         payload_start: 0,
         payload_captured: 100,
         payload_len: 100,
