@@ -216,7 +216,6 @@ pub fn order(data: &[u8]) {
             tunnels: Default::default(),
             vlan: Default::default(),
             seq: base.wrapping_add(offset as u32).wrapping_sub(u32::from(is_hello)),
-            ack: 0,
             payload_start: 0,
             payload_captured: len as u32,
             payload_len: len as u32,
