@@ -50,7 +50,11 @@ fn server() -> Vec<u8> {
 }
 
 fn probe(heads: Heads<'_>) -> Option<(&'static dyn Dissector, Found)> {
-    let tls = DISSECTORS[0].iter().find(|tls| (tls.protocol(), tls.transport()) == (Protocol::TLS, Transport::TCP))?;
+    let tls = DISSECTORS
+        .iter()
+        .copied()
+        .flatten()
+        .find(|tls| (tls.protocol(), tls.transport()) == (Protocol::TLS, Transport::TCP))?;
     match tls.probe(heads) {
         Outcome::Found(found) => Some((*tls, found)),
         _ => None,
