@@ -14,13 +14,16 @@ const UDP: u8 = 17;
 const NETWORK: usize = 14;
 const TRANSPORT: usize = 34;
 
+/// The headers of a frame with IPv4, without tags and options.
+#[inline(always)]
+fn head(frame: &[u8]) -> Option<&[u8; 42]> {
+    frame.first_chunk::<42>().filter(|head| head[12..15] == [0x08, 0x00, 0x45])
+}
+
 /// IPv4 without tags and options, with all of its headers captured: most packets of most captures.
 #[inline(always)]
 pub(super) fn plain(frame: &[u8], wire_len: u32) -> Option<Packet> {
-    let head = frame.first_chunk::<42>()?;
-    if head[12] != 0x08 || head[13] != 0 || head[14] != 0x45 {
-        return None;
-    }
+    let head = head(frame)?;
     let number = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let total_len = usize::from(number(NETWORK + 2));
     let is_part = number(NETWORK + 6) & 0x3fff != 0;
@@ -68,8 +71,11 @@ pub(super) fn plain(frame: &[u8], wire_len: u32) -> Option<Packet> {
     (!tunnel::may_be_over_tcp(&packet)).then_some(packet)
 }
 
-/// The same for frames with VLAN tags, IPv6, and frames cut short.
+/// The same for frames with VLAN tags, IPv6, and frames cut short; not for those that [`plain`] has looked at.
 pub(super) fn tagged(frame: &[u8], wire_len: u32) -> Option<Packet> {
+    if head(frame).is_some() {
+        return None;
+    }
     let mut cursor = Cursor::new(frame, wire_len);
     let header = cursor.take::<14>().ok()?;
     let mut ether_type = [header[12], header[13]];

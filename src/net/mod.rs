@@ -33,8 +33,8 @@ pub use tunnel::{TUNNELS, TunnelKind};
 /// Number of Ethernet in the tcpdump registry of link types.
 const ETHERNET: u16 = 1;
 
-/// The packet in a frame without any layer that is less than common: the first half of [`decode`], apart so that a caller can
-/// go on with a packet that never was in memory.
+/// The packet in a frame without any layer that is less than common; what is refused goes to [`decode_other`]. Apart from that
+/// so that a caller can go on with a packet that never was in memory.
 #[inline(always)]
 #[must_use]
 pub fn plain(link_type: u16, frame: &[u8], wire_len: u32) -> Option<Packet> {
@@ -48,9 +48,12 @@ pub fn plain(link_type: u16, frame: &[u8], wire_len: u32) -> Option<Packet> {
 #[inline]
 #[must_use]
 pub fn decode(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
-    if let Some(packet) = plain(link_type, frame, wire_len) {
-        return Decoded::Packet(packet);
-    }
+    plain(link_type, frame, wire_len).map_or_else(|| decode_other(link_type, frame, wire_len), Decoded::Packet)
+}
+
+/// Takes a captured frame apart that [`plain`] refused.
+#[must_use]
+pub fn decode_other(link_type: u16, frame: &[u8], wire_len: u32) -> Decoded {
     if link_type == ETHERNET
         && let Some(packet) = fast::tagged(frame, wire_len)
     {

@@ -151,7 +151,7 @@ impl Piece {
                 self.keep(packet, number, keys);
                 continue;
             }
-            let (class, name, tunnels) = match net::decode(frame.link_type, data, frame.wire_len) {
+            let (class, name, tunnels) = match net::decode_other(frame.link_type, data, frame.wire_len) {
                 Decoded::Packet(packet) => {
                     if packet.tunnels[0] != Tunnel::default() {
                         self.count_tunnels(packet.tunnels, counts);
