@@ -25,13 +25,22 @@ pub(super) fn starts(text: &[u8], word: &str) -> bool {
     text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
+/// How rare each byte is in text: letters from what English has most of to what it has least of, all else rarer still.
+const RARITY: [u8; 256] = {
+    const COMMON: [&[u8]; 2] = [b" etaoinshrdlcumwfgypbvkjxqz", b" ETAOINSHRDLCUMWFGYPBVKJXQZ"];
+    let mut rarity = [COMMON[0].len() as u8; 256];
+    let mut rank = 0;
+    while rank < COMMON[0].len() {
+        rarity[COMMON[0][rank] as usize] = rank as u8;
+        rarity[COMMON[1][rank] as usize] = rank as u8;
+        rank += 1;
+    }
+    rarity
+};
+
 /// Whether `text` holds `word`, in upper or lower case.
 pub(super) fn holds(text: &[u8], word: &str) -> bool {
-    /// From what English has most of to what it has least of; what is not here is rarer still.
-    const COMMON: &[u8] = b" etaoinshrdlcumwfgypbvkjxqz";
-    let rarity =
-        |byte: u8| COMMON.iter().position(|common| *common == byte.to_ascii_lowercase()).unwrap_or(COMMON.len());
-    let Some((place, rarest)) = word.bytes().enumerate().max_by_key(|(_, byte)| rarity(*byte)) else {
+    let Some((place, rarest)) = word.bytes().enumerate().max_by_key(|(_, byte)| RARITY[usize::from(*byte)]) else {
         return !text.is_empty();
     };
     // Its rarest byte rules nearly all places out.
