@@ -16,8 +16,8 @@ pub(super) struct Probe {
     /// Head size at which the dissectors are asked again.
     ask_at: u32,
     asked: u8,
-    /// How many datagrams are kept.
-    datagrams: u8,
+    /// How many pieces are kept, as far as that is counted.
+    kept: u8,
     /// How often the heads were dropped because no dissector wanted them.
     restarts: u8,
     /// The heads start at the first byte of the connection.
@@ -58,22 +58,34 @@ impl Probe {
         let room = MAX_HEAD.saturating_sub(head.len());
         let kept = bytes.get(..room).unwrap_or(bytes);
         keep(head, kept);
-        self.pieces.push(Piece { from, len: kept.len() as u32, wire_len: kept.len() as u32, total });
-        kept.len() == bytes.len() && head.len() < MAX_HEAD
+        let has_room = kept.len() == bytes.len() && head.len() < MAX_HEAD;
+        self.note(Piece { from, len: kept.len() as u32, wire_len: kept.len() as u32, total });
+        has_room
     }
 
     /// Keeps one more datagram; `false` when there is no more room.
     pub(super) fn push_datagram(&mut self, from: Side, bytes: &[u8], wire_len: u32, total: Counts) -> bool {
         let kept = bytes.get(..MAX_DATAGRAM).unwrap_or(bytes);
         keep(&mut self.heads[0], kept);
-        self.pieces.push(Piece { from, len: kept.len() as u32, wire_len, total });
-        self.datagrams = self.datagrams.saturating_add(1);
-        usize::from(self.datagrams) < MAX_DATAGRAMS
+        self.note(Piece { from, len: kept.len() as u32, wire_len, total });
+        usize::from(self.kept) < MAX_DATAGRAMS
     }
 
-    /// Whether asking again is worth it: always for the first pieces, then when the heads have grown by a quarter.
-    pub(super) fn is_due(&self) -> bool {
-        self.asked < 12 || self.held() >= self.ask_at as usize
+    fn note(&mut self, piece: Piece) {
+        self.pieces.push(piece);
+        self.kept = self.kept.saturating_add(1);
+    }
+
+    /// Whether asking about what is kept is worth it. Hardly anything is recognised in between, and nothing is lost: when the
+    /// answer comes, all is read from its first byte.
+    pub(super) fn is_due(&self, transport: Transport) -> bool {
+        match (transport, self.kept) {
+            // What opens a connection is nearly always told by the answer, or by what comes next.
+            (Transport::TCP, 1) => !self.from_start || self.heads.iter().all(|head| !head.is_empty()),
+            (Transport::TCP, 5..) => self.held() >= self.ask_at as usize,
+            (Transport::TCP, _) => true,
+            (_, kept) => matches!(kept, 1..=4 | 6),
+        }
     }
 
     fn held(&self) -> usize {
@@ -121,7 +133,7 @@ impl Probe {
     pub(super) fn restart(&mut self) -> bool {
         self.heads = Default::default();
         self.pieces = Pieces::default();
-        self.datagrams = 0;
+        self.kept = 0;
         self.from_start = false;
         self.ask_at = 0;
         self.out = Out::default();

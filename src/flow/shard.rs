@@ -443,7 +443,7 @@ fn read(flow: &mut Flow, from: Side, bytes: &[u8], arrival: &Arrival<'_>, announ
         Stage::Settled => {}
         Stage::Probing(probe) => {
             let room = probe.push_stream(from, bytes, total);
-            if !room || probe.is_due() {
+            if !room || probe.is_due(Transport::TCP) {
                 decide(flow, !room, announced);
             }
         }
@@ -476,7 +476,9 @@ fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &mut Vec<Ann
         Some(Stage::Reading(..)) => feed(flow, packet.from, arrival.payload, moment, total, announced),
         Some(Stage::Probing(probe)) => {
             let room = probe.push_datagram(packet.from, arrival.payload, packet.payload_len, total);
-            decide(flow, !room, announced);
+            if !room || probe.is_due(transport) {
+                decide(flow, !room, announced);
+            }
         }
         Some(Stage::Settled) | None => {
             let (answer, out) = probe::ask_datagram(transport, packet.from, arrival.payload, packet.payload_len);
