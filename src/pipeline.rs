@@ -37,7 +37,7 @@ use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
 use crate::grade::{Policy, Verdict};
 use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Steps, Transport};
 use crate::net::fragments::Pool;
-use crate::tally::{CaptureEntry, Collector, Plan, Tally, Timeline};
+use crate::tally::{Alike, CaptureEntry, Collector, Plan, Tally, Timeline};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -443,6 +443,8 @@ struct Worker {
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
 struct Account {
     tally: Tally,
+    /// What goes into `tally` when that is taken out.
+    alike: Alike,
     /// The hosts of all accounts.
     hosts: Arc<Collector>,
     plan: Option<Arc<Plan>>,
@@ -496,6 +498,7 @@ impl<'a> Run<'a> {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
             sums: Account {
                 tally: tally(),
+                alike: Alike::default(),
                 hosts: Arc::clone(&hosts),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
@@ -750,9 +753,9 @@ impl<'a> Run<'a> {
             // Most shards of a small capture saw nothing.
             let used = workers.into_par_iter().filter(|worker| worker.sums.used);
             let tallies = used.map(|mut worker| {
-                worker.sums.tally.timeline.coarsen(worker.shard.interval_level());
-                worker.sums.tally.hand_all_hosts_over(&hosts);
-                worker.sums.tally
+                let mut tally = worker.take_tally();
+                tally.hand_all_hosts_over(&hosts);
+                tally
             });
             let sum = tallies.reduce_with(|mut sum, more| {
                 sum.merge(more);
@@ -770,9 +773,7 @@ impl<'a> Run<'a> {
         let flows = self.take_flows();
         closed(&self.name, flows)?;
         for worker in &mut self.workers {
-            let mut tally = std::mem::take(&mut worker.sums.tally);
-            tally.timeline.coarsen(worker.shard.interval_level());
-            self.tally.merge(tally);
+            self.tally.merge(worker.take_tally());
         }
         self.tally.take_hosts(&self.hosts);
         let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
@@ -848,6 +849,14 @@ impl Worker {
         });
     }
 
+    /// Takes the sums out.
+    fn take_tally(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.sums.tally);
+        tally.add_alike(std::mem::take(&mut self.sums.alike));
+        tally.timeline.coarsen(self.shard.interval_level());
+        tally
+    }
+
     fn pending_memory(&self) -> usize {
         self.pending.iter().map(|flow| size_of::<FlowSummary>() + 64 + parts_memory(flow)).sum()
     }
@@ -862,7 +871,7 @@ impl Account {
         } else {
             Vec::new()
         };
-        self.tally.add_flow(&flow, &verdicts);
+        self.tally.add_flow_among(&mut self.alike, &flow, &verdicts);
         self.tally.hand_hosts_over(&self.hosts);
         if let Some(plan) = &self.plan {
             self.tally.breakdowns.add_flow(&flow, plan);

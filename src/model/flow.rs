@@ -1,7 +1,7 @@
 //! Who talks to whom: keys, sides, and the summary in which a closed flow leaves the flow stage.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Class, Counts, Evidence, Facts, Protocol};
 
@@ -67,6 +67,39 @@ pub struct Endpoint {
     pub ip: IpAddr,
     /// Transport port; 0 where the transport has none.
     pub port: u16,
+}
+
+/// A network address as it stands in a [`FlowKey`]: hashed and compared faster than what it turns into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(from = "IpAddr", into = "IpAddr")]
+pub struct Address {
+    words: [u64; 2],
+    is_ipv4: bool,
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        Self { words: words(octets(ip)), is_ipv4: ip.is_ipv4() }
+    }
+}
+
+impl From<Address> for IpAddr {
+    #[inline]
+    fn from(Address { words: [top, bottom], is_ipv4 }: Address) -> Self {
+        if is_ipv4 {
+            Self::V4(Ipv4Addr::from_bits(bottom as u32))
+        } else {
+            Self::V6(Ipv6Addr::from_bits(u128::from(top) << 64 | u128::from(bottom)))
+        }
+    }
+}
+
+impl Address {
+    /// A number from all of its bits, the same on every machine.
+    pub(crate) fn folded(self) -> u64 {
+        let [top, bottom] = self.words;
+        (top ^ bottom).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// What makes two packets one conversation: both ends in a fixed order, and the transport.
@@ -207,14 +240,16 @@ impl FlowKey {
 
     /// The end at `side`.
     #[must_use]
+    #[inline]
     pub fn endpoint(&self, side: Side) -> Endpoint {
-        let [top, bottom] = self.addresses[side as usize];
-        let v6 = Ipv6Addr::from(u128::from(top) << 64 | u128::from(bottom));
-        let ip = match (self.is_ipv4(), v6.to_ipv4_mapped()) {
-            (true, Some(v4)) => IpAddr::V4(v4),
-            _ => IpAddr::V6(v6),
-        };
-        Endpoint { ip, port: self.ports()[side as usize] }
+        Endpoint { ip: self.address(side).into(), port: self.ports()[side as usize] }
+    }
+
+    /// The address at `side`.
+    #[must_use]
+    #[inline]
+    pub fn address(&self, side: Side) -> Address {
+        Address { words: self.addresses[side as usize], is_ipv4: self.is_ipv4() }
     }
 }
 

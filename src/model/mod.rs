@@ -16,7 +16,7 @@ pub use counts::{Counts, Units};
 pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex_digit;
-pub use flow::{Endpoint, FlowKey, FlowSummary, NarrowKey, Seed, Side, Transport, Tunnel};
+pub use flow::{Address, Endpoint, FlowKey, FlowSummary, NarrowKey, Seed, Side, Transport, Tunnel};
 pub use loss::Loss;
 pub use offer::{Offer, SharedOffer};
 pub use protocol::{Class, Evidence, Protocol};

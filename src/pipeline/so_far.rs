@@ -97,8 +97,9 @@ impl Worker {
     fn copy_to(&self, other: &mut Self) {
         // Every field is named, so that a new one cannot be left behind unnoticed.
         let Self { sums, pending, announced, connections, most_announced: _, shard: _ } = self;
-        let Account { tally, used, hosts: _, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
+        let Account { tally, alike, used, hosts: _, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
         other.sums.tally = tally.clone();
+        other.sums.alike = alike.clone();
         other.sums.used = *used;
         other.pending.clone_from(pending);
         other.announced.clone_from(announced);

@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Class, Counts, FlowSummary};
+use crate::model::{Address, Class, Counts, FlowSummary};
 
 /// How many flows or hosts are "the largest".
 pub const LARGEST: usize = 10;
@@ -67,11 +67,11 @@ pub(super) struct Hosts {
 }
 
 /// Hosts by address. Hashed with a secret of the run, because a capture may come from an attacker.
-type Sums = HashMap<IpAddr, Host, RandomState>;
+type Sums = HashMap<Address, Host, RandomState>;
 
 /// Written in one order, whatever the order of the table.
 fn in_order<S: Serializer>(sums: &Sums, serializer: S) -> Result<S::Ok, S::Error> {
-    sums.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
+    sums.iter().map(|(address, host)| (IpAddr::from(*address), host)).collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,10 +85,10 @@ struct Host {
 impl Largest {
     /// Adds one amount.
     pub fn add(&mut self, amount: u64) {
-        let place = self.0.partition_point(|larger| *larger >= amount);
-        if place < LARGEST && amount > 0 {
+        let is_among = self.0.get(LARGEST - 1).is_none_or(|last| *last < amount);
+        if is_among && amount > 0 {
             self.0.truncate(LARGEST - 1);
-            self.0.insert(place, amount);
+            self.0.insert(self.0.partition_point(|larger| *larger >= amount), amount);
         }
     }
 
@@ -116,7 +116,7 @@ impl Hosts {
         Self { sums: Sums::default(), too_many: true }
     }
 
-    fn add(&mut self, address: IpAddr, more: Host) {
+    fn add(&mut self, address: Address, more: Host) {
         if self.too_many {
             return;
         }
@@ -178,12 +178,8 @@ impl Collector {
 }
 
 /// The stripe of an address.
-fn stripe(address: IpAddr) -> usize {
-    let bits = match address {
-        IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
-    };
-    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % STRIPES
+fn stripe(address: Address) -> usize {
+    (address.folded() >> 32) as usize % STRIPES
 }
 
 impl Concentration {
@@ -195,7 +191,7 @@ impl Concentration {
         let whole = flow.total().wire_bytes;
         self.flows.add(whole);
         let encrypted = if flow.class == Class::Encrypted { rest.wire_bytes } else { 0 };
-        let [client, server] = [flow.client, flow.client.other()].map(|side| flow.key.endpoint(side).ip);
+        let [client, server] = [flow.client, flow.client.other()].map(|side| flow.key.address(side));
         self.seen.add(client, Host { sent: flow.from_client.wire_bytes, encrypted, whole });
         self.seen.add(server, Host { sent: flow.from_server.wire_bytes, ..Host::default() });
     }
@@ -365,7 +361,7 @@ mod tests {
             let mut hosts = Hosts::default();
             for number in 0..count {
                 let address = IpAddr::V6(Ipv6Addr::from(from + number as u128));
-                hosts.add(address, Host { sent: 1, encrypted: 0, whole: 1 });
+                hosts.add(address.into(), Host { sent: 1, encrypted: 0, whole: 1 });
             }
             Concentration { seen: hosts, ..Concentration::default() }
         };

@@ -7,6 +7,7 @@
 //! Not held: anything that names a host. Memory is bounded by the code points there are, not by the traffic: names that
 //! traffic could invent (application protocols) are kept only when a registry knows them.
 
+mod alike;
 mod breakdown;
 mod capture;
 mod codes;
@@ -27,6 +28,7 @@ mod tls;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub use alike::Alike;
 pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
 pub use codes::Codes;
@@ -158,51 +160,74 @@ impl Tally {
     /// The packets in `flow.readable` count as plaintext, the others as the class of the flow; the flow itself counts
     /// once, under its class.
     pub fn add_flow(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
-        let total = flow.total();
-        let readable = match flow.class {
-            Class::Encrypted => flow.readable,
-            _ => Counts::default(),
-        };
-        let rest = total.without(readable);
-        let by_class = &mut self.classes[flow.evidence];
-        by_class[flow.class].add_flows(1, rest);
+        self.add_kind(flow, verdicts, 1);
+        self.add_place(flow, verdicts);
+    }
+
+    /// The same for a flow that may be like others: what they have in common is added up in `alike` until
+    /// [`Tally::add_alike`].
+    pub fn add_flow_among(&mut self, alike: &mut Alike, flow: &FlowSummary, verdicts: &[Verdict]) {
+        if !alike.add(flow) {
+            self.add_kind(flow, verdicts, 1);
+        }
+        self.add_place(flow, verdicts);
+    }
+
+    /// Adds what flows have in common.
+    pub fn add_alike(&mut self, alike: Alike) {
+        for (sum, flows) in alike.sums() {
+            self.add_kind(&sum, &[], flows);
+        }
+    }
+
+    /// What a flow adds by where and when it was: groups of host pairs, hosts, intervals.
+    fn add_place(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
+        let (readable, rest) = parts(flow);
         let group = self.groups.of(flow.key.host_group());
         group.add(flow.class, 1, rest);
-        self.add_protocol(flow.protocol.name(), flow.class, flow.upgraded_from.map(|from| from.name()), 1, rest);
         if readable != Counts::default() {
-            self.classes[flow.evidence][Class::Plaintext].add_flows(0, readable);
-            self.groups.of(flow.key.host_group()).add(Class::Plaintext, 0, readable);
-            let name = flow.upgraded_from.unwrap_or(flow.protocol).name();
-            self.add_protocol(name, Class::Plaintext, None, 0, readable);
+            group.add(Class::Plaintext, 0, readable);
         }
-        self.retransmitted_bytes += flow.retransmitted_bytes;
         self.concentration.add_flow(flow, rest);
-        if flow.class == Class::Unknown {
-            self.unknown.of_flags(&flow.flags).add_flows(1, rest);
-        }
-        self.add_labels(flow, verdicts, rest);
         let graded = established(flow) != Some(false);
         self.timeline.add_flow(flow, if graded { verdicts } else { &[] });
     }
 
+    /// What it adds by what it was; `flow` may stand for several `flows`, which differ in nothing that is asked here.
+    fn add_kind(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64) {
+        let (readable, rest) = parts(flow);
+        self.classes[flow.evidence][flow.class].add_flows(flows, rest);
+        self.add_protocol(flow.protocol.name(), flow.class, flow.upgraded_from.map(|from| from.name()), flows, rest);
+        if readable != Counts::default() {
+            self.classes[flow.evidence][Class::Plaintext].add_flows(0, readable);
+            let name = flow.upgraded_from.unwrap_or(flow.protocol).name();
+            self.add_protocol(name, Class::Plaintext, None, 0, readable);
+        }
+        self.retransmitted_bytes += flow.retransmitted_bytes;
+        if flow.class == Class::Unknown {
+            self.unknown.of_flags(&flow.flags).add_flows(flows, rest);
+        }
+        self.add_labels(flow, verdicts, flows, rest);
+    }
+
     /// What a flow adds beyond its class: strength, web share, handshake facts.
-    fn add_labels(&mut self, flow: &FlowSummary, verdicts: &[Verdict], rest: Counts) {
+    fn add_labels(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64, rest: Counts) {
         let complete = established(flow);
         if flow.class == Class::Encrypted {
             self.upgraded_flows += u64::from(flow.upgraded_from.is_some());
             if let Some(reason) = crate::grade::why_hidden(flow, complete) {
-                self.hidden.entry(Cow::Borrowed(reason)).or_default().add_flows(1, rest);
+                self.hidden.entry(Cow::Borrowed(reason)).or_default().add_flows(flows, rest);
             }
             if complete == Some(false) {
-                self.attempted.add_flows(1, rest);
+                self.attempted.add_flows(flows, rest);
             }
         }
         if complete != Some(false) {
             self.strength.add(flow.class, verdicts, rest);
             match web(flow) {
-                Some(Web::Https) => self.web.https.add_flows(1, rest),
-                Some(Web::Quic) => self.web.quic.add_flows(1, rest),
-                Some(Web::Cleartext) => self.web.cleartext.add_flows(1, rest),
+                Some(Web::Https) => self.web.https.add_flows(flows, rest),
+                Some(Web::Quic) => self.web.quic.add_flows(flows, rest),
+                Some(Web::Cleartext) => self.web.cleartext.add_flows(flows, rest),
                 None => {}
             }
         }
@@ -210,7 +235,7 @@ impl Tally {
             // What is wrong with TLS is wrong with TLS; what is wrong with an upgrade, with the protocol that offers it.
             let protocol =
                 if found.before_upgrade() { flow.upgraded_from.unwrap_or(flow.protocol) } else { flow.protocol };
-            self.add_finding(found.id, protocol.name(), flow.evidence).add_flows(1, flow.total());
+            self.add_finding(found.id, protocol.name(), flow.evidence).add_flows(flows, flow.total());
         }
         let Some(facts) = &flow.facts else { return };
         if let Some(kind) = post_quantum::kind(facts, complete) {
@@ -423,6 +448,12 @@ impl Tally {
         let key = ProtocolKey { name: Cow::Borrowed(name), class, upgraded_from: from.map(Cow::Borrowed) };
         self.protocols.entry(key).or_default().add_flows(flows, sum);
     }
+}
+
+/// What of a flow is plaintext though it is encrypted, and the rest.
+fn parts(flow: &FlowSummary) -> (Counts, Counts) {
+    let readable = if flow.class == Class::Encrypted { flow.readable } else { Counts::default() };
+    (readable, flow.total().without(readable))
 }
 
 /// Adds each total of `from` to the total of the same key.
