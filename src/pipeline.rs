@@ -217,7 +217,8 @@ pub fn scan_part(
 ) -> Result<Part> {
     let pool = threads(options)?;
     let mut out = Out::new(flows);
-    let mut run = Run::new(options, &pool, out.keep);
+    // What is carried over does not depend on the machine.
+    let mut run = Run::with_shards(options, &pool, out.keep, SHARDS);
     if let Some(before) = before {
         run.resume(before).map_err(|what| Error::usage("--state-in", what))?;
     }
@@ -436,7 +437,7 @@ struct Worker {
     announced: Announced,
     /// The connection IDs of its QUIC flows, as far as they are kept; apart, because nearly all flows of a web are QUIC.
     connections: Announced,
-    /// Most announcements to keep of either kind; the first that come stay.
+    /// Most announcements to keep of either kind, for each of [`SHARDS`].
     most_announced: usize,
 }
 
@@ -481,8 +482,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// With as many shards as its threads have use for: few enough that the packets of each are many, enough that nobody waits
+    /// long for who has the last.
     fn new(options: &'a Options, pool: &'a ThreadPool, keep: bool) -> Self {
-        Self::with_shards(options, pool, keep, SHARDS)
+        let shards = (8 * pool.current_num_threads()).next_power_of_two().min(SHARDS);
+        Self::with_shards(options, pool, keep, shards)
     }
 
     /// Nothing but time depends on the number of shards: each costs more than a small capture itself.
@@ -510,7 +514,7 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             announced: Announced::default(),
             connections: Announced::default(),
-            most_announced: budget.announcements / (shards * 4 * size_of::<Announcement>()),
+            most_announced: budget.announcements / (SHARDS * 4 * size_of::<Announcement>()),
         };
         Self {
             epoch: Epoch::default(),
@@ -731,9 +735,8 @@ impl<'a> Run<'a> {
 
     /// All that flows announced about others so far.
     fn known(&self) -> associate::Known {
-        let ends = self.workers.iter().flat_map(|worker| &worker.announced).copied();
-        let lists = self.workers.iter().map(|worker| &worker.connections);
-        let connections: Vec<_> = lists.filter(|list| !list.is_empty()).collect();
+        let ends = self.workers.iter().flat_map(|worker| worker.announced.lists()).flatten().copied();
+        let connections: Vec<_> = self.workers.iter().flat_map(|worker| worker.connections.lists()).collect();
         associate::Known::new(ends, &connections)
     }
 
@@ -804,13 +807,11 @@ impl Worker {
     /// Takes over the flows that the shard has closed.
     fn settle(&mut self) {
         for announcement in self.shard.announced.drain(..) {
-            let list = match announcement.by {
+            let lists = match announcement.by {
                 Sign::End(_) => &mut self.announced,
                 Sign::Connection(_) => &mut self.connections,
             };
-            if list.len() < self.most_announced {
-                list.insert(announcement);
-            } else if !list.contains(&announcement) {
+            if !lists.keep(announcement, self.most_announced) {
                 self.sums.used = true;
                 self.sums.tally.add_loss(Loss::ForgottenAnnouncements, 1);
             }

@@ -20,10 +20,10 @@ pub use record::Limits;
 pub use shard::{Announcement, Arrival, Shard, Sign};
 pub(crate) use state::Carried;
 
-/// Shards of a capture. Fixed, so that work can be spread without changing any result.
+/// Most shards of a capture. Where there are less, each has the flows of several in a row, and no result changes.
 pub const SHARDS: usize = 64;
 
-/// The shard that packets with this [`crate::model::FlowKey::shard_hash`] belong to.
+/// The shard, of [`SHARDS`], that packets with this [`crate::model::FlowKey::shard_hash`] belong to.
 #[must_use]
 pub fn shard_of(hash: u64) -> usize {
     (hash >> 58) as usize

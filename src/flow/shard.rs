@@ -39,6 +39,8 @@ pub struct Announcement {
     pub protocol: Protocol,
     /// Both ends of the flow that said so; one of them is an end of the announced flow as well.
     pub said_by: [Endpoint; 2],
+    /// The shard of that flow, of [`super::SHARDS`], however many there are.
+    pub shard: u8,
 }
 
 /// What an announced flow is known by.
@@ -671,10 +673,11 @@ fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
         let mut facts = cold.facts.take().unwrap_or_default();
         session.finish(&mut found, &mut facts);
         let said_by = [Side::Low, Side::High].map(|side| key.endpoint(side));
+        let shard = super::shard_of(key.shard_hash()) as u8;
         let ends = std::mem::take(&mut facts.announced).into_iter().map(|(end, protocol)| (Sign::End(end), protocol));
         let connections = std::mem::take(&mut facts.connections).into_iter();
         let connections = connections.map(|id| (Sign::Connection(id), Protocol::QUIC));
-        announced.extend(ends.chain(connections).map(|(by, protocol)| Announcement { by, protocol, said_by }));
+        announced.extend(ends.chain(connections).map(|(by, protocol)| Announcement { by, protocol, said_by, shard }));
         if *facts != Facts::default() {
             cold.facts = Some(facts);
         }

@@ -5,7 +5,7 @@
 //! Not handled: connections that changed to IDs of NEW_CONNECTION_ID frames, which are encrypted, and clients without an
 //! ID of their own where only their side was captured.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
@@ -24,8 +24,38 @@ pub(super) struct Known {
     connections: Connections,
 }
 
+/// Announcements, as far as they are kept, by the shard of the flow that made them: what is kept is the same however many
+/// shards there are.
+#[derive(Clone, Default)]
+pub(super) struct Announced(BTreeMap<u8, List>);
+
 /// Announcements, each once. Hashed with a secret of the run, because a capture may come from an attacker.
-pub(super) type Announced = HashSet<Announcement, RandomState>;
+pub(super) type List = HashSet<Announcement, RandomState>;
+
+impl Announced {
+    /// Keeps one more, of each shard the `most` that come first; `false` when it is lost.
+    pub(super) fn keep(&mut self, announcement: Announcement, most: usize) -> bool {
+        let list = self.0.entry(announcement.shard).or_default();
+        if list.len() < most {
+            list.insert(announcement);
+            return true;
+        }
+        list.contains(&announcement)
+    }
+
+    /// The lists, none of them empty.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &List> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Announcement> for Announced {
+    fn from_iter<I: IntoIterator<Item = Announcement>>(all: I) -> Self {
+        let mut announced = Self::default();
+        all.into_iter().for_each(|announcement| _ = announced.keep(announcement, usize::MAX));
+        announced
+    }
+}
 
 /// The QUIC connections that are known by an ID.
 struct Connections {
@@ -39,10 +69,10 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(announced: &[&Announced]) -> Self {
+    fn new(announced: &[&List]) -> Self {
         let places = rayon::current_num_threads();
         let place = RandomState::default();
-        let split = |announced: &&Announced| {
+        let split = |announced: &&List| {
             let (mut parts, mut lengths) = (vec![Vec::new(); places], 0);
             for announcement in announced.iter() {
                 if let Sign::Connection(id) = announcement.by {
@@ -85,7 +115,7 @@ pub(super) fn may_be_announced(class: Class, protocol: Protocol) -> bool {
 impl Known {
     /// Orders what was announced of ends; of two announcements that contradict each other about an endpoint, the one that
     /// claims less (plaintext before encrypted) holds. Connections have no order.
-    pub(super) fn new(ends: impl Iterator<Item = Announcement>, connections: &[&Announced]) -> Self {
+    pub(super) fn new(ends: impl Iterator<Item = Announcement>, connections: &[&List]) -> Self {
         let mut announced: Vec<Announcement> = ends.collect();
         announced.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
         announced.dedup();

@@ -36,7 +36,7 @@ struct Carrier {
 impl Worker {
     fn carry(self) -> Carrier {
         let sorted = |set: Announced| {
-            let mut list: Vec<Announcement> = set.into_iter().collect();
+            let mut list: Vec<Announcement> = set.lists().flatten().copied().collect();
             list.sort_unstable_by_key(|a| (a.by, a.protocol.name(), a.said_by));
             list
         };

@@ -68,7 +68,7 @@ impl Run<'_> {
     /// The sums if the capture ended here.
     fn so_far(&mut self, file: Description, sums: &Sums) -> Result<Tally> {
         let damaged = |error: postcard::Error| Error::Io(std::io::Error::other(error));
-        let mut copy = Run::new(self.options, self.pool, false);
+        let mut copy = Run::with_shards(self.options, self.pool, false, self.workers.len());
         copy.tally = self.tally.clone();
         copy.tally.copy_hosts(&self.hosts);
         copy.frames = self.frames;
@@ -102,7 +102,7 @@ impl Worker {
         other.sums.alike = alike.clone();
         other.sums.used = *used;
         other.pending.clone_from(pending);
-        other.announced.clone_from(announced);
-        other.connections.clone_from(connections);
+        other.announced = announced.clone();
+        other.connections = connections.clone();
     }
 }
