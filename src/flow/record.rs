@@ -4,7 +4,7 @@ use super::order::{Holes, Pending};
 use super::parts::Parts;
 use super::probe::Probe;
 use crate::detect::{Found, Session};
-use crate::model::{Class, Counts, Evidence, Facts, FlowKey, NarrowKey, Opening, Protocol, Side, Tunnel};
+use crate::model::{Class, Counts, Evidence, Facts, FlowKey, NarrowKey, Opening, Protocol, Side, Transport, Tunnel};
 
 /// Capture times after which a silent flow is closed. Unit: nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,18 @@ impl Default for Limits {
     fn default() -> Self {
         const SECOND: i64 = 1_000_000_000;
         Self { tcp_ns: 3600 * SECOND, tcp_closed_ns: 60 * SECOND, other_ns: 300 * SECOND, trace: false }
+    }
+}
+
+impl Limits {
+    /// When a flow times out, unless it goes on: nanoseconds since 1970 UTC.
+    pub(super) fn due_ns(&self, flow: &Flow) -> i64 {
+        let silence_ns = match (flow.key().transport(), flow.is_closed()) {
+            (Transport::TCP, true) => self.tcp_closed_ns,
+            (Transport::TCP, false) => self.tcp_ns,
+            _ => self.other_ns,
+        };
+        flow.last_ns.saturating_add(silence_ns)
     }
 }
 

@@ -146,6 +146,10 @@ impl Shard {
         flow.last_ns = flow.last_ns.max(arrival.time_ns);
         if flow.key().transport() == Transport::TCP {
             take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
+            if arrival.packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
+                let due_ns = self.limits.due_ns(flow);
+                self.table.hasten(record, due_ns);
+            }
         } else {
             flow.payload_bytes[side] += u64::from(arrival.packet.payload_len);
             if !flow.has(mark::SETTLED) && arrival.packet.payload_len > 0 {
@@ -187,6 +191,8 @@ impl Shard {
         if arrival.packet.from == Side::High {
             flow.set(mark::FIRST_HIGH);
         }
+        let due_ns = self.limits.due_ns(flow);
+        self.table.hasten(record, due_ns);
     }
 
     /// Closes flows that have been silent for too long at capture time `now_ns`.
@@ -196,15 +202,8 @@ impl Shard {
         }
         let limits = self.limits;
         self.next_sweep_ns = now_ns.saturating_add(limits.tcp_closed_ns / 4);
-        self.remove_if(0, |flow| {
-            let silence = now_ns.saturating_sub(flow.last_ns);
-            silence
-                > match (flow.key().transport(), flow.is_closed()) {
-                    (Transport::TCP, true) => limits.tcp_closed_ns,
-                    (Transport::TCP, false) => limits.tcp_ns,
-                    _ => limits.other_ns,
-                }
-        });
+        let gone = self.table.overdue(now_ns, |flow| limits.due_ns(flow));
+        self.remove(0, gone);
     }
 
     /// Last times and first frames of all open flows, to decide which are the oldest.
@@ -219,7 +218,8 @@ impl Shard {
 
     /// Closes early every flow up to the age `(last time, first frame)`.
     pub fn evict(&mut self, upto: (i64, u64)) {
-        self.remove_if(mark::EVICTED, |flow| (flow.last_ns, flow.first_frame) <= upto);
+        let gone = self.table.in_order(|flow| (flow.last_ns, flow.first_frame) <= upto);
+        self.remove(mark::EVICTED, gone);
     }
 
     /// The capture has ended: all flows take their best answers. Those that `wait`, going by class and protocol, for what
@@ -244,8 +244,7 @@ impl Shard {
         self.cold_bytes = 0;
     }
 
-    fn remove_if(&mut self, marks: u16, goes: impl FnMut(&Flow) -> bool) {
-        let gone = self.table.in_order(goes);
+    fn remove(&mut self, marks: u16, gone: Vec<(u64, u32)>) {
         if gone.is_empty() {
             return;
         }

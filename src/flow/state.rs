@@ -56,7 +56,9 @@ impl Shard {
         self.clock = carried.clock;
         for mut flow in carried.flows {
             self.cold_bytes += flow.weigh();
-            self.table.insert(self.table.hash(&flow.key()), flow);
+            let due_ns = self.limits.due_ns(&flow);
+            let record = self.table.insert(self.table.hash(&flow.key()), flow);
+            self.table.hasten(record, due_ns);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A slot is 8 bytes: the hash and the number of the record, so that a look-up touches one cache line of the
 //! index and one record. The hash also says where the slot is, so the index grows without a look at the records. Records
-//! live in chunks and never move, so growing copies nothing and wastes little.
+//! live in chunks, each twice as large as the one before, and never move, so growing copies nothing, and what is not used of
+//! the last chunk was never touched.
 
 use super::record::{Flow, mark};
 use crate::model::{FlowKey, Seed};
@@ -13,12 +14,22 @@ pub(super) struct Table {
     /// `hash << 32 | record + 1`; 0 is empty. The length is a power of two, or zero. A slot is where its hash says, or behind.
     slots: Vec<u64>,
     chunks: Vec<Vec<Flow>>,
+    /// No flow of a block of [`BLOCK`] records times out before this: nanoseconds since 1970 UTC.
+    due_ns: Vec<i64>,
     free: Vec<u32>,
     live: usize,
 }
 
-/// Records in one chunk: small enough that 64 shards of a small capture stay small.
-const CHUNK: usize = 64;
+/// Records in the first chunk, small enough that 64 shards of a small capture stay small, and in a block.
+const BLOCK: usize = 64;
+
+/// The chunk that a record is in, and its place there.
+#[inline]
+fn place_of(record: u32) -> (usize, usize) {
+    let number = record as usize + BLOCK;
+    let chunk = (number / BLOCK).ilog2() as usize;
+    (chunk, number - (BLOCK << chunk))
+}
 
 /// Bytes a flow takes here, its share of the index at usual load included.
 pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 16;
@@ -26,7 +37,7 @@ pub(super) const FLOW_BYTES: usize = size_of::<Flow>() + 16;
 impl Table {
     /// An empty table of flows whose keys are hashed with `seed`.
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, slots: Vec::new(), chunks: Vec::new(), free: Vec::new(), live: 0 }
+        Self { seed, slots: Vec::new(), chunks: Vec::new(), due_ns: Vec::new(), free: Vec::new(), live: 0 }
     }
 
     /// The hash of a key in this table.
@@ -47,9 +58,8 @@ impl Table {
             return 0;
         }
         let mask = self.slots.len() - 1;
-        let slots = packets.clone().map(|(hash, _)| self.slots[hash as usize & mask]);
-        let sum = slots.clone().fold(0, |sum, slot| sum ^ slot as u8);
-        let flows = slots.map(|slot| slot.checked_sub(1).map(|slot| self.record(slot as u32)));
+        let sum = packets.clone().fold(0, |sum, (hash, _)| sum ^ self.slots[hash as usize & mask] as u8);
+        let flows = packets.clone().map(|(hash, _)| self.candidates(hash).next().map(|record| self.record(record)));
         let sum = flows.clone().flatten().fold(sum, |sum, flow| sum ^ flow.touch());
         flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| match flow {
             Some(flow) if flow.has(mark::SETTLED) => sum,
@@ -58,22 +68,28 @@ impl Table {
     }
 
     /// The record of `key`.
+    #[inline]
     pub(super) fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
-        let mask = self.slots.len().checked_sub(1)?;
+        self.candidates(hash).find(|record| self.record(*record).key() == *key)
+    }
+
+    /// The records of keys with this hash: one, or none, but for accidents.
+    #[inline]
+    fn candidates(&self, hash: u32) -> impl Iterator<Item = u32> {
+        let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            if slot >> 32 == u64::from(hash) {
-                let record = slot as u32 - 1;
-                if self.record(record).key() == *key {
-                    return Some(record);
+        std::iter::from_fn(move || {
+            loop {
+                let slot = *self.slots.get(at)?;
+                if slot == 0 {
+                    return None;
+                }
+                at = (at + 1) & mask;
+                if slot >> 32 == u64::from(hash) {
+                    return Some(slot as u32 - 1);
                 }
             }
-            at = (at + 1) & mask;
-        }
+        })
     }
 
     /// Takes in a flow whose key is not there yet.
@@ -89,12 +105,41 @@ impl Table {
 
     /// The record with this number.
     pub(super) fn record(&self, record: u32) -> &Flow {
-        &self.chunks[record as usize / CHUNK][record as usize % CHUNK]
+        let (chunk, place) = place_of(record);
+        &self.chunks[chunk][place]
     }
 
     /// The record with this number.
     pub(super) fn record_mut(&mut self, record: u32) -> &mut Flow {
-        &mut self.chunks[record as usize / CHUNK][record as usize % CHUNK]
+        let (chunk, place) = place_of(record);
+        &mut self.chunks[chunk][place]
+    }
+
+    /// A flow may now time out as early as `due_ns`.
+    pub(super) fn hasten(&mut self, record: u32, due_ns: i64) {
+        let due = &mut self.due_ns[record as usize / BLOCK];
+        *due = due_ns.min(*due);
+    }
+
+    /// First frames and numbers of the flows that have timed out before `now_ns`, in the order of their first frames; `due_ns`
+    /// says when one does. Blocks without one are not looked at again before there may be.
+    pub(super) fn overdue(&mut self, now_ns: i64, due_ns: impl Fn(&Flow) -> i64) -> Vec<(u64, u32)> {
+        let mut order = Vec::new();
+        let blocks = self.chunks.iter().flat_map(|chunk| chunk.chunks(BLOCK));
+        for ((block, due), first) in blocks.zip(&mut self.due_ns).zip((0..).step_by(BLOCK)) {
+            if *due >= now_ns {
+                continue;
+            }
+            *due = i64::MAX;
+            for (flow, record) in block.iter().zip(first..).filter(|(flow, _)| flow.is_live()) {
+                match due_ns(flow) {
+                    over if over < now_ns => order.push((flow.first_frame, record)),
+                    later => *due = later.min(*due),
+                }
+            }
+        }
+        order.sort_unstable();
+        order
     }
 
     /// All flows, in no order that matters.
@@ -130,7 +175,10 @@ impl Table {
             *self = Self::new(self.seed);
         } else {
             let chunks = std::mem::take(&mut self.chunks);
-            let is_live = |record: u32| chunks[record as usize / CHUNK][record as usize % CHUNK].is_live();
+            let is_live = |record: u32| {
+                let (chunk, place) = place_of(record);
+                chunks[chunk][place].is_live()
+            };
             self.resize((self.live * 2).next_power_of_two().max(16), is_live);
             self.chunks = chunks;
         }
@@ -141,13 +189,18 @@ impl Table {
             *self.record_mut(record) = flow;
             return record;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        let number = self.chunks.len();
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == BLOCK << (number - 1)) {
+            self.chunks.push(Vec::with_capacity(BLOCK << number));
         }
-        let chunk_number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[chunk_number];
+        let number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[number];
         chunk.push(flow);
-        (chunk_number * CHUNK + chunk.len() - 1) as u32
+        let record = ((BLOCK << number) - BLOCK + chunk.len() - 1) as u32;
+        if record as usize % BLOCK == 0 {
+            self.due_ns.push(i64::MAX);
+        }
+        record
     }
 
     fn link(&mut self, slot: u64) {
@@ -186,6 +239,57 @@ mod tests {
         let from = Endpoint { ip: IpAddr::V4(Ipv4Addr::from(n)), port: 1 };
         let to = Endpoint { ip: IpAddr::V4(Ipv4Addr::from(1)), port: 2 };
         FlowKey::new(Transport::TCP, from, to).0
+    }
+
+    /// Flows begin, go on, close and time out; blocks that are passed over never hide one that has.
+    #[test]
+    fn who_is_overdue_is_found_when_it_is() {
+        let mut table = Table::new(Seed::random());
+        let mut dues: Vec<Option<i64>> = Vec::new();
+        let mut state = 7_u64;
+        let mut noise = |below: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % below
+        };
+        let due = |flow: &Flow| flow.last_ns + if flow.is_closed() { 60 } else { 300 };
+        for now in 0..2_000_i64 {
+            for _ in 0..noise(4) {
+                let number = table.len() as u32 + dues.len() as u32;
+                // A clock may be behind.
+                let flow = Flow::new(key(number), 0, now - noise(200));
+                let (first, hash) = (due(&flow), table.hash(&flow.key()));
+                let record = table.insert(hash, flow);
+                table.hasten(record, first);
+                dues.resize(dues.len().max(record as usize + 1), None);
+                dues[record as usize] = Some(first);
+            }
+            for (record, known) in (0..).zip(&mut dues).filter(|(_, known)| known.is_some()) {
+                let flow = table.record_mut(record);
+                match noise(100) {
+                    0 => flow.last_ns = flow.last_ns.max(now),
+                    1 => flow.set(mark::RST),
+                    _ => continue,
+                }
+                let changed = due(flow);
+                table.hasten(record, changed);
+                *known = Some(changed);
+            }
+            if noise(15) == 0 {
+                let want: Vec<u32> = (0..)
+                    .zip(&dues)
+                    .filter(|(_, due)| due.is_some_and(|due| due < now))
+                    .map(|(record, _)| record)
+                    .collect();
+                let found: Vec<u32> = table.overdue(now, due).into_iter().map(|(_, record)| record).collect();
+                assert_eq!(found, want, "at {now}");
+                for record in found {
+                    table.take(record);
+                    dues[record as usize] = None;
+                }
+                table.tidy();
+            }
+        }
+        assert!(dues.len() > 4 * BLOCK && table.len() < 3_000, "{} {}", dues.len(), table.len());
     }
 
     #[test]
