@@ -105,6 +105,11 @@ impl Opening {
         }
     }
 
+    /// What it says of the first byte: mask and value.
+    fn first(self) -> (u8, u8) {
+        ((self.mask >> 56) as u8, (self.value >> 56) as u8)
+    }
+
     /// What both pin down alike.
     fn common(self, other: Self) -> Self {
         let mask = self.mask & other.mask & !(self.value ^ other.value);
@@ -125,17 +130,23 @@ impl Table {
         let rows = ROWS.iter().filter(|row| row.transport == transport);
         let all: Vec<Candidate> = rows.enumerate().map(|(place, row)| Candidate::of(place, row)).collect();
         let patterns = |row: &'static Row, side: usize| if side == 0 { &row.client } else { &row.server };
-        let those = |fits: &dyn Fn(&'static Row) -> bool| -> Vec<Candidate> {
-            all.iter().filter(|candidate| fits(candidate.row)).copied().collect()
+        let by_byte = |side: usize| {
+            let mut rows = vec![Vec::new(); 256];
+            for candidate in &all {
+                let patterns = patterns(candidate.row, side);
+                let firsts: Vec<(u8, u8)> = patterns.iter().map(|pattern| pattern.opening.first()).collect();
+                for (byte, rows) in (0..=u8::MAX).zip(&mut rows) {
+                    if firsts.iter().any(|(mask, value)| byte & mask == *value) {
+                        rows.push(*candidate);
+                    }
+                }
+            }
+            rows
         };
-        let may_open = |row, side, byte: u8| {
-            let first = Opening::of(&[byte]);
-            patterns(row, side).iter().any(|pattern| pattern.opening.agrees(first))
+        let alone = |side: usize| {
+            all.iter().filter(|candidate| patterns(candidate.row, 1 - side).is_empty()).copied().collect()
         };
-        Self {
-            by_byte: [0, 1].map(|side| (0..=255).map(|byte| those(&|row| may_open(row, side, byte))).collect()),
-            one_sided: [0, 1].map(|side| those(&|row| patterns(row, 1 - side).is_empty())),
-        }
+        Self { by_byte: [by_byte(0), by_byte(1)], one_sided: [alone(0), alone(1)] }
     }
 
     /// The surest answer of all rows.
