@@ -98,7 +98,10 @@ impl ReportOutput {
         match &self.path {
             Some(path) => {
                 let mut file = self.file.take().map_or_else(|| AtomicFile::create(path), Ok)?;
-                file.write_all(&strip_bytes(&text).into_vec())?;
+                // Colours are for terminals.
+                let styled = memchr::memchr(b'\x1b', &text).is_some();
+                let text = if styled { strip_bytes(&text).into_vec() } else { text };
+                file.write_all(&text)?;
                 file.finish()
             }
             None => {
