@@ -118,25 +118,12 @@ impl Shard {
     pub fn take(&mut self, arrival: Arrival<'_>) {
         let interval = self.clock.tick(arrival.time_ns);
         let found = self.table.find(arrival.hash, &arrival.packet.key);
-        let record = match found {
-            Some(record) if !self.starts_anew(record, &arrival) => record,
-            Some(record) => {
-                let fresh = self.fresh(&arrival);
-                let old = std::mem::replace(self.table.record_mut(record), fresh);
-                self.cold_bytes -= old.held();
-                let closed = self.close(old);
-                self.closed.push(closed);
-                self.begin(record, &arrival);
-                record
-            }
-            None => {
-                let fresh = self.fresh(&arrival);
-                let record = self.table.insert(arrival.hash, fresh);
-                self.begin(record, &arrival);
-                record
-            }
-        };
-        let flow = self.table.record_mut(record);
+        let record = found.unwrap_or_else(|| self.insert(&arrival));
+        let mut flow = self.table.record_mut(record);
+        if found.is_some() && starts_anew(flow, &arrival, &self.limits) {
+            self.replace(record, &arrival);
+            flow = self.table.record_mut(record);
+        }
         if flow.interval != interval {
             self.cold_bytes += leave_interval(flow, interval, &self.clock);
         }
@@ -160,28 +147,23 @@ impl Shard {
         }
     }
 
-    /// Whether the packet belongs to a new conversation between the same ends.
-    fn starts_anew(&self, record: u32, arrival: &Arrival<'_>) -> bool {
-        let flow = self.table.record(record);
-        let packet = arrival.packet;
-        if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
-            return true;
-        }
-        if flow.key().transport() != Transport::TCP {
-            return arrival.time_ns.saturating_sub(flow.last_ns) > self.limits.other_ns;
-        }
-        // Silence alone ends no connection here: sequence numbers that go on are the same connection after any time.
-        if packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) != tcp::SYN {
-            return false;
-        }
-        // A SYN: the same connection only if it repeats the first one, even after a reset that refused it.
-        let known = if packet.from == Side::Low { mark::SEQ_LOW } else { mark::SEQ_HIGH };
-        if !flow.has(known) {
-            return flow.total().payload_bytes > 0;
-        }
-        let side = packet.from as usize;
-        let sent = flow.next_seq[side].wrapping_sub(packet.seq.wrapping_add(1));
-        !(flow.has(mark::SYN) && u64::from(sent) == flow.payload_bytes[side])
+    /// A packet of a key that has no flow yet.
+    fn insert(&mut self, arrival: &Arrival<'_>) -> u32 {
+        let fresh = self.fresh(arrival);
+        let record = self.table.insert(arrival.hash, fresh);
+        self.begin(record, arrival);
+        record
+    }
+
+    /// The flow of a record ends, and another between the same ends begins there.
+    #[cold]
+    fn replace(&mut self, record: u32, arrival: &Arrival<'_>) {
+        let fresh = self.fresh(arrival);
+        let old = std::mem::replace(self.table.record_mut(record), fresh);
+        self.cold_bytes -= old.held();
+        let closed = self.close(old);
+        self.closed.push(closed);
+        self.begin(record, arrival);
     }
 
     fn begin(&mut self, record: u32, arrival: &Arrival<'_>) {
@@ -271,6 +253,29 @@ mod tcp {
     pub const SYN: u8 = 0x02;
     pub const RST: u8 = 0x04;
     pub const ACK: u8 = 0x10;
+}
+
+/// Whether the packet belongs to a new conversation between the same ends.
+fn starts_anew(flow: &Flow, arrival: &Arrival<'_>, limits: &Limits) -> bool {
+    let packet = arrival.packet;
+    if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
+        return true;
+    }
+    if flow.key().transport() != Transport::TCP {
+        return arrival.time_ns.saturating_sub(flow.last_ns) > limits.other_ns;
+    }
+    // Silence alone ends no connection here: sequence numbers that go on are the same connection after any time.
+    if packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) != tcp::SYN {
+        return false;
+    }
+    // A SYN: the same connection only if it repeats the first one, even after a reset that refused it.
+    let known = if packet.from == Side::Low { mark::SEQ_LOW } else { mark::SEQ_HIGH };
+    if !flow.has(known) {
+        return flow.total().payload_bytes > 0;
+    }
+    let side = packet.from as usize;
+    let sent = flow.next_seq[side].wrapping_sub(packet.seq.wrapping_add(1));
+    !(flow.has(mark::SYN) && u64::from(sent) == flow.payload_bytes[side])
 }
 
 /// The flow goes on in another interval. Gives the bytes of memory that this took.

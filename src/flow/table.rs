@@ -27,7 +27,7 @@ const BLOCK: usize = 64;
 #[inline]
 fn place_of(record: u32) -> (usize, usize) {
     let number = record as usize + BLOCK;
-    let chunk = (number / BLOCK).ilog2() as usize;
+    let chunk = (number / BLOCK).checked_ilog2().unwrap_or_default() as usize;
     (chunk, number - (BLOCK << chunk))
 }
 
@@ -59,7 +59,12 @@ impl Table {
         }
         let mask = self.slots.len() - 1;
         let sum = packets.clone().fold(0, |sum, (hash, _)| sum ^ self.slots[hash as usize & mask] as u8);
-        let flows = packets.clone().map(|(hash, _)| self.candidates(hash).next().map(|record| self.record(record)));
+        // Nearly all are in the first place or the next one, and which is no matter of a branch.
+        let slots = packets.clone().map(|(hash, _)| {
+            let is_next = self.slots[hash as usize & mask] >> 32 != u64::from(hash);
+            self.slots[(hash as usize + usize::from(is_next)) & mask]
+        });
+        let flows = slots.map(|slot| slot.checked_sub(1).map(|slot| self.record(slot as u32)));
         let sum = flows.clone().flatten().fold(sum, |sum, flow| sum ^ flow.touch());
         flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| match flow {
             Some(flow) if flow.has(mark::SETTLED) => sum,
