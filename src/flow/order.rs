@@ -123,6 +123,8 @@ pub(super) struct Pending {
     pub(super) next: u32,
     /// Whether `next` is set.
     pub(super) started: bool,
+    /// The side has said that it is done (FIN), and all before that was read.
+    pub(super) ended: bool,
     waiting: Option<Box<Waiting>>,
 }
 

@@ -134,6 +134,11 @@ impl Shard {
         if flow.key().transport() == Transport::TCP {
             take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
             if arrival.packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
+                if is_over(flow, arrival.packet) {
+                    let before = flow.held();
+                    end(flow, &mut self.announced);
+                    self.cold_bytes = self.cold_bytes + flow.weigh() - before;
+                }
                 let due_ns = self.limits.due_ns(flow);
                 self.table.hasten(record, due_ns);
             }
@@ -342,6 +347,21 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
         read_segment(flow, arrival, seq, next, announced);
     }
     *cold_bytes = *cold_bytes + flow.weigh() - before;
+}
+
+/// Whether with this FIN both sides have said all they had to say to who still reads: then nobody need wait for a time-out.
+/// A reset may be another's, and the connection go on.
+fn is_over(flow: &mut Flow, packet: &Packet) -> bool {
+    let side = packet.from as usize;
+    let next_seq = flow.next_seq[side];
+    let settled = flow.has(mark::SETTLED | mark::RST);
+    let Some(cold) = flow.cold.as_deref_mut().filter(|_| !settled && packet.tcp_flags & tcp::SYN == 0) else {
+        return false;
+    };
+    let pending = &mut cold.pending[side];
+    let read = if pending.started { pending.next } else { next_seq };
+    pending.ended |= packet.seq.wrapping_add(packet.payload_len) == read;
+    cold.pending.iter().all(|pending| pending.ended && pending.is_empty())
 }
 
 /// Adds what a segment brought, and remembers the hole in front of it.
@@ -813,8 +833,8 @@ mod tests {
     use super::*;
     use crate::model::{FlowKey, Tunnel};
 
-    /// Segments `(from the opener, flags, sequence number, payload)` of one connection, and the flow they make.
-    fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
+    /// A shard that took segments `(from the opener, flags, sequence number, payload)` of one connection.
+    fn shard(segments: &[(bool, u8, u32, &[u8])]) -> Shard {
         let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
         let (opener, other) = (end(1, 40_000), end(2, 4000));
         let seed = Seed::random();
@@ -838,8 +858,13 @@ mod tests {
             let wire_len = 54 + u64::from(len);
             shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
         }
+        shard
+    }
+
+    /// The flow that these segments make.
+    fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
         let mut closed = Vec::new();
-        shard.finish(|flow| closed.push(flow));
+        shard(segments).finish(|flow| closed.push(flow));
         assert_eq!(closed.len(), 1);
         closed.remove(0)
     }
@@ -858,6 +883,30 @@ mod tests {
         ]);
         assert_eq!((found.class, found.protocol.name(), found.gaps), (Class::Plaintext, "http", 0));
         assert_eq!(found.from_server.payload_bytes, (head.len() + body.len()) as u64);
+    }
+
+    #[test]
+    fn who_has_said_all_waits_for_nothing() {
+        // Bytes that nobody knows, and more to come.
+        let (ask, answer): (&[u8], &[u8]) = (&[0xe1; 200], &[0xe3; 300]);
+        let talk = [
+            (true, tcp::SYN, 100, b"".as_slice()),
+            (false, tcp::SYN | tcp::ACK, 500, b""),
+            (true, tcp::ACK, 101, ask),
+            (false, tcp::ACK, 501, answer),
+        ];
+        let held = |more: &[(bool, u8, u32, &[u8])]| shard(&[&talk, more].concat()).cold_bytes;
+        let (fin, gone) = (tcp::FIN | tcp::ACK, |bytes: usize| bytes + 400 < held(&[]));
+        let cases: &[(&str, &[(bool, u8, u32, &[u8])], bool)] = &[
+            ("both", &[(true, fin, 301, b""), (false, fin, 801, b"")], true),
+            ("both, with the last bytes", &[(true, fin, 301, b"?"), (false, fin, 801, b"!")], true),
+            ("one", &[(true, fin, 301, b"")], false),
+            ("a hole before one", &[(true, fin, 301, b""), (false, fin, 802, b"")], false),
+            ("a reset", &[(true, tcp::RST, 301, b""), (false, tcp::RST, 801, b"")], false),
+        ];
+        for (name, more, want) in cases {
+            assert_eq!(gone(held(more)), *want, "{name}: {} of {}", held(more), held(&[]));
+        }
     }
 
     #[test]
