@@ -118,6 +118,7 @@ pub(super) fn stretches(timeline: &Timeline, most: u64) -> Option<Stretches> {
     rows.sort_by_key(|(start, _)| *start);
     let (first, last) = (rows.first()?.0, rows.last()?.0);
     let step = (last.abs_diff(first) / interval_ns + 1).div_ceil(most.max(1));
+    let step = readable(interval_seconds.saturating_mul(step), interval_seconds) / interval_seconds;
     let mut list: Vec<Stretch> = Vec::new();
     for (start_ns, row) in rows {
         let place = start_ns.abs_diff(first) / interval_ns / step;
@@ -136,6 +137,12 @@ pub(super) fn stretches(timeline: &Timeline, most: u64) -> Option<Stretches> {
 /// `2018-08-01 14:00:00`.
 pub(super) fn clock(nanoseconds: i64) -> String {
     time::format(nanoseconds).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// At least so many `seconds`, in whole days, hours or minutes where there are several and intervals allow.
+fn readable(seconds: u64, interval_seconds: u64) -> u64 {
+    let fits = |unit: &u64| seconds >= 2 * unit && unit.is_multiple_of(interval_seconds);
+    [86_400, 3600, 60].into_iter().find(fits).map_or(seconds, |unit| seconds.div_ceil(unit).saturating_mul(unit))
 }
 
 /// Seconds in the largest unit that divides them.
@@ -178,4 +185,27 @@ fn interval(row: &IntervalRow) -> Result<Interval, String> {
         levels: row.strength.iter().map(|row| [row.strong, row.acceptable, row.weak, row.broken]).collect(),
         versions: versions.collect::<Result<_, String>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_have_lengths_that_people_read() {
+        let cases = [
+            (19_269_645, 1, "224 days"),
+            (7, 1, "7 seconds"),
+            (119, 1, "119 seconds"),
+            (126, 1, "3 minutes"),
+            (3_600, 60, "1 hour"),
+            (7_201, 1, "3 hours"),
+            (140, 7, "140 seconds"),
+        ];
+        for (seconds, interval_seconds, want) in cases {
+            let found = readable(seconds, interval_seconds);
+            assert_eq!(length(found), want, "{seconds} s in intervals of {interval_seconds} s");
+            assert!(found >= seconds && found.is_multiple_of(interval_seconds));
+        }
+    }
 }
