@@ -81,7 +81,7 @@ impl Probe {
     pub(super) fn is_due(&self, transport: Transport) -> bool {
         match (transport, self.kept) {
             // What opens a connection is nearly always told by the answer, or by what comes next.
-            (Transport::TCP, 1) => !self.from_start || self.heads.iter().all(|head| !head.is_empty()),
+            (Transport::TCP, 1) => !self.from_start,
             (Transport::TCP, 5..) => self.held() >= self.ask_at as usize,
             (Transport::TCP, _) => true,
             (_, kept) => matches!(kept, 1..=4 | 6),
