@@ -184,3 +184,37 @@ fn is_media(protocol: Protocol) -> bool {
 fn class(protocol: Protocol) -> Class {
     if matches!(protocol.name(), "srtp" | "srtcp" | "quic") { Class::Encrypted } else { Class::Plaintext }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcement(port: u16, shard: u8) -> Announcement {
+        let end = |port| Endpoint { ip: IpAddr::from([192, 0, 2, 1]), port };
+        Announcement { by: Sign::End(end(port)), protocol: Protocol::HTTP, said_by: [end(1), end(2)], shard }
+    }
+
+    /// What is kept is decided for each sixty-fourth of the keys, so that it does not depend on who else is in the same shard.
+    #[test]
+    fn each_shard_keeps_its_first_whoever_else_is_there() {
+        let come = [(10, 3), (11, 5), (12, 3), (10, 3), (13, 3), (11, 3), (14, 5), (15, 5)];
+        let keep = |those: &dyn Fn(u8) -> bool| {
+            let mut kept = Announced::default();
+            let mine = come.iter().filter(|(_, shard)| those(*shard));
+            let answers: Vec<bool> = mine.map(|(port, shard)| kept.keep(announcement(*port, *shard), 2)).collect();
+            let lists: Vec<BTreeMap<u16, u8>> = kept
+                .lists()
+                .map(|list| {
+                    let port = |by| if let Sign::End(end) = by { end.port } else { 0 };
+                    list.iter().map(|announcement| (port(announcement.by), announcement.shard)).collect()
+                })
+                .collect();
+            (answers, lists)
+        };
+        let (answers, lists) = keep(&|_| true);
+        assert_eq!(answers, [true, true, true, true, false, false, true, false]);
+        assert_eq!(lists, [BTreeMap::from([(10, 3), (12, 3)]), BTreeMap::from([(11, 5), (14, 5)])]);
+        assert_eq!(keep(&|shard| shard == 3).1, lists[..1]);
+        assert_eq!(keep(&|shard| shard == 5).1, lists[1..]);
+    }
+}

@@ -493,6 +493,31 @@ mod tests {
     }
 
     #[test]
+    fn flows_that_are_alike_add_up_as_each_would_alone() {
+        let (mut apart, mut together, mut alike) = (Tally::default(), Tally::default(), Alike::default());
+        let mut flows = 0;
+        for turn in 0..30_u8 {
+            for mut flow in office() {
+                flow.from_server.wire_bytes += u64::from(turn);
+                flow.retransmitted_bytes = u64::from(turn % 3);
+                flow.tunnels[usize::from(turn % 2)] = crate::model::Tunnel(turn % 5);
+                let verdicts: Vec<_> = Policy::builtin("bcp195")
+                    .filter(|_| flow.class == Class::Encrypted)
+                    .map(|policy| policy.grade(flow.protocol, flow.facts.as_deref()))
+                    .into_iter()
+                    .collect();
+                apart.add_flow(&flow, &verdicts);
+                together.add_flow_among(&mut alike, &flow, &verdicts);
+                flows += 1;
+            }
+        }
+        let alone = together.class(Class::Plaintext).flows + together.class(Class::Unknown).flows;
+        together.add_alike(alike);
+        assert!(alone < apart.class(Class::Plaintext).flows, "{alone} of {flows} were added alone");
+        assert_eq!(together, apart);
+    }
+
+    #[test]
     fn groups_and_protocols_add_up_to_the_classes() {
         let tally = office_tally();
         for class in [Class::Encrypted, Class::Plaintext, Class::Unknown] {
