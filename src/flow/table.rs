@@ -202,7 +202,7 @@ impl Table {
         let chunk = &mut self.chunks[number];
         chunk.push(flow);
         let record = ((BLOCK << number) - BLOCK + chunk.len() - 1) as u32;
-        if record as usize % BLOCK == 0 {
+        if (record as usize).is_multiple_of(BLOCK) {
             self.due_ns.push(i64::MAX);
         }
         record
