@@ -73,28 +73,22 @@ impl Table {
     }
 
     /// The record of `key`.
-    #[inline]
     pub(super) fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
-        self.candidates(hash).find(|record| self.record(*record).key() == *key)
-    }
-
-    /// The records of keys with this hash: one, or none, but for accidents.
-    #[inline]
-    fn candidates(&self, hash: u32) -> impl Iterator<Item = u32> {
-        let mask = self.slots.len().wrapping_sub(1);
+        let mask = self.slots.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
-        std::iter::from_fn(move || {
-            loop {
-                let slot = *self.slots.get(at)?;
-                if slot == 0 {
-                    return None;
-                }
-                at = (at + 1) & mask;
-                if slot >> 32 == u64::from(hash) {
-                    return Some(slot as u32 - 1);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            if slot >> 32 == u64::from(hash) {
+                let record = slot as u32 - 1;
+                if self.record(record).key() == *key {
+                    return Some(record);
                 }
             }
-        })
+            at = (at + 1) & mask;
+        }
     }
 
     /// Takes in a flow whose key is not there yet.
@@ -198,14 +192,15 @@ impl Table {
         if self.chunks.last().is_none_or(|chunk| chunk.len() == BLOCK << (number - 1)) {
             self.chunks.push(Vec::with_capacity(BLOCK << number));
         }
+        // All chunks before the last are full.
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
+        let record = (BLOCK << number) - BLOCK + chunk.len();
         chunk.push(flow);
-        let record = ((BLOCK << number) - BLOCK + chunk.len() - 1) as u32;
-        if (record as usize).is_multiple_of(BLOCK) {
+        if record.is_multiple_of(BLOCK) {
             self.due_ns.push(i64::MAX);
         }
-        record
+        record as u32
     }
 
     fn link(&mut self, slot: u64) {
