@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use super::ByClass;
 use super::plan::{By, Plan};
-use crate::model::{Class, Counts, FlowSummary, Units};
+use crate::model::{Class, FlowSummary, Units};
 
 /// Clients are counted up to this many.
 pub const MOST_CLIENTS: usize = 64;
@@ -45,8 +45,7 @@ pub(super) type SeenClients = (By, String, Vec<u32>);
 impl Breakdowns {
     /// Adds a closed flow.
     pub fn add_flow(&mut self, flow: &FlowSummary, plan: &Plan) {
-        let readable = if flow.class == Class::Encrypted { flow.readable } else { Counts::default() };
-        let rest = flow.total().without(readable);
+        let (readable, rest) = super::readable_and_rest(flow);
         let mut cell = Cell { seen: vec![client_digest(flow.key.endpoint(flow.client).ip)], ..Cell::default() };
         cell.classes[flow.class].add_flows(1, rest);
         cell.classes[Class::Plaintext].add_flows(0, readable);

@@ -308,8 +308,7 @@ mod tests {
     fn of(flows: &[FlowSummary]) -> Concentration {
         let mut sums = Concentration::default();
         for flow in flows {
-            let readable = if flow.class == Class::Encrypted { flow.readable } else { Counts::default() };
-            sums.add_flow(flow, flow.total().without(readable));
+            sums.add_flow(flow, super::super::readable_and_rest(flow).1);
         }
         sums
     }

@@ -182,7 +182,7 @@ impl Tally {
 
     /// What a flow adds by where and when it was: groups of host pairs, hosts, intervals.
     fn add_place(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
-        let (readable, rest) = parts(flow);
+        let (readable, rest) = readable_and_rest(flow);
         let group = self.groups.of(flow.key.host_group());
         group.add(flow.class, 1, rest);
         if readable != Counts::default() {
@@ -195,7 +195,7 @@ impl Tally {
 
     /// What it adds by what it was; `flow` may stand for several `flows`, which differ in nothing that is asked here.
     fn add_kind(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64) {
-        let (readable, rest) = parts(flow);
+        let (readable, rest) = readable_and_rest(flow);
         self.classes[flow.evidence][flow.class].add_flows(flows, rest);
         self.add_protocol(flow.protocol.name(), flow.class, flow.upgraded_from.map(|from| from.name()), flows, rest);
         if readable != Counts::default() {
@@ -214,7 +214,7 @@ impl Tally {
     fn add_labels(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64, rest: Counts) {
         let complete = established(flow);
         if flow.class == Class::Encrypted {
-            self.upgraded_flows += u64::from(flow.upgraded_from.is_some());
+            self.upgraded_flows += flows * u64::from(flow.upgraded_from.is_some());
             if let Some(reason) = crate::grade::why_hidden(flow, complete) {
                 self.hidden.entry(Cow::Borrowed(reason)).or_default().add_flows(flows, rest);
             }
@@ -237,6 +237,7 @@ impl Tally {
                 if found.before_upgrade() { flow.upgraded_from.unwrap_or(flow.protocol) } else { flow.protocol };
             self.add_finding(found.id, protocol.name(), flow.evidence).add_flows(flows, flow.total());
         }
+        // Who says something stands for itself alone.
         let Some(facts) = &flow.facts else { return };
         if let Some(kind) = post_quantum::kind(facts, complete) {
             let name = Cow::Borrowed(flow.protocol.name());
@@ -451,7 +452,7 @@ impl Tally {
 }
 
 /// What of a flow is plaintext though it is encrypted, and the rest.
-fn parts(flow: &FlowSummary) -> (Counts, Counts) {
+fn readable_and_rest(flow: &FlowSummary) -> (Counts, Counts) {
     let readable = if flow.class == Class::Encrypted { flow.readable } else { Counts::default() };
     (readable, flow.total().without(readable))
 }
