@@ -20,7 +20,7 @@ mod so_far;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rayon::ThreadPool;
@@ -422,9 +422,22 @@ fn first_time(
     Ok(Some((time_ns, once.then_some(started))))
 }
 
-/// Workers side by side, each a task of its own: they differ in what they have to do, and who has nothing left takes the next.
-fn each(workers: &mut [Worker]) -> impl IndexedParallelIterator<Item = &mut Worker> {
-    workers.par_iter_mut().with_max_len(1)
+/// Workers side by side, each a task of its own. A thread begins with its own ones, whose flows its caches hold and whose
+/// memory is its own; who has nothing left takes over from the others, the last first.
+fn each(workers: &mut [Worker], act: impl Fn(usize, &mut Worker) + Sync) {
+    let threads = rayon::current_num_threads();
+    let tasks: Vec<Mutex<Option<&mut Worker>>> = workers.iter_mut().map(|worker| Mutex::new(Some(worker))).collect();
+    let run = |number: usize| {
+        let Some(task) = tasks.get(number) else { return };
+        let taken = task.lock().ok().and_then(|mut task| task.take());
+        taken.into_iter().for_each(|worker| act(number, worker));
+    };
+    (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
+        let own = rayon::current_thread_index().unwrap_or(0) * tasks.len() / threads;
+        let share = tasks.len().div_ceil(threads);
+        (own..own + share).for_each(run);
+        (0..tasks.len()).rev().for_each(run);
+    });
 }
 
 /// A shard with its sums.
@@ -676,15 +689,15 @@ impl<'a> Run<'a> {
             piece.add_to(&mut self.tally, sums);
         }
         let pieces = &*pieces;
-        let serve = |(number, worker): (usize, &mut Worker)| {
+        let serve = |number: usize, worker: &mut Worker| {
             if batch::serve(&mut worker.shard, number, batch, pieces, &late) {
                 worker.settle();
             }
         };
         if batch.frames.len() < 256 {
-            self.workers.iter_mut().enumerate().for_each(serve);
+            self.workers.iter_mut().enumerate().for_each(|(number, worker)| serve(number, worker));
         } else {
-            each(&mut self.workers).enumerate().for_each(serve);
+            each(&mut self.workers, serve);
         }
         self.now_ns = self.now_ns.max(sums.last_ns.unwrap_or(i64::MIN));
         if batch.epoch_ends {
@@ -698,7 +711,7 @@ impl<'a> Run<'a> {
     /// Time-outs.
     fn end_epoch(&mut self) {
         let now_ns = self.now_ns;
-        each(&mut self.workers).for_each(|worker| {
+        each(&mut self.workers, |_, worker| {
             worker.shard.sweep(now_ns);
             worker.settle();
         });
@@ -722,7 +735,7 @@ impl<'a> Run<'a> {
         }
         let excess = held - bound / 8 * 7;
         let upto = batch::oldest(self.workers.iter().map(|worker| &worker.shard), excess);
-        each(&mut self.workers).for_each(|worker| {
+        each(&mut self.workers, |_, worker| {
             worker.shard.evict(upto);
             worker.settle();
         });
@@ -743,7 +756,7 @@ impl<'a> Run<'a> {
     /// Explains flows that wait by what other flows announced, and adds them up.
     fn resolve(&mut self) {
         let known = self.known();
-        each(&mut self.workers).for_each(|worker| worker.explain(&known));
+        each(&mut self.workers, |_, worker| worker.explain(&known));
     }
 
     /// Closes what is open and adds everything up.
@@ -789,12 +802,12 @@ impl<'a> Run<'a> {
     fn close(&mut self) {
         let keys = self.keys();
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, keys, &mut self.tally);
-        each(&mut self.workers).enumerate().for_each(|(number, worker)| {
+        each(&mut self.workers, |number, worker| {
             batch::serve_late(&mut worker.shard, number, &leftovers);
             worker.end();
         });
         let known = self.known();
-        each(&mut self.workers).for_each(|worker| worker.close(&known));
+        each(&mut self.workers, |_, worker| worker.close(&known));
     }
 }
 
