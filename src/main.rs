@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Threads free what others have allocated, and most blocks are small: half the time of the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     tlscov::cli::run()
 }
