@@ -200,10 +200,10 @@ impl Probe {
     }
 }
 
-/// What a block of memory takes of its allocator, which keeps a word beside each and gives out sixteen bytes at a time:
-/// most blocks here are small. Unit: bytes.
+/// What a block of memory takes of its allocator, which has four sizes of blocks for each doubling: most blocks here are
+/// small. Unit: bytes.
 fn block(bytes: usize) -> usize {
-    if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
+    bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(16))
 }
 
 /// Puts `bytes` at the end of `head`. Heads that stay small, as most do, have no more room than they need.
