@@ -3,7 +3,7 @@
 //! The class of a flow is known when it closes, the time of its bytes when they come. A flow that stays within one interval
 //! costs one comparison a packet and no memory. One that goes on into another leaves behind what it amounted to there.
 
-use crate::model::{Counts, FlowPart, Steps};
+use crate::model::{Counts, FlowPart, Side, Steps};
 
 /// The interval that packets arrive in now, and how many there have been in this shard.
 ///
@@ -71,8 +71,8 @@ impl Clock {
 pub(super) struct Parts {
     #[serde(with = "crate::model::kept::room")]
     list: Vec<FlowPart>,
-    /// Sum of the parts.
-    counts: Counts,
+    /// Sum of the parts, the low side first.
+    counts: [Counts; 2],
     /// Sum of what was readable in them.
     readable: Counts,
 }
@@ -83,11 +83,20 @@ impl Parts {
         size_of::<Self>() + self.list.capacity() * size_of::<FlowPart>()
     }
 
-    /// The flow leaves the interval that began at `time_ns`: it amounts to `total` now, of which `readable` was in clear.
-    pub(super) fn leave(&mut self, time_ns: i64, total: Counts, readable: Counts, clock: &Clock) {
-        let counts = total.without(self.counts);
+    /// What one side amounts to in all of them.
+    pub(super) fn counts(&self, side: Side) -> Counts {
+        self.counts[side as usize]
+    }
+
+    /// The flow leaves the interval that began at `time_ns`: both sides amounted to `left` in it. Of the whole flow `readable`
+    /// was in clear up to now.
+    pub(super) fn leave(&mut self, time_ns: i64, left: [Counts; 2], readable: Counts, clock: &Clock) {
+        let mut counts = Counts::default();
+        for (sum, more) in self.counts.iter_mut().zip(left) {
+            sum.add(more);
+            counts.add(more);
+        }
         let readable = readable.without(self.readable);
-        self.counts.add(counts);
         self.readable.add(readable);
         let part = FlowPart { time_ns, counts, readable };
         if self.list.len() == self.list.capacity() && self.list.len() >= 32 {
@@ -131,9 +140,16 @@ impl Parts {
         }
     }
 
-    /// All parts of a flow that ends in the interval that began at `time_ns`. They add up to `total` and `readable`.
-    pub(super) fn finish(mut self, time_ns: i64, total: Counts, readable: Counts, clock: &Clock) -> Vec<FlowPart> {
-        self.leave(time_ns, total, readable, clock);
+    /// All parts of a flow that ends in the interval that began at `time_ns`, with `latest` of both sides in it. They add up to
+    /// the whole flow, and to `readable`.
+    pub(super) fn finish(
+        mut self,
+        time_ns: i64,
+        latest: [Counts; 2],
+        readable: Counts,
+        clock: &Clock,
+    ) -> Vec<FlowPart> {
+        self.leave(time_ns, latest, readable, clock);
         // No part is readable beyond what it is: what does not fit belongs to the parts before it, and if those are full,
         // to those after.
         let mut excess = Counts::default();
@@ -187,10 +203,11 @@ mod tests {
     fn an_upgrade_in_a_later_interval_leaves_the_earlier_ones_in_clear() {
         let clock = Clock::new(Steps::Every(1));
         let mut parts = Parts::default();
-        parts.leave(0, counts(3), counts(0), &clock);
+        parts.leave(0, [counts(1), counts(2)], counts(0), &clock);
         parts.read_up_to(counts(5));
-        parts.leave(1, counts(9), counts(5), &clock);
-        let parts = parts.finish(2, counts(10), counts(5), &clock);
+        parts.leave(1, [counts(6), counts(0)], counts(5), &clock);
+        assert_eq!([Side::Low, Side::High].map(|side| parts.counts(side)), [counts(7), counts(2)]);
+        let parts = parts.finish(2, [counts(1), counts(0)], counts(5), &clock);
         let got: Vec<_> = parts.iter().map(|part| (part.time_ns, part.counts.packets, part.readable.packets)).collect();
         assert_eq!(got, [(0, 3, 3), (1, 6, 2), (2, 1, 0)]);
     }
@@ -219,14 +236,16 @@ mod tests {
             let mut clock = Clock::new(Steps::Automatic);
             let mut parts = Parts::default();
             let (mut total, mut readable) = (Counts::default(), Counts::default());
+            let mut now = [Counts::default(); 2];
             let mut at = clock.tick(packets[0].0);
             for (number, (time, amount, clear)) in packets.iter().enumerate() {
                 let start = clock.tick(*time);
                 if start != at {
-                    parts.leave(clock.time_ns(at), total, readable, &clock);
+                    parts.leave(clock.time_ns(at), std::mem::take(&mut now), readable, &clock);
                     at = start;
                 }
                 total.add(counts(*amount));
+                now[number % 2].add(counts(*amount));
                 if number == upgrade {
                     readable = total;
                     parts.read_up_to(readable);
@@ -234,7 +253,7 @@ mod tests {
                     readable.add(least(counts(*clear), counts(*amount)));
                 }
             }
-            let parts = parts.finish(clock.time_ns(at), total, readable, &clock);
+            let parts = parts.finish(clock.time_ns(at), now, readable, &clock);
             prop_assert_eq!(sum(&parts, |part| part.counts), total);
             prop_assert_eq!(sum(&parts, |part| part.readable), readable);
             for part in &parts {

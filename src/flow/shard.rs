@@ -56,6 +56,8 @@ pub enum Sign {
 pub struct Shard {
     pub(super) table: Table,
     pub(super) limits: Limits,
+    /// Flows of a capture that has ended, which wait for what others announced.
+    pub(super) waiting: Vec<Flow>,
     /// Bytes in boxes beside the table.
     pub(super) cold_bytes: usize,
     /// Flows closed since they were last taken out, in the order of closing.
@@ -73,6 +75,7 @@ impl Shard {
         Self {
             table: Table::new(seed),
             limits,
+            waiting: Vec::new(),
             cold_bytes: 0,
             closed: Vec::new(),
             announced: Vec::new(),
@@ -124,14 +127,13 @@ impl Shard {
             self.replace(record, &arrival);
             flow = self.table.record_mut(record);
         }
-        if flow.interval != interval {
-            self.cold_bytes += leave_interval(flow, interval, &self.clock);
+        let &Packet { from, payload_len, .. } = arrival.packet;
+        if flow.interval != interval || !flow.has_room(from, arrival.frames, arrival.wire_len, payload_len) {
+            self.cold_bytes += leave_interval(flow, interval, &arrival, &self.clock);
         }
-        let side = arrival.packet.from as usize;
-        flow.packets[side] += arrival.frames;
-        flow.wire_bytes[side] += arrival.wire_len;
+        flow.add_frames(from, arrival.frames, arrival.wire_len);
         flow.last_ns = flow.last_ns.max(arrival.time_ns);
-        if flow.key().transport() == Transport::TCP {
+        if arrival.packet.key.transport() == Transport::TCP {
             take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
             if arrival.packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
                 if is_over(flow, arrival.packet) {
@@ -143,8 +145,8 @@ impl Shard {
                 self.table.hasten(record, due_ns);
             }
         } else {
-            flow.payload_bytes[side] += u64::from(arrival.packet.payload_len);
-            if !flow.has(mark::SETTLED) && arrival.packet.payload_len > 0 {
+            flow.add_payload(from, payload_len);
+            if !flow.has(mark::SETTLED) && payload_len > 0 {
                 let before = flow.held();
                 take_datagram(flow, &arrival, &mut self.announced);
                 self.cold_bytes = self.cold_bytes + flow.weigh() - before;
@@ -178,6 +180,7 @@ impl Shard {
         if arrival.packet.from == Side::High {
             flow.set(mark::FIRST_HIGH);
         }
+        self.cold_bytes += flow.held();
         let due_ns = self.limits.due_ns(flow);
         self.table.hasten(record, due_ns);
     }
@@ -212,20 +215,20 @@ impl Shard {
     /// The capture has ended: all flows take their best answers. Those that `wait`, going by class and protocol, for what
     /// others announced stay; the others are closed and handed over one by one, in the order of their first frames.
     pub fn end(&mut self, waits: impl Fn(Class, Protocol) -> bool, mut take: impl FnMut(FlowSummary)) {
-        for (_, record) in self.table.in_order(|_| true) {
-            let flow = self.table.record_mut(record);
-            end(flow, &mut self.announced);
-            if waits(class(flow), flow.protocol.into()) {
-                continue;
+        for mut flow in self.table.drain_in_order() {
+            end(&mut flow, &mut self.announced);
+            if waits(class(&flow), flow.protocol.into()) {
+                self.waiting.push(flow);
+            } else {
+                take(self.close(flow));
             }
-            let flow = self.table.take(record);
-            take(self.close(flow));
         }
     }
 
     /// Closes all flows, and hands them over one by one, in no order that matters.
     pub fn finish(&mut self, mut take: impl FnMut(FlowSummary)) {
-        for flow in self.table.drain() {
+        let waiting = std::mem::take(&mut self.waiting);
+        for flow in waiting.into_iter().chain(self.table.drain()) {
             take(self.close(flow));
         }
         self.cold_bytes = 0;
@@ -263,10 +266,7 @@ mod tcp {
 /// Whether the packet belongs to a new conversation between the same ends.
 fn starts_anew(flow: &Flow, arrival: &Arrival<'_>, limits: &Limits) -> bool {
     let packet = arrival.packet;
-    if flow.packets[packet.from as usize] > u32::MAX - 65_536 {
-        return true;
-    }
-    if flow.key().transport() != Transport::TCP {
+    if packet.key.transport() != Transport::TCP {
         return arrival.time_ns.saturating_sub(flow.last_ns) > limits.other_ns;
     }
     // Silence alone ends no connection here: sequence numbers that go on are the same connection after any time.
@@ -278,20 +278,21 @@ fn starts_anew(flow: &Flow, arrival: &Arrival<'_>, limits: &Limits) -> bool {
     if !flow.has(known) {
         return flow.total().payload_bytes > 0;
     }
-    let side = packet.from as usize;
-    let sent = flow.next_seq[side].wrapping_sub(packet.seq.wrapping_add(1));
-    !(flow.has(mark::SYN) && u64::from(sent) == flow.payload_bytes[side])
+    let sent = flow.next_seq[packet.from as usize].wrapping_sub(packet.seq.wrapping_add(1));
+    !(flow.has(mark::SYN) && u64::from(sent) == flow.counts(packet.from).payload_bytes)
 }
 
-/// The flow goes on in another interval. Gives the bytes of memory that this took.
+/// The flow goes on in another interval, or the numbers of this one are full. Gives the bytes of memory that this took.
 #[cold]
-fn leave_interval(flow: &mut Flow, interval: u32, clock: &Clock) -> usize {
-    let total = flow.total();
+fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: &Clock) -> usize {
     let readable = flow.cold.as_deref().map_or(Counts::default(), Cold::readable);
     let left_ns = clock.time_ns(std::mem::replace(&mut flow.interval, interval));
+    let mut left = [Side::Low, Side::High].map(|side| flow.take_counts(side));
+    // Fragments that claim more than any number of the record holds.
+    left[arrival.packet.from as usize].wire_bytes += arrival.wire_len & !u64::from(u32::MAX);
     let before = flow.parts.as_deref().map_or(0, Parts::memory);
     let parts = flow.parts.get_or_insert_default();
-    parts.leave(left_ns, total, readable, clock);
+    parts.leave(left_ns, left, readable, clock);
     parts.memory() - before
 }
 
@@ -309,7 +310,7 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
             seq = seq.wrapping_add(1);
             flow.set(mark::SYN);
             flow.set_client(if packet.tcp_flags & tcp::ACK == 0 { from } else { from.other() });
-            if !flow.has(known) || flow.payload_bytes[side] == 0 {
+            if !flow.has(known) || flow.counts(from).payload_bytes == 0 {
                 flow.next_seq[side] = seq;
                 flow.set(known);
             }
@@ -335,7 +336,7 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
     let settled = flow.has(mark::SETTLED);
     if settled && seq == next {
         flow.next_seq[side] = next.wrapping_add(len);
-        flow.payload_bytes[side] += u64::from(len);
+        flow.add_payload(from, len);
         return;
     }
     let before = flow.held();
@@ -369,7 +370,7 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
     let side = from as usize;
     let expected = flow.next_seq[side];
     flow.next_seq[side] = step.next;
-    flow.payload_bytes[side] += u64::from(step.fresh);
+    flow.add_payload(from, step.fresh);
     if step.repeated > 0 {
         flow.cold().rare().retransmitted_bytes += u64::from(step.repeated);
     }
@@ -764,7 +765,7 @@ fn class(flow: &Flow) -> Class {
     let conflicts =
         || flow.cold.as_deref().and_then(|cold| cold.rare.as_deref()).is_some_and(|rare| rare.conflicts > 0);
     match flow.class {
-        _ if flow.payload_bytes == [0; 2] => Class::Control,
+        _ if flow.total().payload_bytes == 0 => Class::Control,
         Class::Encrypted if conflicts() => Class::Unknown,
         class => class,
     }
@@ -776,7 +777,8 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     let (facts, content, rare) =
         flow.cold.take().map_or((None, None, None), |cold| (cold.facts, cold.content, cold.rare));
     let rare = rare.map_or_else(Rare::default, |rare| *rare);
-    let total = flow.total();
+    let [from_client, from_server] = [client, client.other()].map(|side| flow.counts(side));
+    let has_payload = from_client.payload_bytes + from_server.payload_bytes > 0;
     let unfilled: u32 = rare.holes.iter().map(order::Holes::unfilled).sum::<u32>();
     if class != flow.class {
         (flow.class, flow.evidence) = (class, Evidence::None);
@@ -788,8 +790,8 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         }
     };
     let tcp = flow.key().transport() == Transport::TCP;
-    flag(tcp && !flow.has(mark::SYN) && total.payload_bytes > 0, "midstream");
-    flag(tcp && flow.packets.contains(&0) && total.payload_bytes > 0, "one_sided");
+    flag(tcp && !flow.has(mark::SYN) && has_payload, "midstream");
+    flag(tcp && (from_client.packets == 0 || from_server.packets == 0) && has_payload, "one_sided");
     flag(unfilled > 0, "gap");
     flag(flow.has(mark::CUT_SHORT), "cut_short");
     flag(rare.conflicts > 0, "conflict");
@@ -800,15 +802,16 @@ fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     }
     let readable = if flow.class == Class::Encrypted { rare.readable } else { Counts::default() };
     let latest_ns = clock.time_ns(flow.interval);
-    let parts = flow.parts.take().map(|parts| parts.finish(latest_ns, total, readable, clock));
+    let latest = [Side::Low, Side::High].map(|side| flow.take_counts(side));
+    let parts = flow.parts.take().map(|parts| parts.finish(latest_ns, latest, readable, clock));
     FlowSummary {
         key: flow.key(),
         client,
         first_frame: flow.first_frame,
         first_ns: flow.first_ns,
         last_ns: flow.last_ns,
-        from_client: flow.counts(client),
-        from_server: flow.counts(client.other()),
+        from_client,
+        from_server,
         retransmitted_bytes: rare.retransmitted_bytes,
         class: flow.class,
         readable,
@@ -906,6 +909,43 @@ mod tests {
         ];
         for (name, more, want) in cases {
             assert_eq!(gone(held(more)), *want, "{name}: {} of {}", held(more), held(&[]));
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_flow_have_no_end() {
+        let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
+        let (key, from) = FlowKey::new(Transport::UDP, end(1, 40_000), end(2, 4000));
+        let seed = Seed::random();
+        let most = u64::from(u32::MAX);
+        for steps in [Steps::Automatic, Steps::Every(1)] {
+            let mut shard = Shard::new(Limits::default(), steps, seed);
+            let mut want = Counts::default();
+            for (frame, wire_len) in (0..).zip([most, most, 100, 7 << 40 | 9, most - 9, 1]) {
+                let packet = Packet {
+                    key,
+                    from,
+                    vlan: 0,
+                    tcp_flags: 0,
+                    tunnels: [Tunnel::default(); 6],
+                    seq: 0,
+                    payload_start: 0,
+                    payload_captured: 0,
+                    payload_len: u32::MAX - 1,
+                };
+                let hash = packet.key.hash_with(seed);
+                let (frames, time_ns) = (u32::MAX / 2, frame as i64 / 3 * 1_000_000_000);
+                let counts = Counts { packets: u64::from(frames), wire_bytes: wire_len, payload_bytes: most - 1 };
+                shard.take(Arrival { packet: &packet, hash, frame, frames, time_ns, wire_len, payload: &[] });
+                want.add(counts);
+            }
+            let mut flows = Vec::new();
+            shard.finish(|flow| flows.push(flow));
+            let [flow] = &flows[..] else { panic!("{} flows", flows.len()) };
+            assert_eq!(flow.total(), want);
+            let mut parts = Counts::default();
+            flow.parts.iter().for_each(|part| parts.add(part.counts));
+            assert_eq!((flow.parts.len(), parts), (2, want), "{steps:?}");
         }
     }
 

@@ -66,9 +66,12 @@ impl Table {
         });
         let flows = slots.map(|slot| slot.checked_sub(1).map(|slot| self.record(slot as u32)));
         let sum = flows.clone().flatten().fold(sum, |sum, flow| sum ^ flow.touch());
-        flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| match flow {
-            Some(flow) if flow.has(mark::SETTLED) => sum,
-            flow => sum ^ flow.map_or(0, Flow::touch_cold) ^ payload.first().copied().unwrap_or_default(),
+        flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| {
+            let sum = sum ^ flow.map_or(0, Flow::touch_key);
+            match flow {
+                Some(flow) if flow.has(mark::SETTLED) => sum,
+                flow => sum ^ flow.map_or(0, Flow::touch_cold) ^ payload.first().copied().unwrap_or_default(),
+            }
         })
     }
 
@@ -160,6 +163,14 @@ impl Table {
         self.free.push(record);
         self.live -= 1;
         std::mem::replace(self.record_mut(record), Flow::vacant())
+    }
+
+    /// Takes out all flows in the order of their first frames.
+    pub(super) fn drain_in_order(&mut self) -> impl Iterator<Item = Flow> + use<> {
+        let order = self.in_order(|_| true);
+        let mut table = std::mem::replace(self, Self::new(self.seed));
+        table.slots = Vec::new();
+        order.into_iter().map(move |(_, record)| std::mem::replace(table.record_mut(record), Flow::vacant()))
     }
 
     /// Takes out all flows, and frees their memory bit by bit.

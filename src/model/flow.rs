@@ -117,30 +117,86 @@ pub struct FlowKey {
 /// Bit of a key: the network layer is IPv4.
 const V4: u64 = 1 << 63;
 
-/// A [`FlowKey`] in 38 bytes, for where millions of them are kept.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+/// A [`FlowKey`] in 16 bytes, for where millions of them are kept; longer addresses than those of IPv4 lie beside.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(from = "FlowKey", into = "FlowKey")]
-#[repr(Rust, packed(2))]
-pub struct NarrowKey {
-    addresses: [[u64; 2]; 2],
-    ports: [u16; 2],
-    transport: u8,
-    v4: bool,
+pub enum NarrowKey {
+    /// Ends in IPv4.
+    V4 {
+        /// Number of the transport.
+        transport: u8,
+        /// The port of the lower end first.
+        ports: [u16; 2],
+        /// The lower end first.
+        addresses: [u32; 2],
+    },
+    /// All others.
+    Wide {
+        /// Number of the transport.
+        transport: u8,
+        /// The port of the lower end first.
+        ports: [u16; 2],
+        /// The lower end first, each address as a big-endian number.
+        addresses: Box<[[u64; 2]; 2]>,
+    },
 }
 
 impl From<FlowKey> for NarrowKey {
     #[inline]
     fn from(key: FlowKey) -> Self {
         let (ports, FlowKey { addresses, ends }) = (key.ports(), key);
-        Self { addresses, ports, transport: ends as u8, v4: ends & V4 != 0 }
+        let transport = ends as u8;
+        if ends & V4 == 0 {
+            return Self::Wide { transport, ports, addresses: Box::new(addresses) };
+        }
+        Self::V4 { transport, ports, addresses: addresses.map(|[_, bottom]| bottom as u32) }
     }
 }
 
 impl From<NarrowKey> for FlowKey {
-    #[inline]
-    fn from(NarrowKey { addresses, ports, transport, v4 }: NarrowKey) -> Self {
-        Self { addresses, ends: ends(ports, Transport(transport), v4) }
+    fn from(key: NarrowKey) -> Self {
+        key.widen()
     }
+}
+
+impl NarrowKey {
+    /// The key that it stands for.
+    #[must_use]
+    #[inline]
+    pub fn widen(&self) -> FlowKey {
+        match self {
+            Self::V4 { transport, ports, addresses } => {
+                FlowKey { addresses: addresses.map(mapped), ends: ends(*ports, Transport(*transport), true) }
+            }
+            Self::Wide { transport, ports, addresses } => {
+                FlowKey { addresses: **addresses, ends: ends(*ports, Transport(*transport), false) }
+            }
+        }
+    }
+
+    /// Bytes beside it.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::V4 { .. } => 0,
+            Self::Wide { addresses, .. } => size_of_val(&**addresses),
+        }
+    }
+
+    /// Reads a byte of what lies beside it.
+    #[inline]
+    pub(crate) fn touch(&self) -> u8 {
+        match self {
+            Self::V4 { .. } => 0,
+            Self::Wide { addresses, .. } => addresses[0][0] as u8,
+        }
+    }
+}
+
+/// An IPv4 address as an IPv4-mapped IPv6 address.
+#[inline]
+fn mapped(address: u32) -> [u64; 2] {
+    [0, 0xffff << 32 | u64::from(address)]
 }
 
 /// The last word of a key.
@@ -181,14 +237,13 @@ impl FlowKey {
         let end = |address, port| u64::from(u32::from_be_bytes(address)) << 16 | u64::from(port);
         let (from, to) = (end(from, from_port), end(to, to_port));
         let (low, high) = (from.min(to), from.max(to));
-        let mapped = |end: u64| [0, 0xffff << 32 | end >> 16];
         let ends = ends([low as u16, high as u16], transport, true);
-        let key = Self { addresses: [mapped(low), mapped(high)], ends };
+        let key = Self { addresses: [low, high].map(|end| mapped((end >> 16) as u32)), ends };
         (key, if from <= to { Side::Low } else { Side::High })
     }
 
-    /// A key of no flow.
-    pub(crate) const NOWHERE: Self = Self { addresses: [[0; 2]; 2], ends: 0 };
+    /// A key of no flow, with nothing beside it.
+    pub(crate) const NOWHERE: Self = Self { addresses: [[0; 2]; 2], ends: V4 };
 
     /// A number that is the same for both directions, on every machine and in every run: its top bits decide the shard.
     #[must_use]
