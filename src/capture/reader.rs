@@ -173,11 +173,12 @@ impl Capture {
             let whole = self.options.batch_bytes.saturating_add(2 * size);
             let likely = if expected >= whole && self.expected.is_some() { whole } else { data.len() * 2 };
             let most = needed.max(likely.min(whole)).max(wanted.saturating_add(size));
-            let mut grown = vec![0; most];
-            if let (Some(to), Some(from)) = (grown.get_mut(..filled), data.get(..filled)) {
-                to.copy_from_slice(from);
+            if data.capacity() < needed {
+                let mut grown = Vec::with_capacity(most);
+                grown.extend_from_slice(data.get(..filled).unwrap_or_default());
+                *data = grown;
             }
-            *data = grown;
+            data.resize(needed, 0);
         }
         let room = data.get_mut(filled..needed).unwrap_or_default();
         loop {

@@ -249,6 +249,12 @@ impl Flow {
         self.key.widen()
     }
 
+    /// Whether it is the flow of `key`.
+    #[inline]
+    pub(super) fn is_of(&self, key: &FlowKey) -> bool {
+        self.key.is(key)
+    }
+
     /// Reads a byte of each cache line of the record.
     #[inline]
     pub(super) fn touch(&self) -> u8 {

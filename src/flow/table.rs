@@ -86,7 +86,7 @@ impl Table {
             }
             if slot >> 32 == u64::from(hash) {
                 let record = slot as u32 - 1;
-                if self.record(record).key() == *key {
+                if self.record(record).is_of(key) {
                     return Some(record);
                 }
             }

@@ -174,6 +174,19 @@ impl NarrowKey {
         }
     }
 
+    /// Whether it stands for `key`.
+    #[inline]
+    pub(crate) fn is(&self, key: &FlowKey) -> bool {
+        match self {
+            // Of two keys of IPv4 the other half of each address is the same.
+            Self::V4 { transport, ports, addresses } => {
+                ends(*ports, Transport(*transport), true) == key.ends
+                    && *addresses == key.addresses.map(|[_, bottom]| bottom as u32)
+            }
+            Self::Wide { .. } => self.widen() == *key,
+        }
+    }
+
     /// Bytes beside it.
     #[must_use]
     pub fn memory(&self) -> usize {
