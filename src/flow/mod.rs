@@ -4,20 +4,26 @@
 //! what it answers does not depend on how many threads there are. Time-outs and the memory bound are looked at at the
 //! ends of epochs only, which are a property of the capture.
 
+mod announcement;
+mod arrival;
 mod order;
 mod parts;
 mod pieces;
 mod probe;
+mod reading;
 mod record;
 mod roster;
 mod shard;
 mod state;
+mod summary;
 mod table;
 
+pub use announcement::{Announcement, Sign};
+pub use arrival::Arrival;
 #[doc(hidden)]
 pub use order::reassemble;
 pub use record::Limits;
-pub use shard::{Announcement, Arrival, Shard, Sign};
+pub use shard::Shard;
 pub(crate) use state::Carried;
 
 /// Most shards of a capture. Where there are less, each has the flows of several in a row, and no result changes.

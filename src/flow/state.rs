@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::announcement::Announcement;
 use super::parts::Clock;
 use super::record::Flow;
-use super::shard::{Announcement, Shard};
+use super::shard::Shard;
 use crate::model::FlowSummary;
 
 /// All that a shard knows, in an order that does not depend on how its table grew.

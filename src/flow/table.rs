@@ -76,6 +76,7 @@ impl Table {
     }
 
     /// The record of `key`.
+    #[inline]
     pub(super) fn find(&self, hash: u32, key: &FlowKey) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
@@ -106,12 +107,14 @@ impl Table {
     }
 
     /// The record with this number.
+    #[inline]
     pub(super) fn record(&self, record: u32) -> &Flow {
         let (chunk, place) = place_of(record);
         &self.chunks[chunk][place]
     }
 
     /// The record with this number.
+    #[inline]
     pub(super) fn record_mut(&mut self, record: u32) -> &mut Flow {
         let (chunk, place) = place_of(record);
         &mut self.chunks[chunk][place]
