@@ -6,9 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Announced, Announcement, FlowSummary, Run, Worker};
+use super::associate::Announced;
+use super::run::Run;
+use super::worker::Worker;
 use crate::capture::Epoch;
-use crate::flow::{self, SHARDS};
+use crate::flow::{self, Announcement, SHARDS};
+use crate::model::FlowSummary;
 use crate::net::fragments;
 use crate::tally::Watched;
 

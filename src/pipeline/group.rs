@@ -7,7 +7,9 @@ use std::thread;
 use rayon::prelude::*;
 
 use super::budget::Budget;
-use super::{Closed, Options, Read, Scan};
+use super::run::Read;
+use super::worker::Closed;
+use super::{Options, Scan};
 use crate::capture::Input;
 use crate::error::Result;
 

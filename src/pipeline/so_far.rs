@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::batch::{self, Sums};
-use super::{Account, Run, Worker};
+use super::run::Run;
+use super::worker::{Account, Worker};
 use crate::capture::Description;
 use crate::error::{Error, Result};
 use crate::model::Loss;
