@@ -93,6 +93,15 @@ impl Compression {
         }
     }
 
+    /// Stored bytes that are worth a thread. Starting one takes a tenth of what 512 KiB of gzip take; of slow formats small
+    /// parts end more nearly at once. Unit: bytes.
+    pub(super) const fn least_part(self) -> usize {
+        match self {
+            Self::Gzip => 2 << 20,
+            Self::Zstd | Self::Lz4 | Self::Xz | Self::Bzip2 => 512 << 10,
+        }
+    }
+
     /// Memory of one decoder at the levels that are usual. Unit: bytes.
     pub(super) const fn usual_state(self) -> u64 {
         match self {
