@@ -246,13 +246,15 @@ fn whois_client(head: &[u8]) -> Header {
 
 /// Text that says that it is whois.
 fn whois_server(head: &[u8]) -> Header {
-    let text = head.get(..head.len().min(2048)).unwrap_or_default();
+    const MOST: usize = 2048;
+    let text = head.get(..head.len().min(MOST)).unwrap_or_default();
     if !text.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace()) {
         return Header::Bad;
     }
     const SIGNS: [&str; 6] = ["Domain Name:", "whois", "% This is the RIPE", "inetnum:", "NetRange:", "No match for"];
     match SIGNS.iter().any(|sign| holds(text, sign)) {
         true => Header::Good { len: usize::MAX, bits: 40 },
+        false if text.len() == MOST => Header::Bad,
         false => Header::Short,
     }
 }
