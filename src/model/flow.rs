@@ -251,7 +251,7 @@ impl FlowKey {
         let (from, to) = (end(from, from_port), end(to, to_port));
         let (low, high) = (from.min(to), from.max(to));
         let ends = ends([low as u16, high as u16], transport, true);
-        let key = Self { addresses: [low, high].map(|end| mapped((end >> 16) as u32)), ends };
+        let key = Self { addresses: [mapped((low >> 16) as u32), mapped((high >> 16) as u32)], ends };
         (key, if from <= to { Side::Low } else { Side::High })
     }
 
