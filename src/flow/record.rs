@@ -321,7 +321,7 @@ impl Flow {
         (packets | wire_bytes | payload_bytes) >> 32 == 0
     }
 
-    /// Adds frames of `side`. What has no room is not counted: [`Flow::leave`] makes some.
+    /// Adds frames of `side`, no more than there is room for; of longer ones the lower 32 bits.
     #[inline]
     pub(super) fn add_frames(&mut self, side: Side, frames: u32, wire_len: u64) {
         self.packets[side as usize] = self.packets[side as usize].wrapping_add(frames);

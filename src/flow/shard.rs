@@ -247,7 +247,7 @@ fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: 
     let readable = flow.cold.as_deref().map_or(Counts::default(), Cold::readable);
     let left_ns = clock.time_ns(std::mem::replace(&mut flow.interval, interval));
     let mut left = [Side::Low, Side::High].map(|side| flow.take_counts(side));
-    // Fragments that claim more than any number of the record holds.
+    // Fragments that claim more than any number of the record holds: it takes the lower 32 bits.
     left[arrival.packet.from as usize].wire_bytes += arrival.wire_len & !u64::from(u32::MAX);
     let before = flow.parts.as_deref().map_or(0, Parts::memory);
     let parts = flow.parts.get_or_insert_default();
