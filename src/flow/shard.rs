@@ -187,7 +187,7 @@ impl Shard {
     /// Closes all flows, and hands them over one by one, in no order that matters.
     pub fn finish(&mut self, mut take: impl FnMut(FlowSummary)) {
         let waiting = std::mem::take(&mut self.waiting);
-        for flow in waiting.into_iter().chain(self.table.drain()) {
+        for flow in waiting.into_iter().chain(self.table.drain_in_order()) {
             take(self.close(flow));
         }
         self.cold_bytes = 0;
@@ -345,6 +345,21 @@ mod tests {
     use super::*;
     use crate::model::{Endpoint, FlowKey, Tunnel};
 
+    /// A packet of which no payload was captured.
+    fn packet(key: FlowKey, from: Side, payload_len: u32) -> Packet {
+        Packet {
+            key,
+            from,
+            vlan: 0,
+            tcp_flags: 0,
+            tunnels: [Tunnel::default(); 6],
+            seq: 0,
+            payload_start: 0,
+            payload_captured: 0,
+            payload_len,
+        }
+    }
+
     /// A shard that took segments `(from the opener, flags, sequence number, payload)` of one connection.
     fn shard(segments: &[(bool, u8, u32, &[u8])]) -> Shard {
         let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
@@ -355,17 +370,7 @@ mod tests {
             let (a, b) = if *from_opener { (opener, other) } else { (other, opener) };
             let (key, from) = FlowKey::new(Transport::TCP, a, b);
             let len = payload.len() as u32;
-            let packet = Packet {
-                key,
-                from,
-                vlan: 0,
-                tcp_flags: *tcp_flags,
-                tunnels: [Tunnel::default(); 6],
-                seq: *seq,
-                payload_start: 0,
-                payload_captured: len,
-                payload_len: len,
-            };
+            let packet = Packet { tcp_flags: *tcp_flags, seq: *seq, payload_captured: len, ..packet(key, from, len) };
             let hash = key.hash_with(seed);
             let wire_len = 54 + u64::from(len);
             shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
@@ -431,17 +436,7 @@ mod tests {
             let mut shard = Shard::new(Limits::default(), steps, seed);
             let mut want = Counts::default();
             for (frame, wire_len) in (0..).zip([most, most, 100, 7 << 40 | 9, most - 9, 1]) {
-                let packet = Packet {
-                    key,
-                    from,
-                    vlan: 0,
-                    tcp_flags: 0,
-                    tunnels: [Tunnel::default(); 6],
-                    seq: 0,
-                    payload_start: 0,
-                    payload_captured: 0,
-                    payload_len: u32::MAX - 1,
-                };
+                let packet = packet(key, from, u32::MAX - 1);
                 let hash = packet.key.hash_with(seed);
                 let (frames, time_ns) = (u32::MAX / 2, frame as i64 / 3 * 1_000_000_000);
                 let counts = Counts { packets: u64::from(frames), wire_bytes: wire_len, payload_bytes: most - 1 };
