@@ -427,3 +427,38 @@ impl FlowSummary {
         total
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_key_stands_for_its_key_alone() {
+        let end = |ip: &str, port| Endpoint { ip: ip.parse().expect("an address"), port };
+        let tcp = |from, to| FlowKey::new(Transport::TCP, from, to).0;
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        // A packet of IPv6 may carry mapped addresses; it is none of IPv4.
+        let octets = [v4, "192.0.2.2"].map(|ip| octets(end(ip, 0).ip));
+        let mapped = FlowKey::from_octets(Transport::TCP, false, octets[0], 1, octets[1], 2).0;
+        let keys = [
+            tcp(end(v4, 1), end("192.0.2.2", 2)),
+            mapped,
+            tcp(end(v4, 1), end("192.0.2.3", 2)),
+            tcp(end("192.0.3.1", 1), end("192.0.2.2", 2)),
+            tcp(end(v4, 1), end("192.0.2.2", 3)),
+            FlowKey::new(Transport::UDP, end(v4, 1), end("192.0.2.2", 2)).0,
+            tcp(end(v6, 1), end("2001:db8::2", 2)),
+            tcp(end(v6, 1), end("2001:db8:0:1::2", 2)),
+            tcp(end(v6, 1), end("2001:db8::2", 3)),
+        ];
+        assert_eq!(size_of::<NarrowKey>(), 16);
+        for (i, key) in keys.iter().enumerate() {
+            let narrow = NarrowKey::from(*key);
+            assert_eq!(narrow.widen(), *key, "{i}");
+            assert_eq!(narrow.memory(), if key.is_ipv4() { 0 } else { 32 }, "{i}");
+            for (j, other) in keys.iter().enumerate() {
+                assert_eq!(narrow.is(other), i == j, "{i}, {j}");
+            }
+        }
+    }
+}
