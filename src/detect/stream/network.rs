@@ -338,10 +338,14 @@ pub(super) mod tests {
                 ("odd length", b"\x04\0\0\x09\0\0\0\x01", b"", "no"),
             ],
         );
+        let long = b"hello yourself\r\n".repeat(128);
         check(
             &WHOIS,
             &[
                 ("answer", b"example.org\r\n", b"Domain Name: EXAMPLE.ORG\r\n", "found"),
+                ("a long answer", b"example.org\r\n", &[b"inetnum:\r\n", &long[..]].concat(), "found"),
+                ("text that may go on", b"hello\r\n", &long[..2047], "more"),
+                ("more text than is looked at", b"hello\r\n", &long, "no"),
                 ("any text", b"hello\r\n", b"hello yourself\r\n", "more"),
                 ("an answer that is no text", b"example.org\r\n", b"\x16\x03\x01", "no"),
             ],
