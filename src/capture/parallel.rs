@@ -37,7 +37,6 @@ impl Bounds {
     /// `None` when one thread is all that goes into it.
     fn of(compression: Compression, threads: usize, most_bytes: u64) -> Option<Self> {
         const LEAST_AHEAD: u64 = 4 << 20;
-        const LEAST_PART: usize = 512 << 10;
         if !Walk::is_known(compression) {
             return None;
         }
@@ -50,7 +49,7 @@ impl Bounds {
         let part_bytes = usize::try_from(half / 4).unwrap_or(usize::MAX).min(compression.longest_member());
         Some(Self {
             parts: parts as usize,
-            least_bytes: compression.least_part().min(part_bytes / 4).max(LEAST_PART),
+            least_bytes: compression.least_part().min(part_bytes / 4),
             part_bytes,
             buffers: ((half / parts - state_bytes) / BUFFER_BYTES as u64) as usize,
             state_bytes,
