@@ -28,7 +28,7 @@ fn flows() -> Vec<(Facts, Level)> {
             secure_renegotiation: true,
             ..TlsFacts::default()
         };
-        (Facts { tls: Some(tls), ..Facts::default() }, level)
+        (Facts { tls: Some(Box::new(tls)), ..Facts::default() }, level)
     };
     cases.map(flow).to_vec()
 }

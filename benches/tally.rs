@@ -21,7 +21,11 @@ fn flow(number: u32) -> FlowSummary {
     let server = Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), port: 443 };
     let (key, client) = FlowKey::new(Transport::TCP, client, server);
     let (protocol, class, facts) = match number % 3 {
-        0 => (Protocol::TLS, Class::Encrypted, Some(Box::new(Facts { tls: Some(hello()), ..Facts::default() }))),
+        0 => (
+            Protocol::TLS,
+            Class::Encrypted,
+            Some(Box::new(Facts { tls: Some(Box::new(hello())), ..Facts::default() })),
+        ),
         1 => (Protocol(&"dns"), Class::Plaintext, None),
         _ => (Protocol::UNKNOWN, Class::Control, None),
     };

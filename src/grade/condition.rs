@@ -74,7 +74,7 @@ impl<'a> Seen<'a> {
     /// What `facts` tell of a flow of `protocol`.
     pub(super) fn new(protocol: &'a str, facts: Option<&'a Facts>) -> Self {
         let mut seen = Self { protocol: Some(protocol), ..Self::default() };
-        if let Some(tls) = facts.and_then(|facts| facts.tls.as_ref()) {
+        if let Some(tls) = facts.and_then(|facts| facts.tls.as_deref()) {
             seen.version = tls.version;
             seen.suite = tls.cipher.map(place);
             seen.group = tls.group;

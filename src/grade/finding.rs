@@ -111,7 +111,7 @@ pub fn by_id(id: &str) -> Option<&'static Finding> {
 /// What is found in a closed flow; `completed` is `Some(false)` when its handshake is known to have failed.
 pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &'static Finding> {
     let facts = flow.facts.as_deref();
-    let hello = facts.and_then(|facts| facts.tls.as_ref());
+    let hello = facts.and_then(|facts| facts.tls.as_deref());
     let tls = hello.filter(|tls| tls.version.is_some() && completed != Some(false));
     let suite = tls.and_then(|tls| tls.cipher).and_then(registry::suite);
     let certificate = tls.and_then(|tls| tls.certificate.as_ref());
@@ -494,7 +494,7 @@ mod tests {
         for (name, change, want) in cases {
             let mut tls = good();
             change(&mut tls);
-            let facts = Facts { tls: Some(tls), ..Facts::default() };
+            let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
             assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(true)), *want, "{name}");
         }
     }
@@ -502,11 +502,11 @@ mod tests {
     #[test]
     fn a_failed_handshake_shows_only_what_the_client_said() {
         let tls = TlsFacts { cipher: Some(0x0005), fallback_scsv: true, ..good() };
-        let facts = Facts { tls: Some(tls), ..Facts::default() };
+        let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["fallback_scsv"]);
         // A client that sees through a downgrade breaks off: that is when it matters.
         let tls = TlsFacts { downgrade_sentinel: true, offer: versions(&[0x0304, 0x0303]), ..good() };
-        let facts = Facts { tls: Some(tls), ..Facts::default() };
+        let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
         assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(false)), ["downgrade"]);
     }
 
@@ -530,7 +530,7 @@ mod tests {
         for (name, change, want) in cases {
             let mut tls = good();
             change(tls.certificate.get_or_insert_default());
-            let facts = Facts { tls: Some(tls), ..Facts::default() };
+            let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
             assert_eq!(found(&flow(Protocol::TLS, Class::Encrypted, facts), Some(true)), *want, "{name}");
         }
     }

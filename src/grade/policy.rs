@@ -367,7 +367,7 @@ fn is_visible(protocol: &str, facts: Option<&Facts>) -> bool {
             ssh.handshake == Handshake::Completed && ssh.kex.is_some() && ssh.cipher.iter().any(Option::is_some)
         }),
         _ => facts
-            .and_then(|facts| facts.tls.as_ref())
+            .and_then(|facts| facts.tls.as_deref())
             .is_some_and(|tls| tls.handshake == Handshake::Completed && tls.version.is_some() && tls.cipher.is_some()),
     }
 }
@@ -542,7 +542,7 @@ mod tests {
         ];
         let policy = Policy::load("bcp195").unwrap();
         for (name, protocol, tls, level, rules) in cases {
-            let facts = Facts { tls: Some(tls), ..Facts::default() };
+            let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
             let verdict = policy.grade(protocol, Some(&facts));
             assert_eq!(
                 (verdict.level, ids(&policy, &verdict)),
@@ -565,7 +565,7 @@ mod tests {
         for (key, signature, level) in cases {
             let leaf = CertificateFacts { key: key.into(), signature: signature.into(), ..CertificateFacts::default() };
             let tls = TlsFacts { certificate: Some(leaf), ..tls(0x0303, 0xc02f) };
-            let facts = Facts { tls: Some(tls), ..Facts::default() };
+            let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
             assert_eq!(policy.grade(Protocol::TLS, Some(&facts)).level, level, "{key} {signature}");
         }
     }
@@ -695,7 +695,7 @@ mod tests {
             for suite in registry::suites() {
                 for version in [0x0300, 0x0301, 0x0303, 0x0304, 0xfefd] {
                     let facts = TlsFacts { group: Some(29), dh_bits: Some(1024), ..tls(version, suite.code) };
-                    let facts = Facts { tls: Some(facts), ..Facts::default() };
+                    let facts = Facts { tls: Some(Box::new(facts)), ..Facts::default() };
                     let verdicts = [&policy, &whole].map(|policy| policy.grade(Protocol::TLS, Some(&facts)));
                     assert_eq!(verdicts[0], verdicts[1], "{name} {} {version:x}", suite.name);
                 }

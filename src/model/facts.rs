@@ -10,7 +10,7 @@ use super::{Fingerprint, Protocol, SharedOffer};
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     /// TLS, DTLS, or the TLS inside QUIC.
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Box<TlsFacts>>,
     /// SSH algorithms.
     pub ssh: Option<Box<SshFacts>>,
     /// Algorithms of a protocol that has no facts of its own.
@@ -38,10 +38,7 @@ impl Facts {
     /// Heap bytes held, roughly. What flows share counts in full for each: no two may share it in the worst case.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let tls = self
-            .tls
-            .as_ref()
-            .map_or(0, |tls| tls.offer.memory() + tls.server_name.as_ref().map_or(0, String::capacity));
+        let tls = self.tls.as_deref().map_or(0, TlsFacts::memory);
         let trace = self.trace.as_ref().map_or(0, |_| 256);
         let others = self.ssh.as_deref().map_or(0, size_of_val) + self.algorithms.as_deref().map_or(0, size_of_val);
         let lists = self.announced.capacity() * 48 + self.connections.capacity() * 24;
@@ -176,6 +173,13 @@ pub struct TlsFacts {
     pub server_random: Option<u64>,
     /// The server's leaf certificate, where it is visible (TLS 1.2 and earlier).
     pub certificate: Option<CertificateFacts>,
+}
+
+impl TlsFacts {
+    /// Bytes held, these included, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + self.offer.memory() + self.server_name.as_ref().map_or(0, String::capacity)
+    }
 }
 
 /// What is public and not personal in a leaf certificate.

@@ -32,7 +32,7 @@ pub(super) struct QuicSession {
     closed: bool,
     /// A side wrote the connection ID that the other side chose.
     agreed: bool,
-    tls: TlsFacts,
+    tls: Box<TlsFacts>,
 }
 
 /// One side of a connection.
@@ -238,7 +238,7 @@ impl Session for QuicSession {
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() + self.client.stream.memory() + self.server.stream.memory()
+        size_of::<Self>() + self.tls.memory() + self.client.stream.memory() + self.server.stream.memory()
     }
 }
 

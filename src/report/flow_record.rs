@@ -298,7 +298,7 @@ impl<'a> FlowRecord<'a> {
             },
             retransmitted_bytes: flow.retransmitted_bytes,
             tunnel: tunnels(flow),
-            tls: facts.and_then(|facts| facts.tls.as_ref()).map(|facts| tls(facts, established)),
+            tls: facts.and_then(|facts| facts.tls.as_deref()).map(|facts| tls(facts, established)),
             quic: facts
                 .and_then(|facts| facts.carrier_version)
                 .filter(|_| is_quic)

@@ -68,7 +68,7 @@ pub fn web(flow: &FlowSummary) -> Option<Web> {
 }
 
 fn is_web(flow: &FlowSummary) -> bool {
-    let tls = flow.facts.as_ref().and_then(|facts| facts.tls.as_ref());
+    let tls = flow.facts.as_ref().and_then(|facts| facts.tls.as_deref());
     let mut names = tls.into_iter().flat_map(application_protocols).peekable();
     match names.peek() {
         Some(_) => names.any(is_http),
@@ -108,7 +108,7 @@ pub fn application(flow: &FlowSummary) -> Option<&'static str> {
     if let Some(from) = flow.upgraded_from {
         return Some(from.name());
     }
-    let tls = flow.facts.as_ref()?.tls.as_ref()?;
+    let tls = flow.facts.as_ref()?.tls.as_deref()?;
     let (_, application) =
         APPLICATIONS.iter().find(|(name, _)| application_protocols(tls).any(|found| found == *name))?;
     Some(application)

@@ -594,7 +594,7 @@ mod tests {
     #[test]
     fn invented_application_protocols_are_not_kept() {
         let mut flow = office().swap_remove(0);
-        if let Some(tls) = flow.facts.as_mut().and_then(|facts| facts.tls.as_mut()) {
+        if let Some(tls) = flow.facts.as_mut().and_then(|facts| facts.tls.as_deref_mut()) {
             tls.offer.protocols = vec!["secret-1".to_owned(), "secret-2".to_owned(), "h2".to_owned()];
         }
         let mut tally = Tally::default();

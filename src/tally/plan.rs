@@ -136,7 +136,7 @@ impl Plan {
 
 /// The server name that the client asked for.
 fn server_name(flow: &FlowSummary) -> Option<&str> {
-    flow.facts.as_ref()?.tls.as_ref()?.server_name.as_deref()
+    flow.facts.as_ref()?.tls.as_deref()?.server_name.as_deref()
 }
 
 /// The registrable domain of a server name: its public suffix and the label before; `None` when the name is no domain name

@@ -108,7 +108,7 @@ mod tests {
                 handshake: Handshake::Completed,
                 ..TlsFacts::default()
             };
-            Facts { tls: Some(tls), ..Facts::default() }
+            Facts { tls: Some(Box::new(tls)), ..Facts::default() }
         };
         let ssh = |kex: &str, post_quantum_offered| {
             let handshake = Handshake::Completed;

@@ -84,7 +84,7 @@ pub(crate) fn tls10_rc4() -> TlsFacts {
 }
 
 pub(crate) fn with_tls(mut flow: FlowSummary, tls: TlsFacts) -> FlowSummary {
-    flow.facts = Some(Box::new(Facts { tls: Some(tls), ..Facts::default() }));
+    flow.facts = Some(Box::new(Facts { tls: Some(Box::new(tls)), ..Facts::default() }));
     flow
 }
 
@@ -101,13 +101,13 @@ pub(crate) fn office() -> Vec<FlowSummary> {
         facts.upgrade = Some((SMTP, UpgradeOutcome::Used));
     }
     let mut scan = with_tls(flow(5, 8443, Protocol::TLS, Encrypted, Evidence::Handshake), tls13());
-    if let Some(tls) = scan.facts.as_mut().and_then(|facts| facts.tls.as_mut()) {
+    if let Some(tls) = scan.facts.as_mut().and_then(|facts| facts.tls.as_deref_mut()) {
         tls.handshake = Handshake::Failed;
     }
     let mut running = flow(6, 443, Protocol::TLS, Encrypted, Evidence::Framing);
     running.flags.push("midstream");
     let mut null = with_tls(flow(7, 443, Protocol::TLS, Plaintext, Evidence::Handshake), tls13());
-    if let Some(tls) = null.facts.as_mut().and_then(|facts| facts.tls.as_mut()) {
+    if let Some(tls) = null.facts.as_mut().and_then(|facts| facts.tls.as_deref_mut()) {
         (tls.version, tls.cipher) = (Some(0x0303), Some(0x0002));
     }
     let http = flow(8, 80, Protocol::HTTP, Plaintext, Evidence::Signature);

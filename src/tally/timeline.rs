@@ -108,7 +108,7 @@ impl Timeline {
         if flow.class == Class::Encrypted {
             interval.grade(verdicts, Sum { flows: 1, wire_bytes: 0 });
         }
-        if let Some(version) = flow.facts.as_ref().and_then(|facts| facts.tls.as_ref()).and_then(|tls| tls.version) {
+        if let Some(version) = flow.facts.as_ref().and_then(|facts| facts.tls.as_deref()).and_then(|tls| tls.version) {
             let version = if VERSIONS.contains(&version) { version } else { 0 };
             *interval.versions.entry(version).or_default() += 1;
         }
@@ -261,7 +261,7 @@ mod tests {
         }
         let versions: u64 = tally.timeline.iter().flat_map(|(_, interval)| interval.versions.values()).sum();
         let of_tls = office().into_iter().filter(|flow| {
-            flow.facts.as_ref().and_then(|facts| facts.tls.as_ref()).is_some_and(|tls| tls.version.is_some())
+            flow.facts.as_ref().and_then(|facts| facts.tls.as_deref()).is_some_and(|tls| tls.version.is_some())
         });
         assert_eq!(versions, of_tls.count() as u64);
         let graded = &tally.strength.policies.values().next().unwrap_or(&Default::default()).levels.clone();

@@ -17,7 +17,7 @@ use crate::model::{Class, Evidence, Facts, Handshake, TlsFacts};
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Conversation {
     carrier: Carrier,
-    facts: TlsFacts,
+    facts: Box<TlsFacts>,
     client: Progress,
     server: Progress,
     session_id: SessionId,
@@ -69,7 +69,7 @@ impl Conversation {
     pub(super) fn new(carrier: Carrier) -> Self {
         Self {
             carrier,
-            facts: TlsFacts::default(),
+            facts: Box::default(),
             client: Progress::default(),
             server: Progress::default(),
             session_id: SessionId::default(),
@@ -239,7 +239,7 @@ impl Conversation {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.facts.offer.memory()
+        self.facts.memory()
     }
 
     fn client_hello(&mut self, body: &[u8]) {

@@ -362,7 +362,7 @@ pub(super) mod tests {
         let mut found = Found::encrypted(Protocol::DTLS, Evidence::OneSided);
         let mut facts = Facts::default();
         session.finish(&mut found, &mut facts);
-        (readable, done, found, facts.tls.unwrap_or_default())
+        (readable, done, found, *facts.tls.unwrap_or_default())
     }
 
     fn datagrams_session() -> Box<dyn Session> {

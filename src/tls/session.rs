@@ -6,7 +6,7 @@ use super::conversation::Conversation;
 use super::hello::Carrier;
 use super::record::{Event, Stream};
 use crate::detect::{Found, Moment, Session, Step};
-use crate::model::{Facts, TlsFacts};
+use crate::model::Facts;
 
 /// What reads on where TLS begins on a stream: at its start, or after an upgrade.
 ///
@@ -92,7 +92,7 @@ impl Session for NoHandshake {
     }
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
-        facts.tls = Some(TlsFacts::default());
+        facts.tls = Some(Box::default());
     }
 
     fn memory(&self) -> usize {
@@ -109,7 +109,7 @@ mod tests {
         client12, client13, extension, handshake, hello_retry, join, message, record, server_hello, server12, server13,
     };
     use super::*;
-    use crate::model::{Class, Evidence, Handshake, Protocol};
+    use crate::model::{Class, Evidence, Handshake, Protocol, TlsFacts};
 
     /// One side's bytes.
     type Piece<'a> = (bool, &'a [u8]);
@@ -128,7 +128,7 @@ mod tests {
         let mut found = Found::encrypted(Protocol::TLS, Evidence::OneSided).from_client();
         let mut facts = Facts::default();
         session.finish(&mut found, &mut facts);
-        (found, facts.tls.unwrap_or_default(), done)
+        (found, *facts.tls.unwrap_or_default(), done)
     }
 
     fn run(pieces: &[Piece<'_>]) -> (Found, TlsFacts, bool) {
@@ -336,7 +336,7 @@ mod tests {
         let mut found = Found::encrypted(Protocol::TLS, Evidence::Handshake);
         let mut facts = Facts::default();
         session.finish(&mut found, &mut facts);
-        let facts = facts.tls.unwrap_or_default();
+        let facts = *facts.tls.unwrap_or_default();
         assert_eq!((facts.cipher, facts.handshake, facts.resumed), (Some(0xc02f), Handshake::Completed, false));
     }
 
