@@ -12,16 +12,39 @@ pub const MAX_LOOK: usize = 4096;
 const LEAST_RANDOM: usize = 64;
 const LEAST_TEXT: usize = 8;
 
-/// `looks_random`, `looks_text`, or `None`: undetermined. Only the first [`MAX_LOOK`] bytes count.
+/// What the payload of an unknown flow looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Look {
+    /// Like ciphertext, or anything that is compressed.
+    Random,
+    /// Like text.
+    Text,
+    /// Like neither.
+    Undetermined,
+}
+
+impl Look {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Random => "looks_random",
+            Self::Text => "looks_text",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
+/// What `bytes` look like. Only the first [`MAX_LOOK`] count.
 #[must_use]
-pub fn look(bytes: &[u8]) -> Option<&'static str> {
+pub fn look(bytes: &[u8]) -> Look {
     let bytes = bytes.get(..bytes.len().min(MAX_LOOK)).unwrap_or_default();
     if bytes.len() >= LEAST_TEXT && is_text(bytes) {
-        Some("looks_text")
+        Look::Text
     } else if bytes.len() >= LEAST_RANDOM && !is_exempt(bytes) && is_even(bytes) {
-        Some("looks_random")
+        Look::Random
     } else {
-        None
+        Look::Undetermined
     }
 }
 
@@ -106,21 +129,21 @@ mod tests {
         starts_as_text[..6].copy_from_slice(b"HELLO ");
         let mut long_run = noise(512, 9);
         long_run[100..130].copy_from_slice(&[b'a'; 30]);
-        let cases: &[(&str, &[u8], Option<&str>)] = &[
-            ("text", &line, Some("looks_text")),
-            ("text beyond ASCII", "Größe: fünf Äpfel und einige Birnen".as_bytes(), Some("looks_text")),
-            ("text in Latin-1", b"Gr\xf6\xdfe: zwei Kilogramm Mehl und etwas Salz", Some("looks_text")),
-            ("text with letters of no alphabet", b"ab\xc3\xe1\x90cd\xfe\xd2ef\xc0gh", None),
-            ("noise", &noise(512, 3), Some("looks_random")),
-            ("much noise", &noise(9000, 5), Some("looks_random")),
-            ("short noise", &noise(40, 3), None),
-            ("zeros", &[0; 512], None),
-            ("ones", &[0xff; 512], None),
-            ("a counter", &counter, None),
-            ("noise behind a word", &starts_as_text, None),
-            ("noise with a run of letters", &long_run, None),
-            ("nothing", &[], None),
-            ("seven letters", b"abcdefg", None),
+        let cases: &[(&str, &[u8], Look)] = &[
+            ("text", &line, Look::Text),
+            ("text beyond ASCII", "Größe: fünf Äpfel und einige Birnen".as_bytes(), Look::Text),
+            ("text in Latin-1", b"Gr\xf6\xdfe: zwei Kilogramm Mehl und etwas Salz", Look::Text),
+            ("text with letters of no alphabet", b"ab\xc3\xe1\x90cd\xfe\xd2ef\xc0gh", Look::Undetermined),
+            ("noise", &noise(512, 3), Look::Random),
+            ("much noise", &noise(9000, 5), Look::Random),
+            ("short noise", &noise(40, 3), Look::Undetermined),
+            ("zeros", &[0; 512], Look::Undetermined),
+            ("ones", &[0xff; 512], Look::Undetermined),
+            ("a counter", &counter, Look::Undetermined),
+            ("noise behind a word", &starts_as_text, Look::Undetermined),
+            ("noise with a run of letters", &long_run, Look::Undetermined),
+            ("nothing", &[], Look::Undetermined),
+            ("seven letters", b"abcdefg", Look::Undetermined),
         ];
         for (name, bytes, want) in cases {
             assert_eq!(look(bytes), *want, "{name}");
@@ -129,7 +152,7 @@ mod tests {
 
     #[test]
     fn noise_is_rarely_missed() {
-        let random = (1..=200).filter(|seed| look(&noise(1024, seed * 0x9e37_79b9)) == Some("looks_random")).count();
+        let random = (1..=200).filter(|seed| look(&noise(1024, seed * 0x9e37_79b9)) == Look::Random).count();
         assert!(random >= 195, "{random} of 200");
     }
 }

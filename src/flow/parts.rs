@@ -67,20 +67,43 @@ impl Clock {
 }
 
 /// The parts of a flow in the intervals that it has left.
-#[derive(Default, serde::Serialize, serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Parts {
-    #[serde(with = "crate::model::kept::room")]
-    list: Vec<FlowPart>,
     /// Sum of the parts, the low side first.
     counts: [Counts; 2],
-    /// Sum of what was readable in them.
+    /// A time in the interval of the latest part.
+    time_ns: i64,
+    more: Option<Box<More>>,
+}
+
+/// What is kept of a flow that has left more than one interval, or was readable: few are.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct More {
+    /// The parts before the latest.
+    #[serde(with = "crate::model::kept::room")]
+    earlier: Vec<FlowPart>,
+    /// Sum of these.
+    earlier_counts: Counts,
+    /// What was readable in all parts.
     readable: Counts,
+    /// What was readable in the latest.
+    latest_readable: Counts,
 }
 
 impl Parts {
+    /// A flow leaves its first interval, which began at `time_ns`, and in which both sides amounted to `left` and `readable` was
+    /// in clear.
+    pub(super) fn new(time_ns: i64, left: [Counts; 2], readable: Counts) -> Self {
+        let mut parts = Self { counts: left, time_ns, more: None };
+        parts.add_readable(readable);
+        parts
+    }
+
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.list.capacity() * size_of::<FlowPart>()
+        let more =
+            self.more.as_deref().map_or(0, |more| size_of::<More>() + more.earlier.capacity() * size_of::<FlowPart>());
+        size_of::<Self>() + more
     }
 
     /// What one side amounts to in all of them.
@@ -88,56 +111,52 @@ impl Parts {
         self.counts[side as usize]
     }
 
-    /// The flow leaves the interval that began at `time_ns`: both sides amounted to `left` in it. Of the whole flow `readable`
-    /// was in clear up to now.
-    pub(super) fn leave(&mut self, time_ns: i64, left: [Counts; 2], readable: Counts, clock: &Clock) {
-        let mut counts = Counts::default();
-        for (sum, more) in self.counts.iter_mut().zip(left) {
-            sum.add(more);
-            counts.add(more);
-        }
-        let readable = readable.without(self.readable);
-        self.readable.add(readable);
-        let part = FlowPart { time_ns, counts, readable };
-        if self.list.len() == self.list.capacity() && self.list.len() >= 32 {
-            self.join(clock);
-        }
-        match self.list.last_mut() {
-            Some(last) if last.time_ns == time_ns => add(last, &part),
-            _ => {
-                // Most flows that leave an interval leave one or two.
-                if self.list.len() < 2 {
-                    self.list.reserve_exact(1);
-                }
-                self.list.push(part);
-            }
+    /// The latest part.
+    fn latest(&self) -> FlowPart {
+        let [mut counts, high] = self.counts;
+        counts.add(high);
+        match self.more.as_deref() {
+            None => FlowPart { time_ns: self.time_ns, counts, readable: Counts::default() },
+            Some(more) => FlowPart {
+                time_ns: self.time_ns,
+                counts: counts.without(more.earlier_counts),
+                readable: more.latest_readable,
+            },
         }
     }
 
-    /// Joins the parts that lie in one interval by now.
-    fn join(&mut self, clock: &Clock) {
-        for part in &mut self.list {
-            part.time_ns = clock.steps.start_ns(clock.level, part.time_ns);
+    fn add_readable(&mut self, readable: Counts) {
+        if readable != Counts::default() {
+            let more = self.more.get_or_insert_default();
+            more.readable.add(readable);
+            more.latest_readable.add(readable);
         }
-        self.list.sort_by_key(|part| part.time_ns);
-        self.list.dedup_by(|later, earlier| {
-            let same = later.time_ns == earlier.time_ns;
-            if same {
-                add(earlier, later);
-            }
-            same
-        });
+    }
+
+    /// The flow leaves the interval that began at `time_ns`: both sides amounted to `left` in it. Of the whole flow `readable`
+    /// was in clear up to now.
+    pub(super) fn leave(&mut self, time_ns: i64, left: [Counts; 2], readable: Counts, clock: &Clock) {
+        if time_ns != self.time_ns {
+            let latest = self.latest();
+            self.more.get_or_insert_default().push(latest, clock);
+            self.time_ns = time_ns;
+        }
+        self.counts.iter_mut().zip(left).for_each(|(sum, more)| sum.add(more));
+        let before = self.more.as_deref().map_or(Counts::default(), |more| more.readable);
+        self.add_readable(readable.without(before));
     }
 
     /// An upgrade: everything up to `readable` was in clear.
     pub(super) fn read_up_to(&mut self, readable: Counts) {
+        let latest = self.latest();
+        let more = self.more.get_or_insert_default();
         let mut left = readable;
-        self.readable = Counts::default();
-        for part in &mut self.list {
+        for part in &mut more.earlier {
             part.readable = least(part.counts, left);
             left = left.without(part.readable);
-            self.readable.add(part.readable);
         }
+        more.latest_readable = least(latest.counts, left);
+        more.readable = readable.without(left.without(more.latest_readable));
     }
 
     /// All parts of a flow that ends in the interval that began at `time_ns`, with `latest` of both sides in it. They add up to
@@ -150,6 +169,10 @@ impl Parts {
         clock: &Clock,
     ) -> Vec<FlowPart> {
         self.leave(time_ns, latest, readable, clock);
+        let latest = self.latest();
+        let mut list = self.more.map_or(Vec::new(), |more| more.earlier);
+        list.reserve_exact(1);
+        list.push(latest);
         // No part is readable beyond what it is: what does not fit belongs to the parts before it, and if those are full,
         // to those after.
         let mut excess = Counts::default();
@@ -161,11 +184,38 @@ impl Parts {
                 excess = wanted.without(part.readable);
             };
             match backwards {
-                true => self.list.iter_mut().rev().for_each(&mut settle),
-                false => self.list.iter_mut().for_each(&mut settle),
+                true => list.iter_mut().rev().for_each(&mut settle),
+                false => list.iter_mut().for_each(&mut settle),
             }
         }
-        self.list
+        list
+    }
+}
+
+impl More {
+    /// Adds a part, which is the latest no more.
+    fn push(&mut self, part: FlowPart, clock: &Clock) {
+        let earlier = &mut self.earlier;
+        if earlier.len() == earlier.capacity() && earlier.len() >= 32 {
+            // Those that lie in one interval by now are joined.
+            for part in &mut *earlier {
+                part.time_ns = clock.steps.start_ns(clock.level, part.time_ns);
+            }
+            earlier.sort_by_key(|part| part.time_ns);
+            earlier.dedup_by(|later, earlier| {
+                let same = later.time_ns == earlier.time_ns;
+                if same {
+                    add(earlier, later);
+                }
+                same
+            });
+        }
+        if earlier.len() < 2 {
+            earlier.reserve_exact(1);
+        }
+        earlier.push(part);
+        self.earlier_counts.add(part.counts);
+        self.latest_readable = Counts::default();
     }
 }
 
@@ -202,8 +252,7 @@ mod tests {
     #[test]
     fn an_upgrade_in_a_later_interval_leaves_the_earlier_ones_in_clear() {
         let clock = Clock::new(Steps::Every(1));
-        let mut parts = Parts::default();
-        parts.leave(0, [counts(1), counts(2)], counts(0), &clock);
+        let mut parts = Parts::new(0, [counts(1), counts(2)], counts(0));
         parts.read_up_to(counts(5));
         parts.leave(1, [counts(6), counts(0)], counts(5), &clock);
         assert_eq!([Side::Low, Side::High].map(|side| parts.counts(side)), [counts(7), counts(2)]);
@@ -234,25 +283,30 @@ mod tests {
             upgrade in 0_usize..200,
         ) {
             let mut clock = Clock::new(Steps::Automatic);
-            let mut parts = Parts::default();
+            let mut parts: Option<Parts> = None;
             let (mut total, mut readable) = (Counts::default(), Counts::default());
             let mut now = [Counts::default(); 2];
             let mut at = clock.tick(packets[0].0);
             for (number, (time, amount, clear)) in packets.iter().enumerate() {
                 let start = clock.tick(*time);
                 if start != at {
-                    parts.leave(clock.time_ns(at), std::mem::take(&mut now), readable, &clock);
+                    let (left_ns, left) = (clock.time_ns(at), std::mem::take(&mut now));
+                    match &mut parts {
+                        Some(parts) => parts.leave(left_ns, left, readable, &clock),
+                        None => parts = Some(Parts::new(left_ns, left, readable)),
+                    }
                     at = start;
                 }
                 total.add(counts(*amount));
                 now[number % 2].add(counts(*amount));
                 if number == upgrade {
                     readable = total;
-                    parts.read_up_to(readable);
+                    parts.iter_mut().for_each(|parts| parts.read_up_to(readable));
                 } else if number > upgrade {
                     readable.add(least(counts(*clear), counts(*amount)));
                 }
             }
+            let Some(parts) = parts else { return Ok(()) };
             let parts = parts.finish(clock.time_ns(at), now, readable, &clock);
             prop_assert_eq!(sum(&parts, |part| part.counts), total);
             prop_assert_eq!(sum(&parts, |part| part.readable), readable);

@@ -4,7 +4,7 @@ use super::announcement::{Announcement, Sign};
 use super::arrival::Arrival;
 use super::order;
 use super::probe::{self, Answer, Probe};
-use super::record::{Cold, Flow, Rare, Stage, mark};
+use super::record::{Cold, Flow, Rare, Reading, Stage, mark};
 use crate::detect::{Dissector, Found, Moment, Step, content};
 use crate::model::{Counts, Facts, Protocol, Side, Trace, Transport};
 
@@ -89,8 +89,8 @@ fn lose(flow: &mut Flow, from: Side, announced: &mut Vec<Announcement>) {
                 lose(flow, from, announced);
             }
         }
-        Stage::Reading(session, _) => {
-            if !session.gap(is_client) {
+        Stage::Reading(reading) => {
+            if !reading.session.gap(is_client) {
                 end_session(flow, announced);
             }
         }
@@ -151,7 +151,7 @@ pub(super) fn take_datagram(flow: &mut Flow, arrival: &Arrival<'_>, announced: &
                 adopt(flow, found, client);
                 if let Some(session) = dissector.session(found) {
                     flow.set_client(client);
-                    flow.cold().stage = Stage::Reading(session, found);
+                    flow.cold().stage = Stage::Reading(Reading::new(session, found));
                     feed(flow, packet.from, arrival.payload, moment, total, announced);
                 } else {
                     flow.set(mark::SETTLED);
@@ -228,7 +228,7 @@ fn nobody_knows(flow: &mut Flow) {
     let cold = flow.cold();
     let Stage::Probing(probe) = &mut cold.stage else { return };
     if cold.content.is_none() {
-        cold.content = Some(content::look(probe.sample()).unwrap_or("undetermined"));
+        cold.content = Some(content::look(probe.sample()));
     }
     let mut openings = cold.rare.as_deref_mut().and_then(|rare| rare.openings.take());
     probe.keep_openings(transport, &mut openings);
@@ -271,7 +271,7 @@ fn begin_session(
     if client != flow.client() {
         flow.set(mark::EXCHANGED);
     }
-    let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(session, found));
+    let stage = std::mem::replace(&mut flow.cold().stage, Stage::Reading(Reading::new(session, found)));
     let Stage::Probing(probe) = stage else { return };
     let time_ns = flow.last_ns;
     for (piece, bytes) in probe.pieces(transport) {
@@ -286,14 +286,15 @@ fn begin_session(
 /// Feeds the session; `total` is what the flow amounted to with the packet that brought the bytes.
 fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts, announced: &mut Vec<Announcement>) {
     let mut rest = bytes;
-    let before_piece = std::mem::replace(&mut flow.cold().read_total, total);
+    let Stage::Reading(reading) = &mut flow.cold().stage else { return };
+    let before_piece = std::mem::replace(&mut reading.total, total);
     // An upgrade hands the rest of the piece to the next session; each hand-over uses up a session, and sessions that
     // hand over without reading are bounded here.
     for _ in 0..8 {
         let is_client = from == flow.speaks_as_client();
         let cold = flow.cold();
-        let Stage::Reading(session, found) = &mut cold.stage else { return };
-        match session.feed(is_client, rest, moment) {
+        let Stage::Reading(reading) = &mut cold.stage else { return };
+        match reading.session.feed(is_client, rest, moment) {
             Step::Continue => return,
             Step::Done => return end_session(flow, announced),
             Step::Readable => {
@@ -301,15 +302,15 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
                 return;
             }
             Step::Upgrade { found: next_found, rest: left, next } => {
-                let before = std::mem::replace(found, next_found);
-                let session = std::mem::replace(session, next);
+                let before = std::mem::replace(&mut reading.found, next_found);
+                let session = std::mem::replace(&mut reading.session, next);
                 let mut old = before;
                 session.finish(&mut old, cold.facts.get_or_insert_default());
                 let readable = if left >= rest.len() && left > 0 { before_piece } else { total };
                 let rare = cold.rare();
                 rare.upgraded_from.get_or_insert(before.protocol);
                 rare.readable = readable;
-                if let Some(parts) = flow.parts.as_deref_mut() {
+                if let Some(parts) = cold.parts.as_deref_mut() {
                     parts.read_up_to(readable);
                 }
                 flow.protocol = next_found.protocol.into();
@@ -329,7 +330,8 @@ fn feed(flow: &mut Flow, from: Side, bytes: &[u8], moment: Moment, total: Counts
 fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     let key = flow.key();
     let Some(cold) = flow.cold.as_deref_mut() else { return };
-    if let Stage::Reading(session, mut found) = std::mem::take(&mut cold.stage) {
+    if let Stage::Reading(reading) = std::mem::take(&mut cold.stage) {
+        let Reading { session, mut found, total: _ } = *reading;
         let mut facts = cold.facts.take().unwrap_or_default();
         session.finish(&mut found, &mut facts);
         let said_by = [Side::Low, Side::High].map(|side| key.endpoint(side));
@@ -354,8 +356,10 @@ fn settle(flow: &mut Flow) {
     let Some(cold) = flow.cold.as_deref_mut() else { return };
     cold.stage = Stage::Settled;
     cold.pending.iter_mut().for_each(order::Pending::clear);
-    let worth_keeping =
-        cold.facts.is_some() || cold.content.is_some() || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
+    let worth_keeping = cold.facts.is_some()
+        || cold.parts.is_some()
+        || cold.content.is_some()
+        || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
     if !worth_keeping {
         flow.cold = None;
     }

@@ -5,7 +5,7 @@ use super::arrival::Arrival;
 use super::order::{self, Advance};
 use super::parts::{Clock, Parts};
 use super::reading::{end, read_segment, take_datagram};
-use super::record::{Cold, Flow, Limits, mark};
+use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::summary::{class, summary};
 use super::table::{FLOW_BYTES, Table};
 use crate::model::{Class, Counts, FlowSummary, Protocol, Seed, Side, Steps, Transport};
@@ -157,17 +157,17 @@ impl Shard {
 
     /// Last times and first frames of all open flows, to decide which are the oldest.
     pub fn ages(&self) -> impl Iterator<Item = (i64, u64)> {
-        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame))
+        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame()))
     }
 
     /// The same with the bytes that each flow holds.
     pub fn weights(&self) -> impl Iterator<Item = (i64, u64, usize)> {
-        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame, FLOW_BYTES + flow.held()))
+        self.table.iter().map(|flow| (flow.last_ns, flow.first_frame(), FLOW_BYTES + flow.held()))
     }
 
     /// Closes early every flow up to the age `(last time, first frame)`.
     pub fn evict(&mut self, upto: (i64, u64)) {
-        let gone = self.table.in_order(|flow| (flow.last_ns, flow.first_frame) <= upto);
+        let gone = self.table.in_order(|flow| (flow.last_ns, flow.first_frame()) <= upto);
         self.remove(mark::EVICTED, gone);
     }
 
@@ -249,10 +249,12 @@ fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: 
     let mut left = [Side::Low, Side::High].map(|side| flow.take_counts(side));
     // Fragments that claim more than any number of the record holds: it takes the lower 32 bits.
     left[arrival.packet.from as usize].wire_bytes += arrival.wire_len & !u64::from(u32::MAX);
-    let before = flow.parts.as_deref().map_or(0, Parts::memory);
-    let parts = flow.parts.get_or_insert_default();
-    parts.leave(left_ns, left, readable, clock);
-    parts.memory() - before
+    let before = flow.held();
+    match &mut flow.cold().parts {
+        Some(parts) => parts.leave(left_ns, left, readable, clock),
+        none => *none = Some(Box::new(Parts::new(left_ns, left, readable))),
+    }
+    flow.weigh() - before
 }
 
 /// Accounts a TCP segment: flags, sequence space, and the bytes if they are still wanted.
@@ -300,7 +302,7 @@ fn take_segment(flow: &mut Flow, arrival: &Arrival<'_>, cold_bytes: &mut usize, 
     }
     let before = flow.held();
     let rare = flow.cold.as_deref_mut().and_then(|cold| cold.rare.as_deref_mut());
-    let holes = rare.map(|rare| &mut rare.holes[side]);
+    let holes = rare.and_then(|rare| rare.holes.as_deref_mut()).map(|holes| &mut holes[side]);
     let step = order::advance(next, seq, len, holes);
     account(flow, from, step, seq);
     if !settled {
@@ -315,7 +317,11 @@ fn is_over(flow: &mut Flow, packet: &Packet) -> bool {
     let side = packet.from as usize;
     let next_seq = flow.next_seq[side];
     let settled = flow.has(mark::SETTLED | mark::RST);
-    let Some(cold) = flow.cold.as_deref_mut().filter(|_| !settled && packet.tcp_flags & tcp::SYN == 0) else {
+    let Some(cold) = flow
+        .cold
+        .as_deref_mut()
+        .filter(|cold| !settled && !matches!(cold.stage, Stage::Settled) && packet.tcp_flags & tcp::SYN == 0)
+    else {
         return false;
     };
     let pending = &mut cold.pending[side];
@@ -334,7 +340,7 @@ fn account(flow: &mut Flow, from: Side, step: Advance, seq: u32) {
         flow.cold().rare().retransmitted_bytes += u64::from(step.repeated);
     }
     if step.opens_hole {
-        flow.cold().rare().holes[side].open(expected, seq);
+        flow.cold().rare().holes.get_or_insert_default()[side].open(expected, seq);
     }
 }
 

@@ -36,7 +36,7 @@ impl Shard {
     pub(crate) fn copy_to(&self, other: &mut Self) -> postcard::Result<()> {
         let Self { table, closed, announced, next_sweep_ns, clock, limits: _, waiting: _, cold_bytes: _ } = self;
         let mut flows: Vec<&Flow> = table.iter().collect();
-        flows.sort_unstable_by_key(|flow| flow.first_frame);
+        flows.sort_unstable_by_key(|flow| flow.first_frame());
         let seen = Seen { flows, closed, announced, next_sweep_ns: *next_sweep_ns, clock };
         other.resume(postcard::from_bytes(&postcard::to_stdvec(&seen)?)?);
         Ok(())

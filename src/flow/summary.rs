@@ -2,7 +2,8 @@
 
 use super::order;
 use super::parts::Clock;
-use super::record::{Flow, Rare, mark};
+use super::record::{Cold, Flow, Rare, mark};
+use crate::detect::content::Look;
 use crate::model::{Class, Counts, Evidence, FlowSummary, Side, Transport};
 
 /// The class of a settled flow: nothing is claimed of one that said different things in one place.
@@ -19,12 +20,11 @@ pub(super) fn class(flow: &Flow) -> Class {
 /// The flow as it leaves this stage.
 pub(super) fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     let (client, class) = (flow.client(), class(&flow));
-    let (facts, content, rare) =
-        flow.cold.take().map_or((None, None, None), |cold| (cold.facts, cold.content, cold.rare));
-    let rare = rare.map_or_else(Rare::default, |rare| *rare);
     let [from_client, from_server] = [client, client.other()].map(|side| flow.counts(side));
+    let Cold { facts, content, rare, parts, .. } = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
+    let rare = rare.map_or_else(Rare::default, |rare| *rare);
     let has_payload = from_client.payload_bytes + from_server.payload_bytes > 0;
-    let unfilled: u32 = rare.holes.iter().map(order::Holes::unfilled).sum::<u32>();
+    let unfilled: u32 = rare.holes().map(order::Holes::unfilled).sum::<u32>();
     if class != flow.class {
         (flow.class, flow.evidence) = (class, Evidence::None);
     }
@@ -43,16 +43,16 @@ pub(super) fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     flag(flow.has(mark::EVICTED), "evicted");
     flag(flow.has(mark::RST), "reset");
     if flow.class == Class::Unknown {
-        flag(true, content.unwrap_or("undetermined"));
+        flag(true, content.unwrap_or(Look::Undetermined).name());
     }
     let readable = if flow.class == Class::Encrypted { rare.readable } else { Counts::default() };
     let latest_ns = clock.time_ns(flow.interval);
     let latest = [Side::Low, Side::High].map(|side| flow.take_counts(side));
-    let parts = flow.parts.take().map(|parts| parts.finish(latest_ns, latest, readable, clock));
+    let parts = parts.map(|parts| parts.finish(latest_ns, latest, readable, clock));
     FlowSummary {
         key: flow.key(),
         client,
-        first_frame: flow.first_frame,
+        first_frame: flow.first_frame(),
         first_ns: flow.first_ns,
         last_ns: flow.last_ns,
         from_client,

@@ -2,8 +2,7 @@
 //!
 //! A slot is 8 bytes: the hash and the number of the record, so that a look-up touches one cache line of the
 //! index and one record. The hash also says where the slot is, so the index grows without a look at the records. Records
-//! live in chunks, each twice as large as the one before, and never move, so growing copies nothing, and what is not used of
-//! the last chunk was never touched.
+//! live in chunks and never move, so growing copies nothing, and what is not used of the last chunk was never touched.
 
 use super::record::{Flow, mark};
 use crate::model::{FlowKey, Seed};
@@ -20,15 +19,16 @@ pub(super) struct Table {
     live: usize,
 }
 
-/// Records in the first chunk, small enough that 64 shards of a small capture stay small, and in a block.
+/// Records in a block.
 const BLOCK: usize = 64;
+
+/// Records in a chunk: so many that there are few chunks, so few that their memory is given back bit by bit at the end.
+const CHUNK: usize = 64 * BLOCK;
 
 /// The chunk that a record is in, and its place there.
 #[inline]
 fn place_of(record: u32) -> (usize, usize) {
-    let number = record as usize + BLOCK;
-    let chunk = (number / BLOCK).checked_ilog2().unwrap_or_default() as usize;
-    (chunk, number - (BLOCK << chunk))
+    (record as usize / CHUNK, record as usize % CHUNK)
 }
 
 /// Bytes a flow takes here, its share of the index at usual load included.
@@ -138,7 +138,7 @@ impl Table {
             *due = i64::MAX;
             for (flow, record) in block.iter().zip(first..).filter(|(flow, _)| flow.is_live()) {
                 match due_ns(flow) {
-                    over if over < now_ns => order.push((flow.first_frame, record)),
+                    over if over < now_ns => order.push((flow.first_frame(), record)),
                     later => *due = later.min(*due),
                 }
             }
@@ -156,7 +156,9 @@ impl Table {
     pub(super) fn in_order(&self, mut fits: impl FnMut(&Flow) -> bool) -> Vec<(u64, u32)> {
         let flows = self.chunks.iter().flatten().zip(0..);
         let those = flows.filter(|(flow, _)| flow.is_live() && fits(flow));
-        let mut order: Vec<(u64, u32)> = those.map(|(flow, record)| (flow.first_frame, record)).collect();
+        // Memory is at its highest when flows are put in order: nothing is written twice to grow.
+        let mut order = Vec::with_capacity(self.live);
+        order.extend(those.map(|(flow, record)| (flow.first_frame(), record)));
         order.sort_unstable();
         order
     }
@@ -168,12 +170,22 @@ impl Table {
         std::mem::replace(self.record_mut(record), Flow::vacant())
     }
 
-    /// Takes out all flows in the order of their first frames.
+    /// Takes out all flows in the order of their first frames, and frees each chunk when none is left in it.
     pub(super) fn drain_in_order(&mut self) -> impl Iterator<Item = Flow> + use<> {
         let order = self.in_order(|_| true);
         let mut table = std::mem::replace(self, Self::new(self.seed));
         table.slots = Vec::new();
-        order.into_iter().map(move |(_, record)| std::mem::replace(table.record_mut(record), Flow::vacant()))
+        let mut left = vec![0; table.chunks.len()];
+        order.iter().for_each(|(_, record)| left[place_of(*record).0] += 1);
+        order.into_iter().map(move |(_, record)| {
+            let (chunk, place) = place_of(record);
+            left[chunk] -= 1;
+            let flow = std::mem::replace(&mut table.chunks[chunk][place], Flow::vacant());
+            if left[chunk] == 0 {
+                table.chunks[chunk] = Vec::new();
+            }
+            flow
+        })
     }
 
     /// Makes the index anew after flows were taken out.
@@ -196,14 +208,13 @@ impl Table {
             *self.record_mut(record) = flow;
             return record;
         }
-        let number = self.chunks.len();
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == BLOCK << (number - 1)) {
-            self.chunks.push(Vec::with_capacity(BLOCK << number));
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
         }
         // All chunks before the last are full.
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
-        let record = (BLOCK << number) - BLOCK + chunk.len();
+        let record = number * CHUNK + chunk.len();
         chunk.push(flow);
         if record.is_multiple_of(BLOCK) {
             self.due_ns.push(i64::MAX);
@@ -308,21 +319,21 @@ mod tests {
             table.insert(table.hash(&key(n)), Flow::new(key(n), u64::from(n), 0));
         }
         assert_eq!(table.len(), 5000);
-        let gone = table.in_order(|flow| flow.first_frame % 3 == 0);
+        let gone = table.in_order(|flow| flow.first_frame() % 3 == 0);
         assert!(gone.is_sorted());
         for (frame, record) in &gone {
-            assert_eq!(table.take(*record).first_frame, *frame);
+            assert_eq!(table.take(*record).first_frame(), *frame);
         }
         table.tidy();
         assert_eq!(gone.len() + table.len(), 5000);
         for n in 10..5010 {
-            let found = table.find(table.hash(&key(n)), &key(n)).map(|record| table.record(record).first_frame);
+            let found = table.find(table.hash(&key(n)), &key(n)).map(|record| table.record(record).first_frame());
             assert_eq!(found, (n % 3 != 0).then_some(u64::from(n)), "{n}");
         }
         table.insert(table.hash(&key(12)), Flow::new(key(12), 12, 0));
         assert_eq!(table.iter().count(), table.len());
         let left = table.len();
-        let frames: Vec<u64> = table.drain_in_order().map(|flow| flow.first_frame).collect();
+        let frames: Vec<u64> = table.drain_in_order().map(|flow| flow.first_frame()).collect();
         assert!(frames.is_sorted());
         assert_eq!((frames.len(), table.len()), (left, 0));
         assert_eq!(table.find(table.hash(&key(12)), &key(12)), None);
