@@ -26,6 +26,8 @@ pub(super) struct Budget {
     pub(super) watch: u64,
     /// What handshakes repeat, over all threads. Unit: bytes.
     pub(super) memos: usize,
+    /// Kinds of handshakes that are added up together, over all threads. Unit: bytes.
+    pub(super) alike: usize,
     /// Stored bytes of captures that are read side by side. Unit: bytes.
     pub(super) side_by_side: u64,
 }
@@ -52,7 +54,8 @@ impl Budget {
         let reader =
             reading.decoder_bytes + AHEAD + 2 * u64::from(reading.frame_bytes) + 3 * reading.batch_bytes as u64;
         let memos = (max_memory >> 5).min(64 << 20);
-        let left = max_memory.saturating_sub(PROGRAM + reader + memos).max(8 << 20) as usize;
+        let alike = (max_memory >> 6).min(32 << 20);
+        let left = max_memory.saturating_sub(PROGRAM + reader + memos + alike).max(8 << 20) as usize;
         Self {
             reading,
             flows: left / 16 * 9,
@@ -62,6 +65,7 @@ impl Budget {
             announcements: left / 32,
             watch: (left / 32) as u64,
             memos: memos as usize,
+            alike: alike as usize,
             side_by_side: max_memory >> 7,
         }
     }
@@ -78,7 +82,7 @@ mod tests {
             let budget = Budget::of(whole);
             let held = budget.flows + budget.records + budget.fragments + 2 * budget.announcements;
             let reading = 2 * u64::from(budget.reading.frame_bytes) + budget.reading.decoder_bytes;
-            let sum = PROGRAM + reading + (held + budget.memos) as u64 + 2 * budget.watch;
+            let sum = PROGRAM + reading + (held + budget.memos + budget.alike) as u64 + 2 * budget.watch;
             assert!(sum < whole, "{mebibytes} MiB: {sum}");
             assert!(budget.flows >= 8 << 20, "{mebibytes} MiB leave {} for flows", budget.flows);
         }

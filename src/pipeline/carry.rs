@@ -96,6 +96,7 @@ impl Run<'_> {
             pool: _,
             seed: _,
             hosts: _,
+            alike: _,
             pieces: _,
             warnings: _,
             failed: _,

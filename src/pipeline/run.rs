@@ -11,7 +11,7 @@ use super::associate;
 use super::budget::Budget;
 use super::so_far::Tick;
 use super::started::{Started, first_time, start};
-use super::worker::{Closed, Worker, each, no_flows};
+use super::worker::{Closed, Kinds, Worker, each, no_flows};
 use super::{Options, batch, group};
 use crate::capture::{self, Batch, Description, Epoch, Input};
 use crate::error::{Error, Result};
@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub(super) workers: Vec<Worker>,
     /// Hosts that the workers handed over.
     pub(super) hosts: Arc<Collector>,
+    /// Flows of all workers that are alike.
+    pub(super) alike: Arc<Kinds>,
     pub(super) pieces: Vec<batch::Piece>,
     pub(super) fragments: Pool,
     pub(super) tally: Tally,
@@ -57,7 +59,8 @@ impl<'a> Run<'a> {
     pub(super) fn with_shards(options: &'a Options, pool: &'a ThreadPool, keep: bool, shards: usize) -> Self {
         let (budget, seed) = (Budget::of(options.max_memory), Seed::random());
         let hosts = Arc::default();
-        let worker = || Worker::new(options, &budget, seed, &hosts, keep);
+        let alike = Arc::new(Kinds::new(pool.current_num_threads(), budget.alike));
+        let worker = || Worker::new(options, &budget, seed, (&hosts, &alike), keep);
         Self {
             epoch: Epoch::default(),
             options,
@@ -66,6 +69,7 @@ impl<'a> Run<'a> {
             name: String::new(),
             workers: std::iter::repeat_with(worker).take(shards).collect(),
             hosts,
+            alike,
             pieces: Vec::new(),
             fragments: Pool::new(budget.fragments),
             tally: no_flows(options, &budget),
@@ -293,7 +297,7 @@ impl<'a> Run<'a> {
         self.pool.install(|| self.close());
         let flows = self.take_flows();
         closed(&self.name, flows)?;
-        let Self { name, mut tally, workers, hosts, warnings, failed, pool, .. } = self;
+        let Self { name, mut tally, workers, hosts, alike, warnings, failed, pool, .. } = self;
         pool.install(|| {
             // Most shards of a small capture saw nothing.
             let used = workers.into_par_iter().filter(|worker| worker.sums.used);
@@ -307,6 +311,7 @@ impl<'a> Run<'a> {
                 sum
             });
             tally.merge(sum.unwrap_or_default());
+            alike.add_to(&mut tally);
             tally.end_hosts(&hosts);
         });
         tally.end_capture();
@@ -320,6 +325,7 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.merge(worker.take_tally());
         }
+        self.alike.add_to(&mut self.tally);
         self.tally.take_hosts(&self.hosts);
         let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
         let Self { name, tally, warnings, failed, .. } = self;

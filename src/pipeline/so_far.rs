@@ -72,6 +72,7 @@ impl Run<'_> {
         let mut copy = Run::with_shards(self.options, self.pool, false, self.workers.len());
         copy.tally = self.tally.clone();
         copy.tally.copy_hosts(&self.hosts);
+        self.alike.copy_to(&copy.alike);
         copy.frames = self.frames;
         copy.add_file(file, sums);
         copy.tally.add_loss(Loss::Unfinished, 1);
@@ -98,9 +99,8 @@ impl Worker {
     fn copy_to(&self, other: &mut Self) {
         // Every field is named, so that a new one cannot be left behind unnoticed.
         let Self { sums, pending, announced, connections, most_announced: _, shard: _ } = self;
-        let Account { tally, alike, used, hosts: _, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
+        let Account { tally, used, hosts: _, alike: _, plan: _, policies: _, keep: _, flows: _, kept_bytes: _ } = sums;
         other.sums.tally = tally.clone();
-        other.sums.alike = alike.clone();
         other.sums.used = *used;
         other.pending.clone_from(pending);
         other.announced = announced.clone();

@@ -1,6 +1,6 @@
 //! A shard with all that its flows amount to, and how threads share the work.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
@@ -32,8 +32,8 @@ pub(super) struct Worker {
 /// Flows that are closed and explained: graded, added up, and kept if their records are wanted.
 pub(super) struct Account {
     pub(super) tally: Tally,
-    /// What goes into `tally` when that is taken out.
-    pub(super) alike: Alike,
+    /// What goes into the sums of all accounts when the capture has ended.
+    pub(super) alike: Arc<Kinds>,
     /// The hosts of all accounts.
     pub(super) hosts: Arc<Collector>,
     pub(super) plan: Option<Arc<Plan>>,
@@ -45,6 +45,38 @@ pub(super) struct Account {
     pub(super) kept_bytes: usize,
     /// Something was added up.
     pub(super) used: bool,
+}
+
+/// Flows that are alike, apart for each thread that adds flows up: few threads, and many shards, meet one kind again.
+pub(super) struct Kinds(Vec<Mutex<Alike>>);
+
+impl Kinds {
+    /// Without flows, for as many threads; all kinds of handshakes together get `bytes`.
+    pub(super) fn new(threads: usize, bytes: usize) -> Self {
+        /// Enough for what the clients and servers of one network say. Unit: bytes.
+        const ENOUGH: usize = 2 << 20;
+        let room = (bytes / threads.max(1)).min(ENOUGH);
+        Self((0..threads.max(1)).map(|_| Mutex::new(Alike::within(room))).collect())
+    }
+
+    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Alike>> {
+        self.0.iter().map(|alike| alike.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn of_this_thread(&self) -> MutexGuard<'_, Alike> {
+        let number = rayon::current_thread_index().unwrap_or(0) % self.0.len();
+        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves all flows into `tally`.
+    pub(super) fn add_to(&self, tally: &mut Tally) {
+        self.each().for_each(|mut alike| tally.add_alike(std::mem::take(&mut *alike)));
+    }
+
+    /// Gives `other`, which is new, the same flows.
+    pub(super) fn copy_to(&self, other: &Self) {
+        self.each().zip(other.each()).for_each(|(from, mut to)| to.clone_from(&from));
+    }
 }
 
 /// Workers side by side, each a task of its own. A thread begins with its own ones, whose flows its caches hold and whose
@@ -79,12 +111,18 @@ pub(super) fn no_flows(options: &Options, budget: &Budget) -> Tally {
 
 impl Worker {
     /// A worker without flows, whose table hashes with `seed`; with `keep` it keeps flows for their records.
-    pub(super) fn new(options: &Options, budget: &Budget, seed: Seed, hosts: &Arc<Collector>, keep: bool) -> Self {
+    pub(super) fn new(
+        options: &Options,
+        budget: &Budget,
+        seed: Seed,
+        (hosts, alike): (&Arc<Collector>, &Arc<Kinds>),
+        keep: bool,
+    ) -> Self {
         Self {
             shard: Shard::new(Limits { trace: options.trace, ..Limits::default() }, options.steps, seed),
             sums: Account {
                 tally: no_flows(options, budget),
-                alike: Alike::default(),
+                alike: Arc::clone(alike),
                 hosts: Arc::clone(hosts),
                 plan: options.plan.clone(),
                 policies: Arc::clone(&options.policies),
@@ -149,7 +187,6 @@ impl Worker {
     /// Takes the sums out.
     pub(super) fn take_tally(&mut self) -> Tally {
         let mut tally = std::mem::take(&mut self.sums.tally);
-        tally.add_alike(std::mem::take(&mut self.sums.alike));
         tally.timeline.coarsen(self.shard.interval_level());
         tally
     }
@@ -163,12 +200,16 @@ impl Account {
     /// Grades a flow and adds it up.
     fn add(&mut self, flow: FlowSummary) {
         self.used = true;
-        let verdicts: Vec<Verdict> = if flow.class == Class::Encrypted {
-            self.policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect()
-        } else {
-            Vec::new()
+        let grade = || match flow.class {
+            Class::Encrypted => {
+                self.policies.iter().map(|policy| policy.grade(flow.protocol, flow.facts.as_deref())).collect()
+            }
+            _ => Vec::new(),
         };
-        self.tally.add_flow_among(&mut self.alike, &flow, &verdicts);
+        let mut alike = self.alike.of_this_thread();
+        let verdicts = self.tally.add_flow_among(&mut alike, &flow, grade);
+        let verdicts = if self.keep { verdicts.into_owned() } else { Vec::new() };
+        drop(alike);
         self.tally.hand_hosts_over(&self.hosts);
         if let Some(plan) = &self.plan {
             self.tally.breakdowns.add_flow(&flow, plan);

@@ -25,9 +25,9 @@ struct Row {
 }
 
 impl Codes {
-    /// Adds one flow of `wire_bytes` to the sum of `code`.
-    pub(super) fn count(&mut self, code: u16, wire_bytes: u64) {
-        self.rows.entry(code).or_default().sum.count(wire_bytes);
+    /// Adds `sum` to the sum of `code`.
+    pub(super) fn count(&mut self, code: u16, sum: Sum) {
+        self.rows.entry(code).or_default().sum.merge(sum);
     }
 
     /// Adds `sum` to the sum of each code point of a list, once however often the list repeats it.
@@ -91,7 +91,7 @@ mod tests {
         let sum = |flows, wire_bytes| Sum { flows, wire_bytes };
         codes.add_list(&[7, 9, 7], sum(1, 100));
         codes.add_list(&[9, 9], sum(1, 10));
-        codes.count(3, 1);
+        codes.count(3, Sum { flows: 1, wire_bytes: 1 });
         assert_eq!(codes.iter().collect::<Vec<_>>(), [(3, sum(1, 1)), (7, sum(1, 100)), (9, sum(2, 110))]);
         assert_eq!((codes.of(9), codes.of(8)), (sum(2, 110), Sum::default()));
     }

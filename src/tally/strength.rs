@@ -62,8 +62,8 @@ struct Unnamed {
 }
 
 impl Strength {
-    /// Adds the verdicts on one flow, in the order of the policies in use.
-    pub(super) fn add(&mut self, class: Class, verdicts: &[Verdict], counts: Counts) {
+    /// Adds the verdicts on `flows` that are alike, in the order of the policies in use.
+    pub(super) fn add(&mut self, class: Class, verdicts: &[Verdict], flows: u64, counts: Counts) {
         if verdicts.is_empty() {
             return;
         }
@@ -73,15 +73,15 @@ impl Strength {
         for (sums, verdict) in self.unnamed.iter_mut().zip(verdicts) {
             match (class, verdict.level) {
                 (_, Level::Ungraded) => {}
-                (Class::Encrypted, level) => sums.levels[level].add_flows(1, counts),
-                _ => sums.in_name_only.add_flows(1, counts),
+                (Class::Encrypted, level) => sums.levels[level].add_flows(flows, counts),
+                _ => sums.in_name_only.add_flows(flows, counts),
             }
             for rule in &verdict.rules {
                 let place = usize::from(*rule);
                 if sums.rules.len() <= place {
                     sums.rules.resize(place + 1, Units::default());
                 }
-                sums.rules[place].add_flows(1, counts);
+                sums.rules[place].add_flows(flows, counts);
             }
         }
     }

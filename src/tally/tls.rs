@@ -86,12 +86,6 @@ pub struct Offered {
 }
 
 impl Sum {
-    /// Adds one flow of `wire_bytes`.
-    pub(super) fn count(&mut self, wire_bytes: u64) {
-        self.flows += 1;
-        self.wire_bytes += wire_bytes;
-    }
-
     /// Adds another sum.
     pub fn merge(&mut self, other: Self) {
         self.flows += other.flows;
@@ -100,13 +94,13 @@ impl Sum {
 }
 
 impl YesNo {
-    fn count(&mut self, answer: Option<bool>, wire_bytes: u64) {
+    fn count(&mut self, answer: Option<bool>, sum: Sum) {
         match answer {
             Some(true) => &mut self.yes,
             Some(false) => &mut self.no,
             None => &mut self.unknown,
         }
-        .count(wire_bytes);
+        .merge(sum);
     }
 
     fn merge(&mut self, other: Self) {
@@ -201,44 +195,44 @@ impl Offered {
 }
 
 impl TlsSums {
-    /// Adds the facts of one flow; `established` as [`super::established`] says.
-    pub(super) fn add(&mut self, tls: &TlsFacts, established: Option<bool>, wire_bytes: u64) {
-        count_name(&mut self.handshakes, handshake_name(tls.handshake), wire_bytes);
-        self.add_offered(tls, wire_bytes);
+    /// Adds `sum` flows with these facts; `established` as [`super::established`] says.
+    pub(super) fn add(&mut self, tls: &TlsFacts, established: Option<bool>, sum: Sum) {
+        count_name(&mut self.handshakes, handshake_name(tls.handshake), sum);
+        self.add_offered(tls, sum);
         match tls.version {
-            Some(version) if established != Some(false) => self.add_negotiated(tls, version, wire_bytes),
+            Some(version) if established != Some(false) => self.add_negotiated(tls, version, sum),
             _ => {}
         }
     }
 
-    fn add_offered(&mut self, tls: &TlsFacts, wire_bytes: u64) {
+    fn add_offered(&mut self, tls: &TlsFacts, sum: Sum) {
         if tls.offer.ciphers.is_empty() && tls.offer.versions.is_empty() {
             return;
         }
-        self.offered.add(&tls.offer, Sum { flows: 1, wire_bytes });
-        self.sni_in_clear.count(Some(tls.server_name.is_some()), wire_bytes);
-        self.ech_offered.count(Some(tls.ech_offered), wire_bytes);
+        self.offered.add(&tls.offer, sum);
+        self.sni_in_clear.count(Some(tls.server_name.is_some()), sum);
+        self.ech_offered.count(Some(tls.ech_offered), sum);
     }
 
-    fn add_negotiated(&mut self, tls: &TlsFacts, version: u16, wire_bytes: u64) {
-        self.versions.count(version, wire_bytes);
-        self.resumption.count(Some(tls.resumed), wire_bytes);
+    fn add_negotiated(&mut self, tls: &TlsFacts, version: u16, sum: Sum) {
+        self.versions.count(version, sum);
+        self.resumption.count(Some(tls.resumed), sum);
         if let Some(group) = tls.group {
-            self.groups.count(group, wire_bytes);
+            self.groups.count(group, sum);
         }
         if let Some(scheme) = tls.signature {
-            self.signature.count(scheme, wire_bytes);
+            self.signature.count(scheme, sum);
         }
         if let Some(name) = &tls.next_protocol {
-            count_name(&mut self.alpn, known_protocol(name), wire_bytes);
+            count_name(&mut self.alpn, known_protocol(name), sum);
         }
         let Some(cipher) = tls.cipher else { return };
-        self.cipher_suites.count(cipher, wire_bytes);
+        self.cipher_suites.count(cipher, sum);
         let suite = registry::suite(cipher);
-        count_name(&mut self.aead, suite.map_or("unknown", protection), wire_bytes);
-        count_name(&mut self.key_exchange, key_exchange(tls, suite), wire_bytes);
-        self.forward_secrecy.count(forward_secrecy(tls, suite), wire_bytes);
-        self.post_quantum.count(post_quantum(tls, suite), wire_bytes);
+        count_name(&mut self.aead, suite.map_or("unknown", protection), sum);
+        count_name(&mut self.key_exchange, key_exchange(tls, suite), sum);
+        self.forward_secrecy.count(forward_secrecy(tls, suite), sum);
+        self.post_quantum.count(post_quantum(tls, suite), sum);
     }
 
     /// Adds all of `other`.
@@ -266,8 +260,8 @@ fn merge_sums<K: Ord>(into: &mut BTreeMap<K, Sum>, from: BTreeMap<K, Sum>) {
     }
 }
 
-fn count_name(sums: &mut BTreeMap<Name, Sum>, name: &'static str, wire_bytes: u64) {
-    sums.entry(Cow::Borrowed(name)).or_default().count(wire_bytes);
+fn count_name(sums: &mut BTreeMap<Name, Sum>, name: &'static str, sum: Sum) {
+    sums.entry(Cow::Borrowed(name)).or_default().merge(sum);
 }
 
 fn handshake_name(handshake: Handshake) -> &'static str {
@@ -347,7 +341,7 @@ fn known_protocol(name: &str) -> &'static str {
 }
 
 /// The place of `name` among the registered names; the place behind them when it is none.
-fn protocol_place(name: &str) -> usize {
+pub(super) fn protocol_place(name: &str) -> usize {
     KNOWN_PROTOCOLS.iter().position(|known| *known == name).unwrap_or(KNOWN_PROTOCOLS.len())
 }
 
