@@ -88,7 +88,9 @@ impl Shard {
         }
         let &Packet { from, payload_len, .. } = arrival.packet;
         if flow.interval != interval || !flow.has_room(from, arrival.frames, arrival.wire_len, payload_len) {
-            self.cold_bytes += leave_interval(flow, interval, &arrival, &self.clock);
+            let before = flow.held();
+            leave_interval(flow, interval, &arrival, &self.clock);
+            self.cold_bytes = self.cold_bytes + flow.weigh() - before;
         }
         flow.add_frames(from, arrival.frames, arrival.wire_len);
         flow.last_ns = flow.last_ns.max(arrival.time_ns);
@@ -241,20 +243,18 @@ fn starts_anew(flow: &Flow, arrival: &Arrival<'_>, limits: &Limits) -> bool {
     !(flow.has(mark::SYN) && u64::from(sent) == flow.counts(packet.from).payload_bytes)
 }
 
-/// The flow goes on in another interval, or the numbers of this one are full. Gives the bytes of memory that this took.
+/// The flow goes on in another interval, or the numbers of this one are full.
 #[cold]
-fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: &Clock) -> usize {
+fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: &Clock) {
     let readable = flow.cold.as_deref().map_or(Counts::default(), Cold::readable);
     let left_ns = clock.time_ns(std::mem::replace(&mut flow.interval, interval));
     let mut left = [Side::Low, Side::High].map(|side| flow.take_counts(side));
     // Fragments that claim more than any number of the record holds: it takes the lower 32 bits.
     left[arrival.packet.from as usize].wire_bytes += arrival.wire_len & !u64::from(u32::MAX);
-    let before = flow.held();
     match &mut flow.cold().parts {
         Some(parts) => parts.leave(left_ns, left, readable, clock),
         none => *none = Some(Box::new(Parts::new(left_ns, left, readable))),
     }
-    flow.weigh() - before
 }
 
 /// Accounts a TCP segment: flags, sequence space, and the bytes if they are still wanted.

@@ -44,7 +44,7 @@ struct Kind {
 }
 
 /// What a handshake said. What the client offered is told by where it lies, and the first flow of the kind keeps it there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Said {
     carrier_version: Option<u32>,
     version: Option<u16>,
@@ -67,7 +67,7 @@ struct Said {
 }
 
 /// What a certificate said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shown {
     key: ShortText,
     signature: ShortText,
@@ -164,20 +164,13 @@ fn without_amounts(flow: &FlowSummary) -> FlowSummary {
     common
 }
 
-/// Of what tells most kinds from each other.
+/// Of what tells most kinds from each other: all but what has few values. What a handshake said is hashed whole, because who
+/// makes traffic chooses it.
 impl Hash for Kind {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [random, text, midstream] = self.flags.map(u64::from);
         let small = u64::from(self.tunnel.0) << 32 | (self.evidence as u64) << 16 | (self.class as u64) << 8;
         state.write_u64(self.protocol as u64 ^ (small | random << 2 | text << 1 | midstream).rotate_right(24));
-    }
-}
-
-/// Of what tells most handshakes from each other.
-impl Hash for Said {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let suite = u64::from(self.cipher.unwrap_or_default()) << 16 | u64::from(self.group.unwrap_or_default());
-        state.write_u64(self.offer as u64 ^ (suite << 8 | self.handshake as u64).rotate_right(24));
     }
 }
 
