@@ -414,6 +414,13 @@ mod tests {
         flows.push(one(&|_, tls| {
             tls.certificate = Some(CertificateFacts { name_matches: Some(false), ..expired.clone() })
         }));
+        // Names that are equal as far as a kind holds them.
+        for key in ["rsa-0000000000000000000000004096", "rsa-0000000000000000000000000512"] {
+            flows.push(one(&|_, tls| {
+                tls.version = Some(0x0303);
+                tls.certificate = Some(CertificateFacts { key: key.into(), ..expired.clone() });
+            }));
+        }
         flows
     }
 
