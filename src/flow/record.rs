@@ -422,6 +422,13 @@ mod tests {
     }
 
     #[test]
+    fn the_first_frame_of_a_long_capture_keeps_its_number() {
+        for frame in [0, 1, 0xffff, 0x1_0000, 0x1234_5678, 0x1234_5678_9abc, (1 << 48) - 1] {
+            assert_eq!(Flow::new(FlowKey::NOWHERE, frame, 0).first_frame(), frame);
+        }
+    }
+
+    #[test]
     fn protocols_keep_their_names_as_numbers() {
         for protocol in [Protocol::TLS, Protocol::UNKNOWN, Protocol::HTTP, Protocol(&"made-up"), Protocol::TLS] {
             assert_eq!(Protocol::from(NumberedProtocol::from(protocol)), protocol);
