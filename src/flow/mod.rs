@@ -14,6 +14,7 @@ mod reading;
 mod record;
 mod roster;
 mod shard;
+mod stacks;
 mod state;
 mod summary;
 mod table;

@@ -225,11 +225,9 @@ fn keep_trace<'a>(
 fn nobody_knows(flow: &mut Flow) {
     trace(flow, None, flow.client());
     let transport = flow.key().transport();
-    let cold = flow.cold();
+    let cold = flow.cold.get_or_insert_default();
     let Stage::Probing(probe) = &mut cold.stage else { return };
-    if cold.content.is_none() {
-        cold.content = Some(content::look(probe.sample()));
-    }
+    flow.content.get_or_insert_with(|| content::look(probe.sample()));
     let mut openings = cold.rare.as_deref_mut().and_then(|rare| rare.openings.take());
     probe.keep_openings(transport, &mut openings);
     if openings.is_some() {
@@ -356,10 +354,8 @@ fn settle(flow: &mut Flow) {
     let Some(cold) = flow.cold.as_deref_mut() else { return };
     cold.stage = Stage::Settled;
     cold.pending.iter_mut().for_each(order::Pending::clear);
-    let worth_keeping = cold.facts.is_some()
-        || cold.parts.is_some()
-        || cold.content.is_some()
-        || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
+    let worth_keeping =
+        cold.facts.is_some() || cold.parts.is_some() || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
     if !worth_keeping {
         flow.cold = None;
     }

@@ -6,6 +6,7 @@ use super::order::{self, Advance};
 use super::parts::{Clock, Parts};
 use super::reading::{end, read_segment, take_datagram};
 use super::record::{Cold, Flow, Limits, Stage, mark};
+use super::stacks::Stacks;
 use super::summary::{class, summary};
 use super::table::{FLOW_BYTES, Table};
 use crate::model::{Class, Counts, FlowSummary, Protocol, Seed, Side, Steps, Transport};
@@ -25,6 +26,7 @@ pub struct Shard {
     pub announced: Vec<Announcement>,
     pub(super) next_sweep_ns: i64,
     pub(super) clock: Clock,
+    pub(super) stacks: Stacks,
 }
 
 impl Shard {
@@ -40,6 +42,7 @@ impl Shard {
             announced: Vec::new(),
             next_sweep_ns: i64::MIN,
             clock: Clock::new(steps),
+            stacks: Stacks::default(),
         }
     }
 
@@ -136,12 +139,12 @@ impl Shard {
 
     fn begin(&mut self, record: u32, arrival: &Arrival<'_>) {
         let flow = self.table.record_mut(record);
-        flow.tunnels = arrival.packet.tunnels;
+        flow.set_tunnels(arrival.packet.tunnels, &mut self.stacks);
         flow.interval = self.clock.tick(arrival.time_ns);
         if arrival.packet.from == Side::High {
             flow.set(mark::FIRST_HIGH);
         }
-        self.cold_bytes += flow.held();
+        self.cold_bytes += flow.weigh();
         let due_ns = self.limits.due_ns(flow);
         self.table.hasten(record, due_ns);
     }
@@ -212,7 +215,7 @@ impl Shard {
 
     fn close(&mut self, mut flow: Flow) -> FlowSummary {
         end(&mut flow, &mut self.announced);
-        summary(flow, &self.clock)
+        summary(flow, &self.clock, &self.stacks)
     }
 }
 
@@ -249,8 +252,8 @@ fn leave_interval(flow: &mut Flow, interval: u32, arrival: &Arrival<'_>, clock: 
     let readable = flow.cold.as_deref().map_or(Counts::default(), Cold::readable);
     let left_ns = clock.time_ns(std::mem::replace(&mut flow.interval, interval));
     let mut left = [Side::Low, Side::High].map(|side| flow.take_counts(side));
-    // Fragments that claim more than any number of the record holds: it takes the lower 32 bits.
-    left[arrival.packet.from as usize].wire_bytes += arrival.wire_len & !u64::from(u32::MAX);
+    // Fragments that claim more than the numbers of the record hold.
+    left[arrival.packet.from as usize].add(Flow::beyond_room(arrival.frames, arrival.wire_len));
     match &mut flow.cold().parts {
         Some(parts) => parts.leave(left_ns, left, readable, clock),
         none => *none = Some(Box::new(Parts::new(left_ns, left, readable))),

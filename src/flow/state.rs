@@ -6,6 +6,7 @@ use super::announcement::Announcement;
 use super::parts::Clock;
 use super::record::Flow;
 use super::shard::Shard;
+use super::stacks::Stacks;
 use crate::model::FlowSummary;
 
 /// All that a shard knows, in an order that does not depend on how its table grew.
@@ -16,6 +17,7 @@ pub(crate) struct Carried {
     announced: Vec<Announcement>,
     next_sweep_ns: i64,
     clock: Clock,
+    stacks: Stacks,
 }
 
 /// The same without taking it out.
@@ -26,6 +28,7 @@ struct Seen<'a> {
     announced: &'a [Announcement],
     next_sweep_ns: i64,
     clock: &'a Clock,
+    stacks: &'a Stacks,
 }
 
 impl Shard {
@@ -34,19 +37,21 @@ impl Shard {
     /// # Errors
     /// When there is no memory for the bytes.
     pub(crate) fn copy_to(&self, other: &mut Self) -> postcard::Result<()> {
-        let Self { table, closed, announced, next_sweep_ns, clock, limits: _, waiting: _, cold_bytes: _ } = self;
+        let Self { table, closed, announced, next_sweep_ns, clock, stacks, limits: _, waiting: _, cold_bytes: _ } =
+            self;
         let mut flows: Vec<&Flow> = table.iter().collect();
         flows.sort_unstable_by_key(|flow| flow.first_frame());
-        let seen = Seen { flows, closed, announced, next_sweep_ns: *next_sweep_ns, clock };
+        let seen = Seen { flows, closed, announced, next_sweep_ns: *next_sweep_ns, clock, stacks };
         other.resume(postcard::from_bytes(&postcard::to_stdvec(&seen)?)?);
         Ok(())
     }
 
     /// Takes everything out, to go on elsewhere.
     pub(crate) fn carry(self) -> Carried {
-        let Self { mut table, closed, announced, next_sweep_ns, clock, limits: _, waiting: _, cold_bytes: _ } = self;
+        let Self { mut table, closed, announced, next_sweep_ns, clock, stacks, limits: _, waiting: _, cold_bytes: _ } =
+            self;
         let flows = table.drain_in_order().collect();
-        Carried { flows, closed, announced, next_sweep_ns, clock }
+        Carried { flows, closed, announced, next_sweep_ns, clock, stacks }
     }
 
     /// Goes on with what another shard knew.
@@ -55,6 +60,7 @@ impl Shard {
         self.announced = carried.announced;
         self.next_sweep_ns = carried.next_sweep_ns;
         self.clock = carried.clock;
+        self.stacks = carried.stacks;
         for mut flow in carried.flows {
             self.cold_bytes += flow.weigh();
             let due_ns = self.limits.due_ns(&flow);

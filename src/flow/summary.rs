@@ -3,6 +3,7 @@
 use super::order;
 use super::parts::Clock;
 use super::record::{Cold, Flow, Rare, mark};
+use super::stacks::Stacks;
 use crate::detect::content::Look;
 use crate::model::{Class, Counts, Evidence, FlowSummary, Side, Transport};
 
@@ -18,10 +19,10 @@ pub(super) fn class(flow: &Flow) -> Class {
 }
 
 /// The flow as it leaves this stage.
-pub(super) fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
-    let (client, class) = (flow.client(), class(&flow));
+pub(super) fn summary(mut flow: Flow, clock: &Clock, stacks: &Stacks) -> FlowSummary {
+    let (client, class, tunnels) = (flow.client(), class(&flow), flow.tunnels(stacks));
     let [from_client, from_server] = [client, client.other()].map(|side| flow.counts(side));
-    let Cold { facts, content, rare, parts, .. } = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
+    let Cold { facts, rare, parts, .. } = flow.cold.take().map_or_else(Cold::default, |cold| *cold);
     let rare = rare.map_or_else(Rare::default, |rare| *rare);
     let has_payload = from_client.payload_bytes + from_server.payload_bytes > 0;
     let unfilled: u32 = rare.holes().map(order::Holes::unfilled).sum::<u32>();
@@ -43,7 +44,7 @@ pub(super) fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
     flag(flow.has(mark::EVICTED), "evicted");
     flag(flow.has(mark::RST), "reset");
     if flow.class == Class::Unknown {
-        flag(true, content.unwrap_or(Look::Undetermined).name());
+        flag(true, flow.content.unwrap_or(Look::Undetermined).name());
     }
     let readable = if flow.class == Class::Encrypted { rare.readable } else { Counts::default() };
     let latest_ns = clock.time_ns(flow.interval);
@@ -63,7 +64,7 @@ pub(super) fn summary(mut flow: Flow, clock: &Clock) -> FlowSummary {
         evidence: flow.evidence,
         protocol: flow.protocol.into(),
         upgraded_from: rare.upgraded_from,
-        tunnels: flow.tunnels,
+        tunnels,
         vlan: flow.vlan,
         facts,
         flags,

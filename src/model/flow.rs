@@ -187,6 +187,14 @@ impl NarrowKey {
         }
     }
 
+    /// Number of the transport.
+    #[inline]
+    pub(crate) fn transport(&self) -> u8 {
+        match self {
+            Self::V4 { transport, .. } | Self::Wide { transport, .. } => *transport,
+        }
+    }
+
     /// Bytes beside it.
     #[must_use]
     pub fn memory(&self) -> usize {
