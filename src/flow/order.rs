@@ -105,35 +105,41 @@ pub(super) fn advance(next: u32, seq: u32, len: u32, holes: Option<&mut Holes>) 
 #[doc(hidden)]
 #[must_use]
 pub fn reassemble(first: u32, segments: &[(u32, &[u8])]) -> Vec<u8> {
-    let mut pending = Pending { next: first, started: true, ..Pending::default() };
+    let (mut waiting, mut next) = (Waiting::default(), first);
     let mut read = Vec::new();
     for (seq, bytes) in segments {
-        pending.hold(*seq, bytes);
-        while let Some(bytes) = pending.release() {
+        waiting.hold(0, *seq, bytes);
+        while let Some(bytes) = waiting.release(0, &mut next) {
             read.extend_from_slice(&bytes);
         }
     }
     read
 }
 
-/// Segments that arrived before their turn, for a flow whose bytes are still read.
+/// How far both sides of a flow were read.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Pending {
+pub(super) struct Reached {
     /// Next sequence number to be read; meaningful once `started`.
-    pub(super) next: u32,
+    pub(super) next: [u32; 2],
     /// Whether `next` is set.
-    pub(super) started: bool,
+    pub(super) started: [bool; 2],
     /// The side has said that it is done (FIN), and all before that was read.
-    pub(super) ended: bool,
-    waiting: Option<Box<Waiting>>,
+    pub(super) ended: [bool; 2],
 }
 
-/// Segments that arrived before their turn: at least one, as long as there is such a box.
+/// Segments of both sides that arrived before their turn, for a flow whose bytes are still read.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-struct Waiting {
+pub(super) struct Waiting {
+    /// At least one segment, as long as there is such a box.
+    sides: Option<Box<[Segments; 2]>>,
+}
+
+/// Segments of one side.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Segments {
     /// `(sequence number, bytes)`, ascending.
     #[serde(with = "crate::model::kept::queue")]
-    segments: VecDeque<(u32, Box<[u8]>)>,
+    list: VecDeque<(u32, Box<[u8]>)>,
     held: usize,
 }
 
@@ -143,67 +149,71 @@ const MAX_HELD: usize = 128 * 1024;
 /// Segments held back for one side.
 const MAX_WAITING: usize = 96;
 
-impl Pending {
+impl Waiting {
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.waiting
-            .as_deref()
-            .map_or(0, |waiting| size_of::<Waiting>() + waiting.held + waiting.segments.capacity() * 24)
+        let of = |side: &Segments| size_of::<Segments>() + side.held + side.list.capacity() * 24;
+        self.sides.as_deref().map_or(0, |sides| sides.iter().map(of).sum())
     }
 
-    /// Whether so much waits behind a hole that the hole is taken for a loss.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.as_deref().is_some_and(|waiting| waiting.held > MAX_HELD || waiting.segments.len() >= MAX_WAITING)
+    fn side(&self, side: usize) -> Option<&Segments> {
+        self.sides.as_deref().and_then(|sides| sides.get(side))
     }
 
-    /// Whether anything waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_none()
+    /// Whether so much of a side waits behind a hole that the hole is taken for a loss.
+    pub(super) fn is_full(&self, side: usize) -> bool {
+        self.side(side).is_some_and(|side| side.held > MAX_HELD || side.list.len() >= MAX_WAITING)
+    }
+
+    /// Whether nothing of a side waits.
+    pub(super) fn is_empty(&self, side: usize) -> bool {
+        self.side(side).is_none_or(|side| side.list.is_empty())
     }
 
     /// Keeps a segment for later; one that starts where another does stays out unless it is longer.
-    pub(super) fn hold(&mut self, seq: u32, bytes: &[u8]) {
-        let Waiting { segments, held } = &mut **self.waiting.get_or_insert_default();
-        let place = segments.iter().rposition(|(other, _)| !ahead(*other, seq));
-        if let Some((_, known)) = place.and_then(|index| segments.get(index)).filter(|(other, _)| *other == seq)
+    pub(super) fn hold(&mut self, side: usize, seq: u32, bytes: &[u8]) {
+        let Segments { list, held } = &mut self.sides.get_or_insert_default()[side];
+        let place = list.iter().rposition(|(other, _)| !ahead(*other, seq));
+        if let Some((_, known)) = place.and_then(|index| list.get(index)).filter(|(other, _)| *other == seq)
             && known.len() >= bytes.len()
         {
             return;
         }
         *held += bytes.len();
-        segments.insert(place.map_or(0, |index| index + 1), (seq, bytes.into()));
+        list.insert(place.map_or(0, |index| index + 1), (seq, bytes.into()));
     }
 
-    /// The next waiting bytes that are in turn.
-    pub(super) fn release(&mut self) -> Option<Box<[u8]>> {
-        while let Some(waiting) = self.waiting.as_deref_mut() {
-            if waiting.segments.front().is_some_and(|(seq, _)| ahead(*seq, self.next)) {
+    /// The next waiting bytes of a side that are in turn, where `next` is to be read; it moves on behind them.
+    pub(super) fn release(&mut self, side: usize, next: &mut u32) -> Option<Box<[u8]>> {
+        while let Some(sides) = self.sides.as_deref_mut() {
+            let Segments { list, held } = sides.get_mut(side)?;
+            if list.front().is_some_and(|(seq, _)| ahead(*seq, *next)) {
                 return None;
             }
-            let (seq, bytes) = waiting.segments.pop_front()?;
-            waiting.held -= bytes.len();
-            if waiting.segments.is_empty() {
-                self.waiting = None;
+            let (seq, bytes) = list.pop_front()?;
+            *held -= bytes.len();
+            if sides.iter().all(|side| side.list.is_empty()) {
+                self.clear();
             }
-            let known = self.next.wrapping_sub(seq) as usize;
+            let known = next.wrapping_sub(seq) as usize;
             if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
-                self.next = self.next.wrapping_add(fresh.len() as u32);
+                *next = next.wrapping_add(fresh.len() as u32);
                 return Some(if known == 0 { bytes } else { fresh.into() });
             }
         }
         None
     }
 
-    /// Gives up the hole in front of the first waiting segment.
-    pub(super) fn skip_hole(&mut self) {
-        if let Some((seq, _)) = self.waiting.as_deref().and_then(|waiting| waiting.segments.front()) {
-            self.next = *seq;
+    /// Gives up the hole between `next`, which is to be read, and the first waiting segment of a side.
+    pub(super) fn skip_hole(&self, side: usize, next: &mut u32) {
+        if let Some((seq, _)) = self.side(side).and_then(|side| side.list.front()) {
+            *next = *seq;
         }
     }
 
     /// Lets go of everything.
     pub(super) fn clear(&mut self) {
-        self.waiting = None;
+        self.sides = None;
     }
 }
 
@@ -267,16 +277,20 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 segments.swap(i, (state >> 33) as usize % (i + 1));
             }
-            let mut pending = Pending { next: base, started: true, ..Pending::default() };
-            let mut read = Vec::new();
-            for (from, to) in segments {
-                pending.hold(base.wrapping_add(from as u32), &stream[from..to]);
-                while let Some(bytes) = pending.release() {
-                    read.extend_from_slice(&bytes);
+            // Both sides send the same, one of them backwards in time.
+            let (mut waiting, mut next, mut read) = (Waiting::default(), [base; 2], [Vec::new(), Vec::new()]);
+            for place in 0..segments.len() {
+                for (side, place) in [(0, place), (1, segments.len() - 1 - place)] {
+                    let (from, to) = segments[place];
+                    waiting.hold(side, base.wrapping_add(from as u32), &stream[from..to]);
+                    while let Some(bytes) = waiting.release(side, &mut next[side]) {
+                        read[side].extend_from_slice(&bytes);
+                    }
+                    prop_assert_eq!(waiting.is_empty(side), waiting.side(side).is_none_or(|left| left.held == 0));
                 }
             }
-            prop_assert_eq!(read, stream);
-            prop_assert!(pending.is_empty());
+            prop_assert_eq!(read, [stream.clone(), stream]);
+            prop_assert!(waiting.sides.is_none());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::announcement::{Announcement, Sign};
 use super::arrival::Arrival;
-use super::order;
+use super::order::Reached;
 use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Rare, Reading, Stage, mark};
 use crate::detect::{Dissector, Found, Moment, Step, content};
@@ -28,19 +28,19 @@ pub(super) fn read_segment(
         flow.set(mark::CUT_SHORT);
     }
     let cold = flow.cold();
-    let pending = &mut cold.pending[side];
-    if !pending.started {
-        (pending.next, pending.started) = (expected, true);
+    let Reached { next, started, .. } = &mut cold.reached;
+    if !started[side] {
+        (next[side], started[side]) = (expected, true);
     }
-    let distance = seq.wrapping_sub(pending.next) as i32;
+    let distance = seq.wrapping_sub(next[side]) as i32;
     if distance > 0 {
-        pending.hold(seq, arrival.payload);
-        if !pending.is_full() {
+        cold.waiting.hold(side, seq, arrival.payload);
+        if !cold.waiting.is_full(side) {
             return;
         }
         lose(flow, from, announced);
         if !flow.has(mark::SETTLED) {
-            flow.cold().pending[side].skip_hole();
+            flow.cold().skip_hole(side);
         }
     } else {
         let known = distance.unsigned_abs() as usize;
@@ -50,18 +50,18 @@ pub(super) fn read_segment(
         let Some(fresh) = arrival.payload.get(known..).filter(|fresh| !fresh.is_empty()) else {
             return;
         };
-        let pending = &mut cold.pending[side];
-        pending.next = pending.next.wrapping_add(fresh.len() as u32);
+        let next = &mut cold.reached.next[side];
+        *next = next.wrapping_add(fresh.len() as u32);
         let cut = arrival.packet.payload_len as usize > arrival.payload.len();
         read(flow, from, fresh, arrival, announced);
         if cut && !flow.has(mark::SETTLED) {
             lose(flow, from, announced);
             let end = seq.wrapping_add(arrival.packet.payload_len);
-            flow.cold().pending[side].next = end;
+            flow.cold().reached.next[side] = end;
         }
     }
     while !flow.has(mark::SETTLED)
-        && let Some(bytes) = flow.cold().pending[side].release()
+        && let Some(bytes) = flow.cold().release(side)
     {
         read(flow, from, &bytes, arrival, announced);
     }
@@ -235,7 +235,7 @@ fn nobody_knows(flow: &mut Flow) {
     }
     if !probe.restart() {
         cold.stage = Stage::Settled;
-        cold.pending.iter_mut().for_each(order::Pending::clear);
+        cold.waiting.clear();
         flow.set(mark::SETTLED);
     }
 }
@@ -353,7 +353,7 @@ fn settle(flow: &mut Flow) {
     flow.set(mark::SETTLED);
     let Some(cold) = flow.cold.as_deref_mut() else { return };
     cold.stage = Stage::Settled;
-    cold.pending.iter_mut().for_each(order::Pending::clear);
+    cold.waiting.clear();
     let worth_keeping =
         cold.facts.is_some() || cold.parts.is_some() || cold.rare.as_deref().is_some_and(Rare::is_worth_keeping);
     if !worth_keeping {
@@ -368,11 +368,11 @@ pub(super) fn end(flow: &mut Flow, announced: &mut Vec<Announcement>) {
     }
     let time_ns = flow.last_ns;
     for from in [Side::Low, Side::High] {
-        while flow.cold.as_ref().is_some_and(|cold| !cold.pending[from as usize].is_empty()) && !flow.has(mark::SETTLED)
-        {
+        let side = from as usize;
+        while flow.cold.as_ref().is_some_and(|cold| !cold.waiting.is_empty(side)) && !flow.has(mark::SETTLED) {
             lose(flow, from, announced);
-            flow.cold().pending[from as usize].skip_hole();
-            while let Some(bytes) = flow.cold().pending[from as usize].release() {
+            flow.cold().skip_hole(side);
+            while let Some(bytes) = flow.cold().release(side) {
                 let total = flow.total();
                 match &mut flow.cold().stage {
                     Stage::Settled => {}

@@ -1,6 +1,6 @@
 //! What is kept of a flow: a small record for every flow, and a box for those that still need more.
 
-use super::order::{Holes, Pending};
+use super::order::{Holes, Reached, Waiting};
 use super::parts::Parts;
 use super::probe::Probe;
 use super::stacks::{self, Stack, Stacks};
@@ -108,7 +108,9 @@ pub(super) mod mark {
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cold {
     pub(super) stage: Stage,
-    pub(super) pending: [Pending; 2],
+    /// How far it was read, and what came before its turn.
+    pub(super) reached: Reached,
+    pub(super) waiting: Waiting,
     pub(super) facts: Option<Box<Facts>>,
     pub(super) rare: Option<Box<Rare>>,
     /// What the flow amounted to in intervals that it has left.
@@ -202,9 +204,23 @@ impl Cold {
             Stage::Reading(reading) => size_of::<Reading>() + reading.session.memory(),
         };
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
-        let order: usize = self.pending.iter().map(Pending::memory).sum();
         let rare = self.rare.as_deref().map_or(0, Rare::memory);
-        size_of::<Self>() + stage + facts + order + rare + self.parts.as_deref().map_or(0, Parts::memory)
+        size_of::<Self>()
+            + stage
+            + facts
+            + self.waiting.memory()
+            + rare
+            + self.parts.as_deref().map_or(0, Parts::memory)
+    }
+
+    /// The next waiting bytes of a side that are in turn.
+    pub(super) fn release(&mut self, side: usize) -> Option<Box<[u8]>> {
+        self.waiting.release(side, &mut self.reached.next[side])
+    }
+
+    /// Gives up the hole in front of the first waiting segment of a side.
+    pub(super) fn skip_hole(&mut self, side: usize) {
+        self.waiting.skip_hole(side, &mut self.reached.next[side]);
     }
 
     /// What few flows have.
@@ -454,7 +470,7 @@ mod tests {
     #[test]
     fn a_flow_is_small() {
         assert_eq!(size_of::<Flow>(), 88);
-        assert_eq!(size_of::<Cold>(), 80);
+        assert_eq!(size_of::<Cold>(), 64);
         // A packet touches no third cache line: records begin at multiples of eight.
         assert!(std::mem::offset_of!(Flow, cold) + size_of::<Option<Box<Cold>>>() <= 72);
     }

@@ -327,10 +327,10 @@ fn is_over(flow: &mut Flow, packet: &Packet) -> bool {
     else {
         return false;
     };
-    let pending = &mut cold.pending[side];
-    let read = if pending.started { pending.next } else { next_seq };
-    pending.ended |= packet.seq.wrapping_add(packet.payload_len) == read;
-    cold.pending.iter().all(|pending| pending.ended && pending.is_empty())
+    let reached = &mut cold.reached;
+    let read = if reached.started[side] { reached.next[side] } else { next_seq };
+    reached.ended[side] |= packet.seq.wrapping_add(packet.payload_len) == read;
+    reached.ended == [true; 2] && (0..2).all(|side| cold.waiting.is_empty(side))
 }
 
 /// Adds what a segment brought, and remembers the hole in front of it.
@@ -432,6 +432,36 @@ mod tests {
         ];
         for (name, more, want) in cases {
             assert_eq!(gone(held(more)), *want, "{name}: {} of {}", held(more), held(&[]));
+        }
+    }
+
+    /// More stacks than have numbers, and half of the flows on in a shard that goes on with what this one knew.
+    #[test]
+    fn every_flow_keeps_its_tunnels() {
+        let tunnels = |n: u16| [n / 30, n % 30, 0, 1, 2, 3].map(|kind| Tunnel(kind as u8));
+        let seed = Seed::random();
+        let new = || Shard::new(Limits::default(), Steps::Automatic, seed);
+        let mut shards = [new(), new()];
+        for n in 0..600 {
+            let end = |host, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)), port };
+            let (key, from) = FlowKey::new(Transport::UDP, end(1, n), end(2, 4000));
+            let packet = Packet { tunnels: tunnels(n), ..packet(key, from, 9) };
+            let (hash, payload) = (key.hash_with(seed), b"who knows".as_slice());
+            if n == 300 {
+                let [first, second] = &mut shards;
+                first.copy_to(second).unwrap();
+            }
+            let arrival =
+                Arrival { packet: &packet, hash, frame: n.into(), frames: 1, time_ns: 0, wire_len: 51, payload };
+            shards[usize::from(n / 300)].take(arrival);
+        }
+        let [_, mut shard] = shards;
+        let mut flows = Vec::new();
+        shard.finish(|flow| flows.push(flow));
+        flows.sort_unstable_by_key(|flow| flow.first_frame);
+        assert_eq!(flows.len(), 600);
+        for (flow, n) in flows.iter().zip(0..) {
+            assert_eq!(flow.tunnels, tunnels(n), "{n}");
         }
     }
 
