@@ -1,6 +1,6 @@
 //! What flows say of other flows.
 
-use crate::model::{ConnectionId, Endpoint, Protocol};
+use crate::model::{Endpoint, Protocol, Sign};
 
 /// What a flow announced about another one: how that is told from others, and what it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -13,13 +13,4 @@ pub struct Announcement {
     pub said_by: [Endpoint; 2],
     /// The shard of that flow, of [`super::SHARDS`], however many there are.
     pub shard: u8,
-}
-
-/// What an announced flow is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Sign {
-    /// It has one of its ends here.
-    End(Endpoint),
-    /// Its packets have this QUIC connection ID.
-    Connection(ConnectionId),
 }

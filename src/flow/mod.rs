@@ -19,7 +19,7 @@ mod state;
 mod summary;
 mod table;
 
-pub use announcement::{Announcement, Sign};
+pub use announcement::Announcement;
 pub use arrival::Arrival;
 #[doc(hidden)]
 pub use order::reassemble;

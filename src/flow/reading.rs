@@ -1,12 +1,12 @@
 //! The bytes of a flow that is not settled: put in order, to the probe until somebody knows them, then to a session.
 
-use super::announcement::{Announcement, Sign};
+use super::announcement::Announcement;
 use super::arrival::Arrival;
 use super::order::Reached;
 use super::probe::{self, Answer, Probe};
 use super::record::{Cold, Flow, Rare, Reading, Stage, mark};
 use crate::detect::{Dissector, Found, Moment, Step, content};
-use crate::model::{Counts, Facts, Protocol, Side, Trace, Transport};
+use crate::model::{Counts, Facts, Side, Trace, Transport};
 
 /// Reads the bytes of a segment in the order of the stream: at once, or when what is missing before them has come.
 /// `expected` is the number that was to come next: after a SYN, what arrives first may not be what was sent first.
@@ -334,10 +334,8 @@ fn end_session(flow: &mut Flow, announced: &mut Vec<Announcement>) {
         session.finish(&mut found, &mut facts);
         let said_by = [Side::Low, Side::High].map(|side| key.endpoint(side));
         let shard = super::shard_of(key.shard_hash()) as u8;
-        let ends = std::mem::take(&mut facts.announced).into_iter().map(|(end, protocol)| (Sign::End(end), protocol));
-        let connections = std::mem::take(&mut facts.connections).into_iter();
-        let connections = connections.map(|id| (Sign::Connection(id), Protocol::QUIC));
-        announced.extend(ends.chain(connections).map(|(by, protocol)| Announcement { by, protocol, said_by, shard }));
+        let signs = std::mem::take(&mut facts.announced).into_iter();
+        announced.extend(signs.map(|(by, protocol)| Announcement { by, protocol, said_by, shard }));
         if *facts != Facts::default() {
             cold.facts = Some(facts);
         }

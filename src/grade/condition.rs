@@ -81,7 +81,7 @@ impl<'a> Seen<'a> {
             seen.dh_bits = tls.dh_bits;
             seen.signature = tls.signature;
             seen.srtp_profile = tls.srtp_profile;
-            seen.certificate = tls.certificate.as_ref();
+            seen.certificate = tls.certificate.as_deref();
             seen.set(Flag::EncryptThenMac, tls.encrypt_then_mac);
             seen.set(Flag::ExtendedMasterSecret, tls.extended_master_secret);
             seen.set(Flag::SecureRenegotiation, tls.secure_renegotiation);

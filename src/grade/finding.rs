@@ -114,7 +114,7 @@ pub fn of(flow: &FlowSummary, completed: Option<bool>) -> impl Iterator<Item = &
     let hello = facts.and_then(|facts| facts.tls.as_deref());
     let tls = hello.filter(|tls| tls.version.is_some() && completed != Some(false));
     let suite = tls.and_then(|tls| tls.cipher).and_then(registry::suite);
-    let certificate = tls.and_then(|tls| tls.certificate.as_ref());
+    let certificate = tls.and_then(|tls| tls.certificate.as_deref());
     let ssh = facts.and_then(|facts| facts.ssh.as_deref()).filter(|ssh| ssh.handshake == Handshake::Completed);
     let upgrade = facts.and_then(|facts| facts.upgrade);
     let seconds = flow.first_ns.div_euclid(1_000_000_000);
@@ -437,14 +437,14 @@ mod tests {
             secure_renegotiation: true,
             compression: Some(0),
             handshake: Handshake::Completed,
-            certificate: Some(CertificateFacts {
+            certificate: Some(Box::new(CertificateFacts {
                 key: "rsa-2048".into(),
                 signature: "rsa-sha256".into(),
                 not_before: 1_500_000_000,
                 not_after: 1_600_000_000,
                 self_signed: false,
                 name_matches: Some(true),
-            }),
+            })),
             ..TlsFacts::default()
         }
     }
@@ -485,7 +485,7 @@ mod tests {
             ("compression", |tls| tls.compression = Some(1), &["compression"]),
             ("renegotiation", |tls| tls.secure_renegotiation = false, &["renegotiation_unprotected"]),
             ("heartbeat", |tls| tls.heartbeat = true, &["heartbeat"]),
-            ("SNI", |tls| tls.server_name = Some("a".to_owned()), &["sni_in_clear"]),
+            ("SNI", |tls| tls.server_name = Some("a".into()), &["sni_in_clear"]),
             ("ECH", |tls| tls.ech_offered = true, &["ech_offered"]),
             ("real ECH", |tls| (tls.ech_offered, tls.ech_real) = (true, true), &["ech_real"]),
             ("media in clear", |tls| tls.srtp_profile = Some(5), &["srtp_null"]),

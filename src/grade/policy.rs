@@ -564,7 +564,7 @@ mod tests {
         ];
         for (key, signature, level) in cases {
             let leaf = CertificateFacts { key: key.into(), signature: signature.into(), ..CertificateFacts::default() };
-            let tls = TlsFacts { certificate: Some(leaf), ..tls(0x0303, 0xc02f) };
+            let tls = TlsFacts { certificate: Some(leaf.into()), ..tls(0x0303, 0xc02f) };
             let facts = Facts { tls: Some(Box::new(tls)), ..Facts::default() };
             assert_eq!(policy.grade(Protocol::TLS, Some(&facts)).level, level, "{key} {signature}");
         }

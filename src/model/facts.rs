@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Fingerprint, Protocol, SharedOffer};
+use super::{ConnectionId, Endpoint, Fingerprint, Protocol, SharedOffer};
 
 /// Facts of one flow. At most one of `tls` and `ssh` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -17,12 +17,10 @@ pub struct Facts {
     pub algorithms: Option<Box<Algorithms>>,
     /// A plaintext protocol that could have switched to TLS, and what came of it.
     pub upgrade: Option<(Protocol, UpgradeOutcome)>,
-    /// Endpoints that this flow announced for others (FTP data, SDP media), and what they will carry.
+    /// Signs of other flows that this one announced, and what they will carry: ends (FTP data, SDP media), and the QUIC
+    /// connection IDs that both sides agreed on.
     #[serde(with = "crate::model::kept::room")]
-    pub announced: Vec<(super::Endpoint, Protocol)>,
-    /// QUIC connection IDs that both sides agreed on, by which other flows can be known to be the same connection.
-    #[serde(with = "crate::model::kept::room")]
-    pub connections: Vec<super::ConnectionId>,
+    pub announced: Vec<(Sign, Protocol)>,
     /// A login whose password can be read was seen, and in which protocol. The password itself is never kept.
     pub password_in_clear: Option<Protocol>,
     /// What the server offers was overwritten on the way, as devices do that strip STARTTLS, and no offer of encryption
@@ -35,15 +33,28 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Other flows with one of their ends at `ends` will carry what stands beside it.
+    pub fn announce(&mut self, ends: impl IntoIterator<Item = (Endpoint, Protocol)>) {
+        self.announced.extend(ends.into_iter().map(|(end, protocol)| (Sign::End(end), protocol)));
+    }
+
     /// Heap bytes held, roughly. What flows share counts in full for each: no two may share it in the worst case.
     #[must_use]
     pub fn memory(&self) -> usize {
         let tls = self.tls.as_deref().map_or(0, TlsFacts::memory);
         let trace = self.trace.as_ref().map_or(0, |_| 256);
         let others = self.ssh.as_deref().map_or(0, size_of_val) + self.algorithms.as_deref().map_or(0, size_of_val);
-        let lists = self.announced.capacity() * 48 + self.connections.capacity() * 24;
-        size_of::<Self>() + trace + tls + others + lists
+        size_of::<Self>() + trace + tls + others + self.announced.capacity() * size_of::<(Sign, Protocol)>()
     }
+}
+
+/// What an announced flow is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Sign {
+    /// It has one of its ends here.
+    End(Endpoint),
+    /// Its packets have this QUIC connection ID.
+    Connection(ConnectionId),
 }
 
 /// How a flow was recognised, for people who want to check it.
@@ -129,9 +140,9 @@ pub struct TlsFacts {
     /// Signature scheme of ServerKeyExchange (TLS 1.2).
     pub signature: Option<u16>,
     /// server_name of the ClientHello, as sent (lossy UTF-8).
-    pub server_name: Option<String>,
+    pub server_name: Option<Box<str>>,
     /// Negotiated ALPN; for TLS 1.3 it is encrypted and stays `None`.
-    pub next_protocol: Option<String>,
+    pub next_protocol: Option<Box<str>>,
     /// JA3S (MD5, 32 hex digits) of the ServerHello.
     pub ja3s: Option<Fingerprint>,
     /// The session was resumed (PSK accepted, or abbreviated handshake).
@@ -172,13 +183,16 @@ pub struct TlsFacts {
     /// The first eight bytes of the ServerHello's random: tells two connections from one that was captured twice.
     pub server_random: Option<u64>,
     /// The server's leaf certificate, where it is visible (TLS 1.2 and earlier).
-    pub certificate: Option<CertificateFacts>,
+    pub certificate: Option<Box<CertificateFacts>>,
 }
 
 impl TlsFacts {
     /// Bytes held, these included, roughly.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.offer.memory() + self.server_name.as_ref().map_or(0, String::capacity)
+        let texts =
+            [&self.server_name, &self.next_protocol].into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        let certificate = self.certificate.as_deref().map_or(0, size_of_val);
+        size_of::<Self>() + self.offer.memory() + texts + certificate
     }
 }
 

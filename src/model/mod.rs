@@ -13,7 +13,7 @@ mod steps;
 
 pub use connection::{ConnectionId, Opening, opening};
 pub use counts::{Counts, Units};
-pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, SshFacts, TlsFacts, Trace, UpgradeOutcome};
+pub use facts::{Algorithms, CertificateFacts, Facts, Handshake, Sign, SshFacts, TlsFacts, Trace, UpgradeOutcome};
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex_digit;
 pub use flow::{Address, Endpoint, FlowKey, FlowSummary, NarrowKey, Seed, Side, Transport, Tunnel};

@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use crate::flow::{Announcement, Sign};
-use crate::model::{Class, ConnectionId, Endpoint, Evidence, FlowSummary, Opening, Protocol, Side, Transport};
+use crate::flow::Announcement;
+use crate::model::{Class, ConnectionId, Endpoint, Evidence, FlowSummary, Opening, Protocol, Side, Sign, Transport};
 
 /// All announcements of a capture.
 pub(super) struct Known {

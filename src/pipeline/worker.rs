@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use super::Options;
 use super::associate::{self, Announced};
 use super::budget::Budget;
-use crate::flow::{Announcement, Limits, SHARDS, Shard, Sign};
+use crate::flow::{Announcement, Limits, SHARDS, Shard};
 use crate::grade::{Policy, Verdict};
-use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Transport};
+use crate::model::{Class, Facts, FlowPart, FlowSummary, Loss, Seed, Sign, Transport};
 use crate::tally::{Alike, Collector, Plan, Tally, Timeline};
 
 /// A closed flow with its verdicts.

@@ -9,7 +9,7 @@ use super::keys::{InitialKeys, InitialSecret, Sender};
 use super::packet::{Kind, Long, Packet, packets};
 use super::version::Version;
 use crate::detect::{Found, Moment, Session, Step};
-use crate::model::{ConnectionId, Evidence, Facts, Handshake, TlsFacts};
+use crate::model::{ConnectionId, Evidence, Facts, Handshake, Protocol, Sign, TlsFacts};
 use crate::tls::hello::{Carrier, client_hello, server_hello};
 
 /// What is known of a connection so far.
@@ -232,7 +232,8 @@ impl Session for QuicSession {
         // Both sides must have been heard, or a tag checked: an ID that anyone made up would claim other flows.
         if self.opened || self.agreed {
             let chosen = [self.client.source, self.server.source];
-            facts.connections = chosen.iter().filter_map(|id| ConnectionId::new(id)).collect();
+            let ids = chosen.iter().filter_map(|id| ConnectionId::new(id));
+            facts.announced.extend(ids.map(|id| (Sign::Connection(id), Protocol::QUIC)));
         }
         facts.tls = Some(self.tls);
     }

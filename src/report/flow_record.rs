@@ -367,7 +367,7 @@ fn tls(facts: &TlsFacts, established: Option<bool>) -> TlsRecord<'_> {
         ja3: facts.offer.ja3.as_deref(),
         ja3s: facts.ja3s.as_deref(),
         ja4: facts.offer.ja4.as_deref(),
-        certificate: facts.certificate.as_ref().map(certificate),
+        certificate: facts.certificate.as_deref().map(certificate),
     }
 }
 

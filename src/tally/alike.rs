@@ -159,7 +159,7 @@ fn without_amounts(flow: &FlowSummary) -> FlowSummary {
     if let Some(facts) = common.facts.as_deref_mut() {
         facts.trace = None;
         let name = facts.tls.as_deref_mut().and_then(|tls| tls.server_name.as_mut());
-        name.into_iter().for_each(|name| *name = String::new());
+        name.into_iter().for_each(|name| *name = Box::default());
     }
     common
 }
@@ -209,7 +209,6 @@ impl Said {
             algorithms: None,
             upgrade: None,
             announced: _,
-            connections: _,
             password_in_clear: None,
             offer_overwritten: false,
             trace: _,
@@ -351,11 +350,11 @@ mod tests {
             |_, tls| (tls.dh_bits, tls.dh_prime_digest) = (Some(1024), Some(0x3f35_a3f5_f6c4_376a)),
             |_, tls| tls.signature = Some(0x0201),
             |_, tls| tls.server_name = None,
-            |_, tls| tls.server_name = Some("example.com".to_owned()),
-            |_, tls| tls.next_protocol = Some("h2".to_owned()),
-            |_, tls| tls.next_protocol = Some("imap".to_owned()),
-            |_, tls| tls.next_protocol = Some("http/7".to_owned()),
-            |_, tls| tls.next_protocol = Some("made up".to_owned()),
+            |_, tls| tls.server_name = Some("example.com".into()),
+            |_, tls| tls.next_protocol = Some("h2".into()),
+            |_, tls| tls.next_protocol = Some("imap".into()),
+            |_, tls| tls.next_protocol = Some("http/7".into()),
+            |_, tls| tls.next_protocol = Some("made up".into()),
             |_, tls| tls.resumed = true,
             |_, tls| tls.psk_only = true,
             |_, tls| tls.hello_retry = true,
@@ -408,17 +407,17 @@ mod tests {
             flows.push(one(&|flow, tls| {
                 flow.first_ns = seconds * 1_000_000_000;
                 tls.version = Some(0x0303);
-                tls.certificate = Some(CertificateFacts { self_signed, key: key.into(), ..expired.clone() });
+                tls.certificate = Some(Box::new(CertificateFacts { self_signed, key: key.into(), ..expired.clone() }));
             }));
         }
         flows.push(one(&|_, tls| {
-            tls.certificate = Some(CertificateFacts { name_matches: Some(false), ..expired.clone() })
+            tls.certificate = Some(Box::new(CertificateFacts { name_matches: Some(false), ..expired.clone() }));
         }));
         // Names that are equal as far as a kind holds them.
         for key in ["rsa-0000000000000000000000004096", "rsa-0000000000000000000000000512"] {
             flows.push(one(&|_, tls| {
                 tls.version = Some(0x0303);
-                tls.certificate = Some(CertificateFacts { key: key.into(), ..expired.clone() });
+                tls.certificate = Some(Box::new(CertificateFacts { key: key.into(), ..expired.clone() }));
             }));
         }
         flows

@@ -58,7 +58,7 @@ pub(crate) fn tls13() -> TlsFacts {
         .into(),
         cipher: Some(0x1301),
         group: Some(29),
-        server_name: Some("example.org".to_owned()),
+        server_name: Some("example.org".into()),
         handshake: Handshake::Completed,
         ..TlsFacts::default()
     }
@@ -71,14 +71,14 @@ pub(crate) fn tls10_rc4() -> TlsFacts {
         offer: Offer { versions: vec![0x0301], ciphers: vec![0x0005], ..Offer::default() }.into(),
         cipher: Some(0x0005),
         handshake: Handshake::Completed,
-        certificate: Some(CertificateFacts {
+        certificate: Some(Box::new(CertificateFacts {
             key: "rsa-1024".into(),
             signature: "rsa-sha1".into(),
             not_before: 0,
             not_after: 86_400,
             self_signed: true,
             name_matches: None,
-        }),
+        })),
         ..TlsFacts::default()
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn certificate(body: &[u8], facts: &mut TlsFacts) -> Option<()> {
     reader.u24()?;
     let len = reader.u24()?;
     let leaf = reader.take(len)?;
-    facts.certificate = certificate::facts(leaf, facts.server_name.as_deref());
+    facts.certificate = certificate::facts(leaf, facts.server_name.as_deref()).map(Box::new);
     Some(())
 }
 

@@ -182,13 +182,13 @@ pub(super) fn share_digest(value: &[u8]) -> u64 {
 }
 
 /// The host name in a server_name extension (RFC 6066 section 3).
-fn server_name(content: &[u8]) -> Option<String> {
+fn server_name(content: &[u8]) -> Option<Box<str>> {
     let mut names = Reader(Reader(content).vector16()?);
     while names.u8()? != 0 {
         names.vector16()?;
     }
     let name = names.vector16()?;
-    Some(String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).into_owned())
+    Some(String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).into())
 }
 
 fn server_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<()> {
@@ -199,7 +199,7 @@ fn server_extension(kind: u16, content: &[u8], facts: &mut TlsFacts) -> Option<(
             facts.group = Some(group);
             facts.server_share_digest = Some(share_digest(share));
         }
-        ALPN => facts.next_protocol = protocols(reader.vector16()?).next(),
+        ALPN => facts.next_protocol = protocols(reader.vector16()?).next().map(Into::into),
         ENCRYPT_THEN_MAC => facts.encrypt_then_mac = true,
         EXTENDED_MASTER_SECRET => facts.extended_master_secret = true,
         RENEGOTIATION_INFO => facts.secure_renegotiation = true,

@@ -105,7 +105,7 @@ impl Session for Listener {
     }
 
     fn finish(self: Box<Self>, _found: &mut Found, facts: &mut Facts) {
-        facts.announced.extend(self.announcements.endpoints());
+        facts.announce(self.announcements.endpoints());
     }
 
     fn memory(&self) -> usize {
@@ -117,6 +117,7 @@ impl Session for Listener {
 pub(super) mod tests {
     use super::super::shape::testing::{letter, probe};
     use super::*;
+    use crate::model::{Endpoint, Sign};
 
     #[test]
     pub(crate) fn first_lines() {
@@ -145,8 +146,7 @@ pub(super) mod tests {
         assert!(matches!(session.feed(true, message, moment), Step::Continue));
         let mut facts = Facts::default();
         session.finish(&mut found, &mut facts);
-        let ports: Vec<_> =
-            facts.announced.iter().map(|(endpoint, protocol)| (endpoint.port, protocol.name())).collect();
-        assert_eq!(ports, [(4000, "rtp"), (4001, "rtcp")]);
+        let end = |port| Sign::End(Endpoint { ip: [192, 0, 2, 1].into(), port });
+        assert_eq!(facts.announced, [(end(4000), Protocol(&"rtp")), (end(4001), Protocol(&"rtcp"))]);
     }
 }

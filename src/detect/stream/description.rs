@@ -97,7 +97,7 @@ impl Session for Listener {
             }
             self.close(from_client, usize::MAX);
         }
-        facts.announced.extend(self.announcements.endpoints());
+        facts.announce(self.announcements.endpoints());
     }
 
     fn memory(&self) -> usize {
@@ -108,7 +108,7 @@ impl Session for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Protocol;
+    use crate::model::{Protocol, Sign};
 
     /// What is announced when this is sent in pieces of so many bytes; a zero byte stands for a gap.
     fn announced(text: &str, size: usize) -> Vec<String> {
@@ -128,7 +128,8 @@ mod tests {
         assert!(listener.memory() < 4 * MAX_TEXT);
         let mut facts = Facts::default();
         listener.finish(&mut Found::plaintext(Protocol(&"sip")), &mut facts);
-        facts.announced.iter().map(|(end, protocol)| format!("{end:?} {}", protocol.name())).collect()
+        let end = |sign: &Sign| if let Sign::End(end) = sign { format!("{end:?}") } else { String::new() };
+        facts.announced.iter().map(|(sign, protocol)| format!("{} {}", end(sign), protocol.name())).collect()
     }
 
     #[test]

@@ -588,7 +588,7 @@ mod tests {
     use super::super::upgrade::trial::{HELLO, run};
     use super::*;
     use crate::detect::{Found, Moment};
-    use crate::model::{Facts, UpgradeOutcome, UpgradeOutcome::*};
+    use crate::model::{Facts, Sign, UpgradeOutcome, UpgradeOutcome::*};
 
     const C: bool = true;
     const S: bool = false;
@@ -840,12 +840,11 @@ mod tests {
             let _ = session.feed(*side, text.as_bytes(), Moment { time_ns: 0, wire_len: 0 });
             let mut facts = Facts::default();
             session.finish(&mut Found::plaintext(FTP.protocol), &mut facts);
-            let seen: Vec<_> = facts
-                .announced
-                .iter()
-                .map(|(end, _)| std::net::SocketAddr::new(end.ip, end.port).to_string())
-                .collect();
-            assert_eq!(seen.first().map(String::as_str), *want, "{name}");
+            let seen = facts.announced.first().map(|(sign, _)| match sign {
+                Sign::End(end) => std::net::SocketAddr::new(end.ip, end.port).to_string(),
+                Sign::Connection(_) => "a connection ID".to_owned(),
+            });
+            assert_eq!(seen.as_deref(), *want, "{name}");
         }
     }
 }

@@ -320,7 +320,7 @@ impl Session for Upgrading {
             facts.password_in_clear = Some(self.protocol);
         }
         facts.offer_overwritten = self.talk.overwritten && self.talk.outcome.is_none();
-        facts.announced.extend(self.talk.announced);
+        facts.announce(self.talk.announced);
     }
 
     fn memory(&self) -> usize {
