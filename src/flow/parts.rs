@@ -69,14 +69,16 @@ impl Clock {
 /// The parts of a flow in the intervals that it has left.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Parts {
-    /// Sum of the parts, the low side first.
-    counts: [Counts; 2],
+    /// Sum of the parts, the low side first, without what is beyond the numbers here.
+    packets: [u32; 2],
+    wire_bytes: [u32; 2],
+    payload_bytes: [u32; 2],
     /// A time in the interval of the latest part.
     time_ns: i64,
     more: Option<Box<More>>,
 }
 
-/// What is kept of a flow that has left more than one interval, or was readable: few are.
+/// What is kept of a flow that has left more than one interval: few have.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct More {
     /// The parts before the latest.
@@ -84,6 +86,14 @@ struct More {
     earlier: Vec<FlowPart>,
     /// Sum of these.
     earlier_counts: Counts,
+    rare: Option<Box<Rare>>,
+}
+
+/// What is kept of one that is very large, or readable.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Rare {
+    /// Of the sum of all parts, what the numbers there have no room for.
+    beyond: [Counts; 2],
     /// What was readable in all parts.
     readable: Counts,
     /// What was readable in the latest.
@@ -94,42 +104,85 @@ impl Parts {
     /// A flow leaves its first interval, which began at `time_ns`, and in which both sides amounted to `left` and `readable` was
     /// in clear.
     pub(super) fn new(time_ns: i64, left: [Counts; 2], readable: Counts) -> Self {
-        let mut parts = Self { counts: left, time_ns, more: None };
+        let mut parts = Self { packets: [0; 2], wire_bytes: [0; 2], payload_bytes: [0; 2], time_ns, more: None };
+        parts.add(left);
         parts.add_readable(readable);
         parts
+    }
+
+    fn rare(&self) -> Option<&Rare> {
+        self.more.as_deref().and_then(|more| more.rare.as_deref())
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.more.get_or_insert_default().rare.get_or_insert_default()
+    }
+
+    /// What was readable in all of them.
+    fn readable(&self) -> Counts {
+        self.rare().map_or(Counts::default(), |rare| rare.readable)
+    }
+
+    /// Adds what both sides amount to in a part.
+    fn add(&mut self, part: [Counts; 2]) {
+        for (side, more) in part.into_iter().enumerate() {
+            let mut sum = self.held(side);
+            sum.add(more);
+            let Counts { packets, wire_bytes, payload_bytes } = sum;
+            match [packets, wire_bytes, payload_bytes].map(u32::try_from) {
+                [Ok(packets), Ok(wire_bytes), Ok(payload_bytes)] => {
+                    (self.packets[side], self.wire_bytes[side], self.payload_bytes[side]) =
+                        (packets, wire_bytes, payload_bytes);
+                }
+                _ => {
+                    (self.packets[side], self.wire_bytes[side], self.payload_bytes[side]) = (0, 0, 0);
+                    self.rare_mut().beyond[side].add(sum);
+                }
+            }
+        }
+    }
+
+    /// What the numbers here hold of one side.
+    fn held(&self, side: usize) -> Counts {
+        Counts {
+            packets: self.packets[side].into(),
+            wire_bytes: self.wire_bytes[side].into(),
+            payload_bytes: self.payload_bytes[side].into(),
+        }
     }
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
         let more =
             self.more.as_deref().map_or(0, |more| size_of::<More>() + more.earlier.capacity() * size_of::<FlowPart>());
-        size_of::<Self>() + more
+        size_of::<Self>() + more + self.rare().map_or(0, size_of_val)
     }
 
     /// What one side amounts to in all of them.
     pub(super) fn counts(&self, side: Side) -> Counts {
-        self.counts[side as usize]
+        let mut counts = self.held(side as usize);
+        if let Some(rare) = self.rare() {
+            counts.add(rare.beyond[side as usize]);
+        }
+        counts
     }
 
     /// The latest part.
     fn latest(&self) -> FlowPart {
-        let [mut counts, high] = self.counts;
-        counts.add(high);
-        match self.more.as_deref() {
-            None => FlowPart { time_ns: self.time_ns, counts, readable: Counts::default() },
-            Some(more) => FlowPart {
-                time_ns: self.time_ns,
-                counts: counts.without(more.earlier_counts),
-                readable: more.latest_readable,
-            },
+        let mut counts = self.counts(Side::Low);
+        counts.add(self.counts(Side::High));
+        if let Some(more) = self.more.as_deref() {
+            counts = counts.without(more.earlier_counts);
         }
+        let readable = self.rare().map_or(Counts::default(), |rare| rare.latest_readable);
+        FlowPart { time_ns: self.time_ns, counts, readable }
     }
 
     fn add_readable(&mut self, readable: Counts) {
         if readable != Counts::default() {
-            let more = self.more.get_or_insert_default();
-            more.readable.add(readable);
-            more.latest_readable.add(readable);
+            let rare = self.rare_mut();
+            rare.readable.add(readable);
+            rare.latest_readable.add(readable);
         }
     }
 
@@ -141,22 +194,21 @@ impl Parts {
             self.more.get_or_insert_default().push(latest, clock);
             self.time_ns = time_ns;
         }
-        self.counts.iter_mut().zip(left).for_each(|(sum, more)| sum.add(more));
-        let before = self.more.as_deref().map_or(Counts::default(), |more| more.readable);
-        self.add_readable(readable.without(before));
+        self.add(left);
+        self.add_readable(readable.without(self.readable()));
     }
 
     /// An upgrade: everything up to `readable` was in clear.
     pub(super) fn read_up_to(&mut self, readable: Counts) {
         let latest = self.latest();
-        let more = self.more.get_or_insert_default();
         let mut left = readable;
-        for part in &mut more.earlier {
+        for part in self.more.iter_mut().flat_map(|more| &mut more.earlier) {
             part.readable = least(part.counts, left);
             left = left.without(part.readable);
         }
-        more.latest_readable = least(latest.counts, left);
-        more.readable = readable.without(left.without(more.latest_readable));
+        let rare = self.rare_mut();
+        rare.latest_readable = least(latest.counts, left);
+        rare.readable = readable.without(left.without(rare.latest_readable));
     }
 
     /// All parts of a flow that ends in the interval that began at `time_ns`, with `latest` of both sides in it. They add up to
@@ -215,7 +267,9 @@ impl More {
         }
         earlier.push(part);
         self.earlier_counts.add(part.counts);
-        self.latest_readable = Counts::default();
+        if let Some(rare) = self.rare.as_deref_mut() {
+            rare.latest_readable = Counts::default();
+        }
     }
 }
 
@@ -259,6 +313,32 @@ mod tests {
         let parts = parts.finish(2, [counts(1), counts(0)], counts(5), &clock);
         let got: Vec<_> = parts.iter().map(|part| (part.time_ns, part.counts.packets, part.readable.packets)).collect();
         assert_eq!(got, [(0, 3, 3), (1, 6, 2), (2, 1, 0)]);
+    }
+
+    #[test]
+    fn a_flow_that_left_an_interval_keeps_little() {
+        assert_eq!((size_of::<Parts>(), size_of::<More>()), (40, 56));
+    }
+
+    #[test]
+    fn large_flows_lose_nothing() {
+        let clock = Clock::new(Steps::Every(1));
+        let large = |packets| Counts { packets, wire_bytes: 3_000_000_000, payload_bytes: 2_900_000_000 };
+        let mut parts = Parts::new(0, [large(1), counts(0)], counts(0));
+        for second in 1..5 {
+            parts.leave(second, [large(2), large(1 << 33)], counts(0), &clock);
+        }
+        let sums = [Side::Low, Side::High].map(|side| parts.counts(side));
+        let times = |times: u64, packets| Counts {
+            packets,
+            wire_bytes: times * 3_000_000_000,
+            payload_bytes: times * 2_900_000_000,
+        };
+        assert_eq!(sums, [times(5, 9), times(4, 4 << 33)]);
+        let parts = parts.finish(5, [counts(1), counts(0)], counts(0), &clock);
+        let packets: Vec<u64> = parts.iter().map(|part| part.counts.packets).collect();
+        let each = 2 + (1 << 33);
+        assert_eq!(packets, [1, each, each, each, each, 1]);
     }
 
     #[test]
