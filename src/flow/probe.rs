@@ -9,8 +9,7 @@ use crate::model::{Counts, Opening, Side, Transport, opening};
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Probe {
     /// Bytes kept of each side of a stream, or all datagrams one after another (in `heads[0]`).
-    #[serde(with = "crate::model::kept::rooms")]
-    heads: [Vec<u8>; 2],
+    heads: [Box<[u8]>; 2],
     pieces: Pieces,
     pub(super) out: Out,
     /// Head size at which the dissectors are asked again.
@@ -48,7 +47,7 @@ impl Probe {
 
     /// Heap bytes held.
     pub(super) fn memory(&self) -> usize {
-        let heads: usize = self.heads.iter().map(|head| block(head.capacity())).sum();
+        let heads: usize = self.heads.iter().map(|head| block(head.len())).sum();
         block(size_of::<Self>()) + heads + block(self.pieces.memory())
     }
 
@@ -206,13 +205,12 @@ fn block(bytes: usize) -> usize {
     bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(16))
 }
 
-/// Puts `bytes` at the end of `head`. Heads that stay small, as most do, have no more room than they need.
-fn keep(head: &mut Vec<u8>, bytes: &[u8]) {
-    const SMALL: usize = 4096;
-    if head.len() + bytes.len() <= SMALL {
-        head.reserve_exact(bytes.len());
-    }
-    head.extend_from_slice(bytes);
+/// Puts `bytes` at the end of `head`, which has no more room than it needs: most heads stay small and wait.
+fn keep(head: &mut Box<[u8]>, bytes: &[u8]) {
+    let mut longer = std::mem::take(head).into_vec();
+    longer.reserve_exact(bytes.len());
+    longer.extend_from_slice(bytes);
+    *head = longer.into_boxed_slice();
 }
 
 const NO_DATAGRAM: Datagram<'_> = Datagram { from_client: true, bytes: &[], wire_len: 0 };
