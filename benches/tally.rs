@@ -71,7 +71,7 @@ fn hello() -> TlsFacts {
         .into(),
         cipher: Some(0x1301),
         group: Some(0x11ec),
-        server_name: Some("example.org".to_owned()),
+        server_name: Some("example.org".into()),
         handshake: Handshake::Completed,
         ..TlsFacts::default()
     }
