@@ -249,12 +249,16 @@ impl Rare {
 
     /// Whether any of it says something of a flow that is settled.
     pub(super) fn is_worth_keeping(&self) -> bool {
-        self.upgraded_from.is_some()
-            || self.retransmitted_bytes > 0
+        // Each field is named, so that a new one is not lost unnoticed. The frame in hand is of no use any more.
+        let Self { holes: _, retransmitted_bytes, conflicts, readable, upgraded_from, openings, frame: _, tunnels } =
+            self;
+        upgraded_from.is_some()
+            || *retransmitted_bytes > 0
             || self.holes().any(|holes| holes.unfilled() > 0)
-            || self.readable != Counts::default()
-            || self.conflicts > 0
-            || self.tunnels != Stack::default()
+            || *readable != Counts::default()
+            || *conflicts > 0
+            || openings.is_some()
+            || *tunnels != Stack::default()
     }
 }
 
