@@ -93,11 +93,11 @@ impl Compression {
         }
     }
 
-    /// Stored bytes that are worth a thread. Starting one takes a tenth of what 512 KiB of gzip take; of slow formats small
-    /// parts end more nearly at once. Unit: bytes.
+    /// Stored bytes that are worth a thread. Members of gzip are decompressed so fast that handing parts on is felt; of slow
+    /// formats small parts end more nearly at once. Unit: bytes.
     pub(super) const fn least_part(self) -> usize {
         match self {
-            Self::Gzip => 2 << 20,
+            Self::Gzip => 4 << 20,
             Self::Zstd | Self::Lz4 | Self::Xz | Self::Bzip2 => 512 << 10,
         }
     }

@@ -122,6 +122,11 @@ fn bgzf(bytes: &[u8]) -> Header {
     Err(Found::Lost)
 }
 
+/// Length of the BGZF member at the start of `bytes`, as it says itself. Unit: bytes.
+pub(super) fn bgzf_len(bytes: &[u8]) -> Option<usize> {
+    bgzf(bytes).ok().map(|(len, _)| len)
+}
+
 /// A skippable frame of zstd or lz4, which is passed over as a whole.
 fn skippable(bytes: &[u8]) -> Option<Header> {
     let [0x50..=0x5f, 0x2a, 0x4d, 0x18, rest @ ..] = bytes else { return None };

@@ -7,6 +7,7 @@
 //! first bytes. A file that is broken or stops early ends there, with a loss and a warning; what came before stays.
 
 mod ahead;
+mod bgzf;
 mod decompress;
 mod input;
 #[cfg(feature = "live")]

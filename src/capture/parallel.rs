@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::ahead::{BUFFER_BYTES, Message, Spare, read_on};
+use super::bgzf::Bgzf;
 use super::decompress::{Buffered, Compression, READ_BYTES, Reader, buffered};
 use super::members::{Found, Walk};
 use super::reader::Pending;
@@ -205,6 +206,7 @@ impl Cutter {
 }
 
 /// Bytes that can be read by several threads.
+#[derive(Clone)]
 struct Stored(Arc<Vec<u8>>);
 
 impl AsRef<[u8]> for Stored {
@@ -233,7 +235,10 @@ impl Part {
         let (send, messages) = sync_channel(bounds.buffers);
         let (shared, spare) = (Stored(Arc::clone(&stored)), Spare::clone(spare));
         thread::Builder::new().name(format!("{} part", compression.name())).spawn(move || {
-            let decoder = compression.decoder(Box::new(Cursor::new(shared)), bounds.state_bytes);
+            let decoder = match compression {
+                Compression::Gzip => Ok(Box::new(Bgzf::new(shared)) as Reader),
+                _ => compression.decoder(Box::new(Cursor::new(shared)), bounds.state_bytes),
+            };
             let end = match decoder.and_then(|decoder| read_on(decoder, false, &send, &spare)) {
                 Ok(()) => Message::End,
                 Err(error) => Message::Failed(error),
@@ -419,6 +424,7 @@ mod tests {
         for (name, size) in [
             ("short", len - 100),
             ("by one", len - 2),
+            ("by one too much", len),
             ("beyond", len + 100),
             ("two members", len + next - 1),
             ("nothing", 0),
