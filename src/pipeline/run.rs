@@ -300,10 +300,12 @@ impl<'a> Run<'a> {
         let Self { name, mut tally, workers, hosts, alike, warnings, failed, pool, .. } = self;
         pool.install(|| {
             // Most shards of a small capture saw nothing.
-            let used = workers.into_par_iter().filter(|worker| worker.sums.used);
-            let tallies = used.map(|mut worker| {
+            let used: Vec<Worker> = workers.into_iter().filter(|worker| worker.sums.used).collect();
+            let shares = used.len();
+            let tallies = used.into_par_iter().enumerate().map(|(number, mut worker)| {
                 let mut tally = worker.take_tally();
                 tally.hand_all_hosts_over(&hosts);
+                alike.add_share(number, shares, &mut tally);
                 tally
             });
             let sum = tallies.reduce_with(|mut sum, more| {
@@ -311,7 +313,6 @@ impl<'a> Run<'a> {
                 sum
             });
             tally.merge(sum.unwrap_or_default());
-            alike.add_to(&mut tally);
             tally.end_hosts(&hosts);
         });
         tally.end_capture();
@@ -325,7 +326,7 @@ impl<'a> Run<'a> {
         for worker in &mut self.workers {
             self.tally.merge(worker.take_tally());
         }
-        self.alike.add_to(&mut self.tally);
+        self.alike.add_share(0, 1, &mut self.tally);
         self.tally.take_hosts(&self.hosts);
         let state = self.carry().map_err(|what| Error::usage("--state-out", what))?;
         let Self { name, tally, warnings, failed, .. } = self;

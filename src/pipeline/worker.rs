@@ -59,24 +59,25 @@ impl Kinds {
         Self((0..threads.max(1)).map(|_| Mutex::new(Alike::within(room))).collect())
     }
 
-    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Alike>> {
-        self.0.iter().map(|alike| alike.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn of_this_thread(&self) -> MutexGuard<'_, Alike> {
         let number = rayon::current_thread_index().unwrap_or(0) % self.0.len();
-        self.0[number].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0[number])
     }
 
-    /// Moves all flows into `tally`.
-    pub(super) fn add_to(&self, tally: &mut Tally) {
-        self.each().for_each(|mut alike| tally.add_alike(std::mem::take(&mut *alike)));
+    /// Moves share `number` of `shares` into `tally`: what is one thread's is in one share.
+    pub(super) fn add_share(&self, number: usize, shares: usize, tally: &mut Tally) {
+        let own = self.0.iter().skip(number).step_by(shares);
+        own.for_each(|alike| tally.add_alike(std::mem::take(&mut *lock(alike))));
     }
 
     /// Gives `other`, which is new, the same flows.
     pub(super) fn copy_to(&self, other: &Self) {
-        self.each().zip(other.each()).for_each(|(from, mut to)| to.clone_from(&from));
+        self.0.iter().zip(&other.0).for_each(|(from, to)| lock(to).clone_from(&lock(from)));
     }
+}
+
+fn lock(alike: &Mutex<Alike>) -> MutexGuard<'_, Alike> {
+    alike.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Workers side by side, each a task of its own. A thread begins with its own ones, whose flows its caches hold and whose
