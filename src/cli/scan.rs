@@ -77,6 +77,8 @@ impl Scan {
         };
         if let Some(tally) = tally {
             output.write(&Report::new(&tally))?;
+            // The program ends here, and freeing some ten thousand blocks would be felt.
+            std::mem::forget(tally);
         }
         Ok(outcome)
     }
