@@ -5,8 +5,8 @@
 //!
 //! What a member says of its size may be wrong, and libdeflate does not tell how much of it was read: data could hide behind
 //! its end. But it holds the data against the eight bytes that follow them. So a member is taken when its last eight bytes are
-//! those of the data as well, and stand in it once: then all of it was read. Any other goes, with all behind it, to the decoder for all of gzip,
-//! whose bytes and errors are thus the ones that count.
+//! those of the data as well, and stand in it once: then all of it was read. Any other goes, with all behind it, to the
+//! decoder for all of gzip, whose bytes and errors are thus the ones that count.
 
 use std::io::{self, Cursor, Read};
 
@@ -66,13 +66,12 @@ impl<S: AsRef<[u8]> + Clone + Send + 'static> Bgzf<S> {
         Some(into_buffer)
     }
 
-    /// What of the block was not read yet.
-    fn unread(&mut self, buffer: &mut [u8]) -> usize {
-        let rest = self.block.get(self.read..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    /// Reads what of the block was not read yet.
+    fn read_block(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut rest = self.block.get(self.read..).unwrap_or_default();
+        let count = rest.read(buffer)?;
         self.read += count;
-        count
+        Ok(count)
     }
 }
 
@@ -82,7 +81,7 @@ impl<S: AsRef<[u8]> + Clone + Send + 'static> Read for Bgzf<S> {
             if let Some(careful) = &mut self.careful {
                 return careful.read(buffer);
             }
-            let count = self.unread(buffer);
+            let count = self.read_block(buffer)?;
             if count > 0 || buffer.is_empty() || self.at == self.stored.as_ref().len() {
                 return Ok(count);
             }
