@@ -35,6 +35,15 @@ impl Default for Epoch {
     }
 }
 
+impl Epoch {
+    /// How far it is to where it ends, or `most` since the memory bound was looked at; a frame at least.
+    fn grants(&self, most: Amount) -> Left {
+        let frames = self.frames_left.min(most.frames.saturating_sub(self.unchecked.frames));
+        let bytes = self.bytes_left.min(most.bytes.saturating_sub(self.unchecked.bytes));
+        Left { frames: frames.max(1), bytes: i64::try_from(bytes).unwrap_or(i64::MAX) }
+    }
+}
+
 /// Collects the frames of a batch and keeps the counts that run through the whole capture.
 ///
 /// Epochs are counted here, from frames alone, so that they fall on the same frames whatever the container, its
@@ -49,11 +58,24 @@ pub(super) struct Ledger {
     pub(super) untimed: u64,
     /// Packets that the capturing interfaces dropped, in sections or files already ended.
     pub(super) drops: u64,
-    epoch: Epoch,
+    /// Where the capture stood when something was last due.
+    settled: Epoch,
+    /// Time of the latest frame.
+    last_ns: Option<i64>,
+    /// What may go by from there before an epoch ends or the memory bound is looked at, and what is left of it.
+    granted: Left,
+    left: Left,
     clock_jumps: u64,
     /// What may go by before the memory bound is looked at.
     between_checks: Amount,
     epoch_ended: bool,
+}
+
+/// Frames and captured bytes still to come before something is due. The last frame may bring more bytes than were left.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    frames: u32,
+    bytes: i64,
 }
 
 impl Ledger {
@@ -64,13 +86,18 @@ impl Ledger {
             frames: options.check_frames.clamp(1, EPOCH_FRAMES),
             bytes: options.check_bytes.clamp(1, EPOCH_BYTES),
         };
+        // A state file says how many are left; none would be an epoch without an end.
+        let settled = Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch };
+        let granted = settled.grants(between_checks);
         Self {
             frames: Vec::new(),
             skipped_blocks: 0,
             untimed: 0,
             drops: 0,
-            // A state file says how many are left; none would be an epoch without an end.
-            epoch: Epoch { frames_left: epoch.frames_left.clamp(1, EPOCH_FRAMES), ..epoch },
+            settled,
+            last_ns: epoch.last_ns,
+            granted,
+            left: granted,
             clock_jumps: 0,
             between_checks,
             epoch_ended: false,
@@ -79,7 +106,26 @@ impl Ledger {
 
     /// Where the next file of the same capture goes on.
     pub(super) fn epoch(&self) -> Epoch {
-        self.epoch
+        let frames = self.granted.frames - self.left.frames;
+        let bytes = (self.granted.bytes - self.left.bytes) as u64;
+        let Epoch { frames_left, bytes_left, unchecked, .. } = self.settled;
+        Epoch {
+            last_ns: self.last_ns,
+            frames_left: frames_left - frames,
+            bytes_left: bytes_left.saturating_sub(bytes),
+            unchecked: Amount {
+                frames: unchecked.frames.saturating_add(frames),
+                bytes: unchecked.bytes.saturating_add(bytes),
+            },
+        }
+    }
+
+    /// Bytes of frames to come, roughly, before something is due.
+    pub(super) fn bytes_left(&self) -> usize {
+        let Left { frames, bytes } = self.granted;
+        let mean = (bytes - self.left.bytes) / i64::from(frames - self.left.frames).max(1);
+        let by_frames = if mean > 0 { mean * i64::from(self.left.frames) } else { i64::MAX };
+        usize::try_from(self.left.bytes.min(by_frames)).unwrap_or(usize::MAX)
     }
 
     /// Whether an epoch has ended since this was last asked.
@@ -90,34 +136,40 @@ impl Ledger {
     /// Adds a frame; `true` when the memory bound is to be looked at behind it, as it is when an epoch ends.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> bool {
-        let epoch = &mut self.epoch;
-        if epoch.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
+        if self.last_ns.is_some_and(|last| frame.time_ns < last.saturating_sub(JUMP_NS)) {
             self.clock_jumps += 1;
         }
-        epoch.last_ns = Some(frame.time_ns);
-        epoch.frames_left -= 1;
-        epoch.bytes_left = epoch.bytes_left.saturating_sub(u64::from(frame.captured_len));
-        let unchecked = &mut epoch.unchecked;
-        unchecked.frames = unchecked.frames.saturating_add(1);
-        unchecked.bytes = unchecked.bytes.saturating_add(u64::from(frame.captured_len));
-        let epoch_ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
+        self.last_ns = Some(frame.time_ns);
+        self.left.frames -= 1;
+        self.left.bytes -= i64::from(frame.captured_len);
+        self.frames.push(frame);
+        (self.left.frames == 0 || self.left.bytes <= 0) && self.settle()
+    }
+
+    /// Whether the memory bound is to be looked at here, and how far it is from here to where something is due.
+    #[cold]
+    fn settle(&mut self) -> bool {
+        let mut epoch = self.epoch();
         let most = self.between_checks;
-        let due = epoch_ends || unchecked.frames >= most.frames || unchecked.bytes >= most.bytes;
+        let epoch_ends = epoch.frames_left == 0 || epoch.bytes_left == 0;
+        let due = epoch_ends || epoch.unchecked.frames >= most.frames || epoch.unchecked.bytes >= most.bytes;
         if due {
-            *unchecked = Amount::default();
+            epoch.unchecked = Amount::default();
         }
         if epoch_ends {
-            *epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
+            epoch = Epoch { last_ns: epoch.last_ns, ..Epoch::default() };
             self.epoch_ended = true;
         }
-        self.frames.push(frame);
+        self.granted = epoch.grants(most);
+        self.left = self.granted;
+        self.settled = epoch;
         due
     }
 
     /// Adds a frame that has no time stamp: it is given the time of the frame before it, so that time-outs hold.
     pub(super) fn push_untimed(&mut self, frame: Frame) -> bool {
         self.untimed += 1;
-        self.push(Frame { time_ns: self.epoch.last_ns.unwrap_or(0), ..frame })
+        self.push(Frame { time_ns: self.last_ns.unwrap_or(0), ..frame })
     }
 
     /// The losses counted so far, `drops` being those of the running section; none that is zero.

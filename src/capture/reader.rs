@@ -72,7 +72,7 @@ pub(super) struct Capture {
 /// Size of one read: large enough to make system calls cheap, small enough that headers are still in the cache when
 /// they are walked.
 const READ_BYTES: usize = 256 << 10;
-/// The last read of a batch has at least this size.
+/// A read has at least this size, unless a batch is smaller.
 const LEAST_READ_BYTES: usize = 64 << 10;
 /// Bytes read before the container is known.
 const HEAD_BYTES: usize = 4 << 10;
@@ -163,15 +163,16 @@ impl Capture {
         let plain = self.options.batch_bytes / 4;
         let size = if self.expected.is_some() { READ_BYTES.max(plain.min(1 << 20)) } else { READ_BYTES };
         // What is read beyond the end of a batch is copied into the next one.
-        let left = self.options.batch_bytes.saturating_sub(filled).max(LEAST_READ_BYTES);
+        let left = self.options.batch_bytes.saturating_sub(filled).min(self.ledger.bytes_left()).max(LEAST_READ_BYTES);
         let size = size.min(left).min(self.options.batch_bytes).min(expected.max(HEAD_BYTES));
         let needed = filled.saturating_add(size);
         if data.len() < needed {
-            // Room for the whole batch if the file fills it; else doubling, since nobody knows how much there is. A record
-            // that is larger than that is at most as large as a frame may be, and gets its room in one piece: to grow
-            // towards it would copy it again and again, and leave holes behind.
+            // Room for all of a batch at once where the size of the file is known, and for the read that finds its end; else
+            // doubling, since nobody knows how much there is. A record that is larger than that is at most as large as a frame
+            // may be, and gets its room in one piece: to grow towards it would copy it again and again, and leave holes behind.
             let whole = self.options.batch_bytes.saturating_add(2 * size);
-            let likely = if expected >= whole && self.expected.is_some() { whole } else { data.len() * 2 };
+            let left = expected.saturating_add(HEAD_BYTES);
+            let likely = if self.expected.is_some() { filled.saturating_add(left) } else { data.len() * 2 };
             let most = needed.max(likely.min(whole)).max(wanted.saturating_add(size));
             if data.capacity() < needed {
                 let mut grown = Vec::with_capacity(most);
@@ -191,6 +192,12 @@ impl Capture {
                 }
             }
         }
+    }
+
+    /// Bytes that make a batch: so many that what is missing is not worth a read.
+    fn enough(&self) -> usize {
+        let batch_bytes = self.options.batch_bytes;
+        batch_bytes - LEAST_READ_BYTES.min(batch_bytes / 4)
     }
 
     /// Reads and forgets the rest of a block of `len` bytes, of which `data` holds those from `at` to `filled`. What
@@ -258,7 +265,7 @@ impl Capture {
                 Step::More { at: reached, want } => {
                     at = reached;
                     // A large record gets a batch of its own, so that what came before it does not add to it.
-                    let full = at >= self.options.batch_bytes || at.saturating_add(want) > 2 * self.options.batch_bytes;
+                    let full = filled > self.enough() || at.saturating_add(want) > 2 * self.options.batch_bytes;
                     if full && !self.ledger.frames.is_empty() {
                         self.keep(data, at, filled);
                         return false;
