@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tlscov::flow::{Arrival, Limits, Shard};
+use tlscov::flow::{Arrival, Limits, RUN, Shard};
 use tlscov::model::{Endpoint, FlowKey, Seed, Steps, Transport, Tunnel};
 use tlscov::net::Packet;
 
@@ -26,16 +26,21 @@ fn segment(flow: u32, number: u32) -> Packet {
 }
 
 fn feed(shard: &mut Shard, seed: Seed, packets: &[Packet], payload: &[u8]) {
-    for (packet, frame) in packets.iter().zip(0..) {
-        shard.take(Arrival {
-            packet,
-            hash: packet.key.hash_with(seed),
-            frame,
-            frames: 1,
-            time_ns: frame as i64,
-            wire_len: 154,
-            payload,
-        });
+    for (run, first) in packets.chunks(RUN).zip((0..).step_by(RUN)) {
+        let arrivals: Vec<_> = run
+            .iter()
+            .zip(first..)
+            .map(|(packet, frame)| Arrival {
+                packet,
+                hash: packet.key.hash_with(seed),
+                frame,
+                frames: 1,
+                time_ns: frame as i64,
+                wire_len: 154,
+                payload,
+            })
+            .collect();
+        shard.serve(&arrivals);
     }
 }
 

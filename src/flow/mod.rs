@@ -26,6 +26,7 @@ pub use order::reassemble;
 pub use record::Limits;
 pub use shard::Shard;
 pub(crate) use state::Carried;
+pub use table::RUN;
 
 /// Most shards of a capture. Where there are less, each has the flows of several in a row, and no result changes.
 pub const SHARDS: usize = 64;

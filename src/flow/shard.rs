@@ -8,7 +8,7 @@ use super::reading::{end, read_segment, take_datagram};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::stacks::Stacks;
 use super::summary::{class, summary};
-use super::table::{FLOW_BYTES, Table};
+use super::table::{FLOW_BYTES, Guess, RUN, Table};
 use crate::model::{Class, Counts, FlowSummary, Protocol, Seed, Side, Steps, Transport};
 use crate::net::Packet;
 
@@ -74,31 +74,37 @@ impl Shard {
         self.table.len() * FLOW_BYTES + self.cold_bytes
     }
 
-    /// Brings what packets that come next need into cache, all at once: hash and payload of each.
-    pub fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> u8 {
-        self.table.warm(packets)
+    /// Accounts packets in their order. What they need is brought into cache beforehand, for up to [`RUN`] of them at once.
+    pub fn serve(&mut self, arrivals: &[Arrival<'_>]) {
+        for run in arrivals.chunks(RUN) {
+            let mut guesses = [Guess::default(); RUN];
+            std::hint::black_box(self.table.warm(run, &mut guesses));
+            for (arrival, guess) in run.iter().zip(guesses) {
+                self.take(arrival, guess);
+            }
+        }
     }
 
-    /// Accounts one packet.
-    pub fn take(&mut self, arrival: Arrival<'_>) {
+    /// Accounts one packet, whose flow is probably at `guess`.
+    fn take(&mut self, arrival: &Arrival<'_>, guess: Guess) {
         let interval = self.clock.tick(arrival.time_ns);
-        let found = self.table.find(arrival.hash, &arrival.packet.key);
-        let record = found.unwrap_or_else(|| self.insert(&arrival));
+        let found = self.table.find_near(guess, arrival.hash, &arrival.packet.key);
+        let record = found.unwrap_or_else(|| self.insert(arrival));
         let mut flow = self.table.record_mut(record);
-        if found.is_some() && starts_anew(flow, &arrival, &self.limits) {
-            self.replace(record, &arrival);
+        if found.is_some() && starts_anew(flow, arrival, &self.limits) {
+            self.replace(record, arrival);
             flow = self.table.record_mut(record);
         }
         let &Packet { from, payload_len, .. } = arrival.packet;
         if flow.interval != interval || !flow.has_room(from, arrival.frames, arrival.wire_len, payload_len) {
             let before = flow.held();
-            leave_interval(flow, interval, &arrival, &self.clock);
+            leave_interval(flow, interval, arrival, &self.clock);
             self.cold_bytes = self.cold_bytes + flow.weigh() - before;
         }
         flow.add_frames(from, arrival.frames, arrival.wire_len);
         flow.last_ns = flow.last_ns.max(arrival.time_ns);
         if arrival.packet.key.transport() == Transport::TCP {
-            take_segment(flow, &arrival, &mut self.cold_bytes, &mut self.announced);
+            take_segment(flow, arrival, &mut self.cold_bytes, &mut self.announced);
             if arrival.packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
                 if is_over(flow, arrival.packet) {
                     let before = flow.held();
@@ -112,7 +118,7 @@ impl Shard {
             flow.add_payload(from, payload_len);
             if !flow.has(mark::SETTLED) && payload_len > 0 {
                 let before = flow.held();
-                take_datagram(flow, &arrival, &mut self.announced);
+                take_datagram(flow, arrival, &mut self.announced);
                 self.cold_bytes = self.cold_bytes + flow.weigh() - before;
             }
         }
@@ -382,7 +388,7 @@ mod tests {
             let packet = Packet { tcp_flags: *tcp_flags, seq: *seq, payload_captured: len, ..packet(key, from, len) };
             let hash = key.hash_with(seed);
             let wire_len = 54 + u64::from(len);
-            shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload });
+            shard.serve(&[Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload }]);
         }
         shard
     }
@@ -453,7 +459,7 @@ mod tests {
             }
             let arrival =
                 Arrival { packet: &packet, hash, frame: n.into(), frames: 1, time_ns: 0, wire_len: 51, payload };
-            shards[usize::from(n / 300)].take(arrival);
+            shards[usize::from(n / 300)].serve(&[arrival]);
         }
         let [_, mut shard] = shards;
         let mut flows = Vec::new();
@@ -479,7 +485,7 @@ mod tests {
                 let hash = packet.key.hash_with(seed);
                 let (frames, time_ns) = (u32::MAX / 2, frame as i64 / 3 * 1_000_000_000);
                 let counts = Counts { packets: u64::from(frames), wire_bytes: wire_len, payload_bytes: most - 1 };
-                shard.take(Arrival { packet: &packet, hash, frame, frames, time_ns, wire_len, payload: &[] });
+                shard.serve(&[Arrival { packet: &packet, hash, frame, frames, time_ns, wire_len, payload: &[] }]);
                 want.add(counts);
             }
             let mut flows = Vec::new();

@@ -4,6 +4,7 @@
 //! index and one record. The hash also says where the slot is, so the index grows without a look at the records. Records
 //! live in chunks and never move, so growing copies nothing, and what is not used of the last chunk was never touched.
 
+use super::arrival::Arrival;
 use super::record::{Flow, mark};
 use crate::model::{FlowKey, Seed};
 
@@ -18,6 +19,13 @@ pub(super) struct Table {
     free: Vec<u32>,
     live: usize,
 }
+
+/// Packets that a shard takes together: what they need is read in one go.
+pub const RUN: usize = 32;
+
+/// Where the record of a packet probably is: its number and one more; 0 is nowhere. It holds until a flow is taken out.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Guess(u32);
 
 /// Records in a block.
 const BLOCK: usize = 64;
@@ -52,27 +60,41 @@ impl Table {
 
     /// Reads what several packets will need: their slots, then the records that these name, then what is kept beside the
     /// records, and the first byte of payloads that are still looked at. Each in one go, so that cache misses overlap: a
-    /// branch that waits for a miss, and was guessed wrong, ends that. The sum keeps the reads alive.
-    pub(super) fn warm<'a>(&self, packets: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> u8 {
-        if self.slots.is_empty() {
-            return 0;
+    /// branch that waits for a miss, and was guessed wrong, ends that. Writes down where each packet's record probably is. The
+    /// sum keeps the reads alive.
+    pub(super) fn warm(&self, packets: &[Arrival<'_>], guesses: &mut [Guess; RUN]) -> u8 {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return 0 };
+        let mut sum = packets.iter().fold(0, |sum, packet| sum ^ self.slots[packet.hash as usize & mask] as u8);
+        for (guess, Arrival { hash, .. }) in guesses.iter_mut().zip(packets) {
+            // Nearly all are in the first place or the next one, and which is no matter of a branch.
+            let is_next = self.slots[*hash as usize & mask] >> 32 != u64::from(*hash);
+            *guess = Guess(self.slots[(*hash as usize + usize::from(is_next)) & mask] as u32);
         }
-        let mask = self.slots.len() - 1;
-        let sum = packets.clone().fold(0, |sum, (hash, _)| sum ^ self.slots[hash as usize & mask] as u8);
-        // Nearly all are in the first place or the next one, and which is no matter of a branch.
-        let slots = packets.clone().map(|(hash, _)| {
-            let is_next = self.slots[hash as usize & mask] >> 32 != u64::from(hash);
-            self.slots[(hash as usize + usize::from(is_next)) & mask]
-        });
-        let flows = slots.map(|slot| slot.checked_sub(1).map(|slot| self.record(slot as u32)));
-        let sum = flows.clone().flatten().fold(sum, |sum, flow| sum ^ flow.touch());
-        flows.zip(packets).fold(sum, |sum, (flow, (_, payload))| {
-            let sum = sum ^ flow.map_or(0, Flow::touch_key);
-            match flow {
-                Some(flow) if flow.has(mark::SETTLED) => sum,
-                flow => sum ^ flow.map_or(0, Flow::touch_cold) ^ payload.first().copied().unwrap_or_default(),
-            }
-        })
+        sum = guesses.iter().filter_map(|guess| self.guessed(*guess)).fold(sum, |sum, flow| sum ^ flow.touch());
+        for (guess, packet) in guesses.iter().zip(packets) {
+            sum ^= match self.guessed(*guess) {
+                Some(flow) if flow.has(mark::SETTLED) => flow.touch_key(),
+                flow => {
+                    let beside = flow.map_or(0, |flow| flow.touch_key() ^ flow.touch_cold());
+                    beside ^ packet.payload.first().copied().unwrap_or_default()
+                }
+            };
+        }
+        sum
+    }
+
+    #[inline]
+    fn guessed(&self, Guess(guess): Guess) -> Option<&Flow> {
+        guess.checked_sub(1).map(|record| self.record(record))
+    }
+
+    /// The record of `key`, looked for at `guess` before anywhere else.
+    #[inline]
+    pub(super) fn find_near(&self, guess: Guess, hash: u32, key: &FlowKey) -> Option<u32> {
+        match self.guessed(guess) {
+            Some(flow) if flow.is_of(key) => Some(guess.0 - 1),
+            _ => self.find(hash, key),
+        }
     }
 
     /// The record of `key`.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::capture::{Batch, Frame};
-use crate::flow::{Arrival, SHARDS, Shard, shard_of};
+use crate::flow::{Arrival, RUN, SHARDS, Shard, shard_of};
 use crate::model::{Class, Counts, FlowKey, Loss, Seed, Steps, Tunnel};
 use crate::net::fragments::{self, Datagram, Pool};
 use crate::net::{self, Decoded, Fragment, Packet};
@@ -18,6 +18,29 @@ pub(super) struct Sums {
     pub(super) cut_short: u64,
     pub(super) first_ns: Option<i64>,
     pub(super) last_ns: Option<i64>,
+}
+
+impl Sums {
+    fn of(frames: &[Frame]) -> Self {
+        let sum = |bytes: fn(&Frame) -> u32| frames.iter().map(|frame| u64::from(bytes(frame))).sum();
+        Self {
+            packets: frames.len() as u64,
+            wire_bytes: sum(|frame| frame.wire_len),
+            captured_bytes: sum(|frame| frame.captured_len),
+            cut_short: sum(|frame| u32::from(frame.captured_len < frame.wire_len)),
+            first_ns: frames.iter().map(|frame| frame.time_ns).min(),
+            last_ns: frames.iter().map(|frame| frame.time_ns).max(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.wire_bytes += other.wire_bytes;
+        self.captured_bytes += other.captured_bytes;
+        self.cut_short += other.cut_short;
+        self.first_ns = [self.first_ns, other.first_ns].into_iter().flatten().min();
+        self.last_ns = self.last_ns.max(other.last_ns);
+    }
 }
 
 /// A packet and where its frame is in the batch.
@@ -74,9 +97,6 @@ impl Keys {
 /// Frames that are decoded in one go: enough to be worth a task, few enough to spread a batch over all threads.
 const PIECE: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// Packets whose table entries are fetched together.
-const WARM: usize = 32;
-
 /// Frames whose headers are fetched together.
 const AHEAD: usize = 16;
 
@@ -101,7 +121,6 @@ impl Piece {
         self.undecoded.clear();
         self.tunnels.clear();
         self.times.clear();
-        self.sums = Sums::default();
     }
 
     /// Adds what stands outside flows to the sums.
@@ -121,16 +140,12 @@ impl Piece {
         for (tunnel, counts) in self.tunnels.drain(..) {
             tally.add_tunnel(net::TunnelKind::of(tunnel).map_or("unknown", |kind| kind.name), counts);
         }
-        sums.packets += self.sums.packets;
-        sums.wire_bytes += self.sums.wire_bytes;
-        sums.captured_bytes += self.sums.captured_bytes;
-        sums.cut_short += self.sums.cut_short;
-        sums.first_ns = [sums.first_ns, self.sums.first_ns].into_iter().flatten().min();
-        sums.last_ns = sums.last_ns.max(self.sums.last_ns);
+        sums.add(&self.sums);
     }
 
     fn decode(&mut self, batch: &Batch, frames: &[Frame], first: u32, keys: Keys) {
         self.clear();
+        self.sums = Sums::of(frames);
         for (run, first) in frames.chunks(AHEAD).zip((first..).step_by(AHEAD)) {
             std::hint::black_box(touch(batch, run));
             self.decode_run(batch, run, first, keys);
@@ -140,17 +155,11 @@ impl Piece {
     fn decode_run(&mut self, batch: &Batch, frames: &[Frame], first: u32, keys: Keys) {
         for (frame, number) in frames.iter().zip(first..) {
             let data = captured(batch, frame);
-            let counts = Counts { packets: 1, wire_bytes: u64::from(frame.wire_len), payload_bytes: 0 };
-            self.sums.packets += 1;
-            self.sums.wire_bytes += u64::from(frame.wire_len);
-            self.sums.captured_bytes += u64::from(frame.captured_len);
-            self.sums.cut_short += u64::from(frame.captured_len < frame.wire_len);
-            self.sums.first_ns = Some(self.sums.first_ns.map_or(frame.time_ns, |time| time.min(frame.time_ns)));
-            self.sums.last_ns = self.sums.last_ns.max(Some(frame.time_ns));
             if let Some(packet) = net::plain(frame.link_type, data, frame.wire_len) {
                 self.keep(packet, number, keys);
                 continue;
             }
+            let counts = Counts { packets: 1, wire_bytes: u64::from(frame.wire_len), payload_bytes: 0 };
             let (class, name, tunnels) = match net::decode_other(frame.link_type, data, frame.wire_len) {
                 Decoded::Packet(packet) => {
                     if packet.tunnels[0] != Tunnel::default() {
@@ -298,50 +307,48 @@ fn loose(decoded: Decoded, counts: Counts, time_ns: i64, tally: &mut Tally) -> O
 
 /// The captured payload of a packet.
 #[inline]
-fn payload<'a>(batch: &'a Batch, item: &Item) -> &'a [u8] {
-    let Some(frame) = batch.frames.get(item.frame as usize) else { return &[] };
-    let start = (frame.start + item.packet.payload_start) as usize;
-    batch.data.get(start..start + item.packet.payload_captured as usize).unwrap_or_default()
+fn payload<'a>(batch: &'a Batch, frame: &Frame, packet: &Packet) -> &'a [u8] {
+    let start = (frame.start + packet.payload_start) as usize;
+    batch.data.get(start..start + packet.payload_captured as usize).unwrap_or_default()
 }
 
 /// Hands the packets of one shard over, in capture order. `false` when there were none.
 pub(super) fn serve(shard: &mut Shard, number: usize, batch: &Batch, pieces: &[Piece], late: &[Late]) -> bool {
     let mut late = late.iter().filter(|late| late.shard == number).peekable();
-    let mut any = late.peek().is_some();
-    let mut items = pieces.iter().flat_map(|piece| piece.lists[number].iter().map(|item| (piece.first_frame, item)));
-    let mut run = Vec::with_capacity(WARM);
-    loop {
-        run.clear();
-        run.extend(items.by_ref().take(WARM));
-        if run.is_empty() {
-            break;
-        }
-        any = true;
-        std::hint::black_box(shard.warm(run.iter().map(|(_, item)| (item.hash, payload(batch, item)))));
-        for (first_frame, item) in &run {
+    let mut run = Vec::with_capacity(RUN);
+    let mut any = false;
+    for piece in pieces {
+        for item in &piece.lists[number] {
             let Some(frame) = batch.frames.get(item.frame as usize) else { continue };
-            let frame_number = first_frame + u64::from(item.frame);
-            while let Some(late) = late.next_if(|late| late.frame <= frame_number) {
-                shard.take(late.arrival());
+            let number = piece.first_frame + u64::from(item.frame);
+            while let Some(late) = late.next_if(|late| late.frame <= number) {
+                run.push(late.arrival());
             }
-            shard.take(Arrival {
+            if run.len() >= RUN {
+                shard.serve(&run);
+                run.clear();
+                any = true;
+            }
+            run.push(Arrival {
                 packet: &item.packet,
                 hash: item.hash,
-                frame: frame_number,
+                frame: number,
                 frames: 1,
                 time_ns: frame.time_ns,
                 wire_len: u64::from(frame.wire_len),
-                payload: payload(batch, item),
+                payload: payload(batch, frame, &item.packet),
             });
         }
     }
-    late.for_each(|late| shard.take(late.arrival()));
-    any
+    run.extend(late.map(Late::arrival));
+    shard.serve(&run);
+    any || !run.is_empty()
 }
 
 /// Hands over what was left of fragments when the capture ended.
 pub(super) fn serve_late(shard: &mut Shard, number: usize, late: &[Late]) {
-    late.iter().filter(|late| late.shard == number).for_each(|late| shard.take(late.arrival()));
+    let arrivals: Vec<_> = late.iter().filter(|late| late.shard == number).map(Late::arrival).collect();
+    shard.serve(&arrivals);
 }
 
 impl Late {
