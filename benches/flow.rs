@@ -54,7 +54,7 @@ fn flow(c: &mut Criterion) {
     feed(&mut shard, seed, &settled, &payload);
     assert_eq!(shard.open_flows(), 100);
     let mut total = 0;
-    shard.finish(|flow| total += flow.total().payload_bytes);
+    shard.end(u64::MAX, |_, _| false, |flow| total += flow.total().payload_bytes);
     assert_eq!(total, 40_000 * 100);
     group.bench_function("100 flows of 400 segments", |b| {
         b.iter(|| {

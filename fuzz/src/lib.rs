@@ -222,7 +222,8 @@ pub fn order(data: &[u8]) {
         };
         let hash = packet.key.hash_with(seed);
         let frame = number as u64;
-        shard.take(Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len: len as u64 + 54, payload });
+        let wire_len = len as u64 + 54;
+        shard.serve(&[Arrival { packet: &packet, hash, frame, frames: 1, time_ns: 0, wire_len, payload }]);
         seen[usize::from(!from_client)].extend(offset..offset + len);
         total += len as u64;
         if from_client && !is_hello {
@@ -230,7 +231,7 @@ pub fn order(data: &[u8]) {
         }
     }
     let mut flows = Vec::new();
-    shard.finish(|flow| flows.push(flow));
+    shard.end(u64::MAX, |_, _| false, |flow| flows.push(flow));
     let fresh: u64 = flows.iter().map(|flow| flow.total().payload_bytes).sum();
     let repeated: u64 = flows.iter().map(|flow| flow.retransmitted_bytes).sum();
     assert_eq!(fresh, seen.iter().map(|seen| seen.len() as u64).sum::<u64>());

@@ -1,5 +1,7 @@
 //! One shard of a capture: takes packets in order, and gives closed flows.
 
+use std::collections::VecDeque;
+
 use super::announcement::Announcement;
 use super::arrival::Arrival;
 use super::order::{self, Advance};
@@ -8,7 +10,7 @@ use super::reading::{end, read_segment, take_datagram};
 use super::record::{Cold, Flow, Limits, Stage, mark};
 use super::stacks::Stacks;
 use super::summary::{class, summary};
-use super::table::{FLOW_BYTES, Guess, RUN, Table};
+use super::table::{Drain, FLOW_BYTES, Guess, RUN, Table};
 use crate::model::{Class, Counts, FlowSummary, Protocol, Seed, Side, Steps, Transport};
 use crate::net::Packet;
 
@@ -16,8 +18,7 @@ use crate::net::Packet;
 pub struct Shard {
     pub(super) table: Table,
     pub(super) limits: Limits,
-    /// Flows of a capture that has ended, which wait for what others announced.
-    pub(super) waiting: Vec<Flow>,
+    pub(super) ending: Ending,
     /// Bytes in boxes beside the table.
     pub(super) cold_bytes: usize,
     /// Flows closed since they were last taken out, in the order of closing.
@@ -29,6 +30,15 @@ pub struct Shard {
     pub(super) stacks: Stacks,
 }
 
+/// Flows of a capture that has ended, each list in the order of their first frames.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// What was still open.
+    open: Drain,
+    /// Those of them that wait for what others announced.
+    waiting: VecDeque<Flow>,
+}
+
 impl Shard {
     /// A shard without flows, which cuts them into intervals of `steps`, and whose table hashes with `seed`.
     #[must_use]
@@ -36,7 +46,7 @@ impl Shard {
         Self {
             table: Table::new(seed),
             limits,
-            waiting: Vec::new(),
+            ending: Ending::default(),
             cold_bytes: 0,
             closed: Vec::new(),
             announced: Vec::new(),
@@ -182,26 +192,31 @@ impl Shard {
         self.remove(mark::EVICTED, gone);
     }
 
-    /// The capture has ended: all flows take their best answers. Those that `wait`, going by class and protocol, for what
-    /// others announced stay; the others are closed and handed over one by one, in the order of their first frames.
-    pub fn end(&mut self, waits: impl Fn(Class, Protocol) -> bool, mut take: impl FnMut(FlowSummary)) {
-        for mut flow in self.table.drain_in_order() {
+    /// The capture has ended: all flows up to the first frame `upto` take their best answers. Those that `wait`, going by class
+    /// and protocol, for what others announced stay; the others are closed and handed over one by one, in the order of their
+    /// first frames.
+    pub fn end(&mut self, upto: u64, waits: impl Fn(Class, Protocol) -> bool, mut take: impl FnMut(FlowSummary)) {
+        if self.table.len() > 0 {
+            self.ending.open = self.table.drain_in_order();
+            self.cold_bytes = 0;
+        }
+        while let Some(mut flow) = self.ending.open.next_upto(upto) {
             end(&mut flow, &mut self.announced);
             if waits(class(&flow), flow.protocol.into()) {
-                self.waiting.push(flow);
+                self.ending.waiting.push_back(flow);
             } else {
                 take(self.close(flow));
             }
         }
     }
 
-    /// Closes all flows, and hands them over one by one, in no order that matters.
-    pub fn finish(&mut self, mut take: impl FnMut(FlowSummary)) {
-        let waiting = std::mem::take(&mut self.waiting);
-        for flow in waiting.into_iter().chain(self.table.drain_in_order()) {
-            take(self.close(flow));
+    /// Closes the flows up to the first frame `upto` that stayed when the capture ended, and hands them over one by one, in the
+    /// order of their first frames.
+    pub fn finish(&mut self, upto: u64, mut take: impl FnMut(FlowSummary)) {
+        while self.ending.waiting.front().is_some_and(|flow| flow.first_frame() <= upto) {
+            let flow = self.ending.waiting.pop_front();
+            flow.into_iter().for_each(|flow| take(self.close(flow)));
         }
-        self.cold_bytes = 0;
     }
 
     fn remove(&mut self, marks: u16, gone: Vec<(u64, u32)>) {
@@ -396,7 +411,7 @@ mod tests {
     /// The flow that these segments make.
     fn flow(segments: &[(bool, u8, u32, &[u8])]) -> FlowSummary {
         let mut closed = Vec::new();
-        shard(segments).finish(|flow| closed.push(flow));
+        shard(segments).end(u64::MAX, |_, _| false, |flow| closed.push(flow));
         assert_eq!(closed.len(), 1);
         closed.remove(0)
     }
@@ -463,7 +478,7 @@ mod tests {
         }
         let [_, mut shard] = shards;
         let mut flows = Vec::new();
-        shard.finish(|flow| flows.push(flow));
+        shard.end(u64::MAX, |_, _| false, |flow| flows.push(flow));
         flows.sort_unstable_by_key(|flow| flow.first_frame);
         assert_eq!(flows.len(), 600);
         for (flow, n) in flows.iter().zip(0..) {
@@ -489,7 +504,7 @@ mod tests {
                 want.add(counts);
             }
             let mut flows = Vec::new();
-            shard.finish(|flow| flows.push(flow));
+            shard.end(u64::MAX, |_, _| false, |flow| flows.push(flow));
             let [flow] = &flows[..] else { panic!("{} flows", flows.len()) };
             assert_eq!(flow.total(), want);
             let mut parts = Counts::default();

@@ -37,8 +37,7 @@ impl Shard {
     /// # Errors
     /// When there is no memory for the bytes.
     pub(crate) fn copy_to(&self, other: &mut Self) -> postcard::Result<()> {
-        let Self { table, closed, announced, next_sweep_ns, clock, stacks, limits: _, waiting: _, cold_bytes: _ } =
-            self;
+        let Self { table, closed, announced, next_sweep_ns, clock, stacks, limits: _, ending: _, cold_bytes: _ } = self;
         let mut flows: Vec<&Flow> = table.iter().collect();
         flows.sort_unstable_by_key(|flow| flow.first_frame());
         let seen = Seen { flows, closed, announced, next_sweep_ns: *next_sweep_ns, clock, stacks };
@@ -48,7 +47,7 @@ impl Shard {
 
     /// Takes everything out, to go on elsewhere.
     pub(crate) fn carry(self) -> Carried {
-        let Self { mut table, closed, announced, next_sweep_ns, clock, stacks, limits: _, waiting: _, cold_bytes: _ } =
+        let Self { mut table, closed, announced, next_sweep_ns, clock, stacks, limits: _, ending: _, cold_bytes: _ } =
             self;
         let flows = table.drain_in_order().collect();
         Carried { flows, closed, announced, next_sweep_ns, clock, stacks }

@@ -192,22 +192,13 @@ impl Table {
         std::mem::replace(self.record_mut(record), Flow::vacant())
     }
 
-    /// Takes out all flows in the order of their first frames, and frees each chunk when none is left in it.
-    pub(super) fn drain_in_order(&mut self) -> impl Iterator<Item = Flow> + use<> {
+    /// Takes out all flows in the order of their first frames.
+    pub(super) fn drain_in_order(&mut self) -> Drain {
         let order = self.in_order(|_| true);
-        let mut table = std::mem::replace(self, Self::new(self.seed));
-        table.slots = Vec::new();
-        let mut left = vec![0; table.chunks.len()];
+        let chunks = std::mem::replace(self, Self::new(self.seed)).chunks;
+        let mut left = vec![0; chunks.len()];
         order.iter().for_each(|(_, record)| left[place_of(*record).0] += 1);
-        order.into_iter().map(move |(_, record)| {
-            let (chunk, place) = place_of(record);
-            left[chunk] -= 1;
-            let flow = std::mem::replace(&mut table.chunks[chunk][place], Flow::vacant());
-            if left[chunk] == 0 {
-                table.chunks[chunk] = Vec::new();
-            }
-            flow
-        })
+        Drain { order: order.into_iter(), chunks, left }
     }
 
     /// Makes the index anew after flows were taken out.
@@ -261,6 +252,38 @@ impl Table {
                 self.link(slot);
             }
         }
+    }
+}
+
+/// The flows of a table in the order of their first frames. Each chunk is freed when none is left in it.
+#[derive(Default)]
+pub(super) struct Drain {
+    order: std::vec::IntoIter<(u64, u32)>,
+    chunks: Vec<Vec<Flow>>,
+    /// Flows that are left in each chunk.
+    left: Vec<usize>,
+}
+
+impl Drain {
+    /// The next flow whose first frame is `upto` or before.
+    pub(super) fn next_upto(&mut self, upto: u64) -> Option<Flow> {
+        self.order.as_slice().first().filter(|(first_frame, _)| *first_frame <= upto)?;
+        self.next()
+    }
+}
+
+impl Iterator for Drain {
+    type Item = Flow;
+
+    fn next(&mut self) -> Option<Flow> {
+        let (_, record) = self.order.next()?;
+        let (chunk, place) = place_of(record);
+        self.left[chunk] -= 1;
+        let flow = std::mem::replace(&mut self.chunks[chunk][place], Flow::vacant());
+        if self.left[chunk] == 0 {
+            self.chunks[chunk] = Vec::new();
+        }
+        Some(flow)
     }
 }
 

@@ -193,6 +193,11 @@ impl<'a> Run<'a> {
         description.warnings
     }
 
+    /// Whether closed flows are kept for their records.
+    fn keep(&self) -> bool {
+        self.workers.iter().any(|worker| worker.sums.keep)
+    }
+
     /// Memory of the closed flows that are kept for their records. Unit: bytes.
     fn kept_memory(&self) -> usize {
         self.workers.iter().map(|worker| worker.sums.kept_bytes).sum()
@@ -200,7 +205,7 @@ impl<'a> Run<'a> {
 
     /// The closed flows kept so far, in the order of their first frames.
     fn take_flows(&mut self) -> Vec<Closed> {
-        let mut flows = Vec::new();
+        let mut flows = Vec::with_capacity(self.workers.iter().map(|worker| worker.sums.flows.len()).sum());
         for worker in &mut self.workers {
             // Room is not kept: all workers together would keep as much as the largest burst took.
             flows.append(&mut std::mem::take(&mut worker.sums.flows));
@@ -294,9 +299,7 @@ impl<'a> Run<'a> {
 
     /// Closes what is open and adds everything up.
     pub(super) fn finish(mut self, closed: CloseSink<'_>) -> Result<Read> {
-        self.pool.install(|| self.close());
-        let flows = self.take_flows();
-        closed(&self.name, flows)?;
+        self.close(closed)?;
         let Self { name, mut tally, workers, hosts, alike, warnings, failed, pool, .. } = self;
         pool.install(|| {
             // Most shards of a small capture saw nothing.
@@ -335,15 +338,58 @@ impl<'a> Run<'a> {
 
     /// What is open ends; what others cannot explain is added up at once, to make room. Then all is known that flows announced
     /// about others, and the rest is added up.
-    fn close(&mut self) {
+    fn close(&mut self, closed: CloseSink<'_>) -> Result<()> {
+        let pool = self.pool;
         let keys = self.keys();
         let leftovers = batch::leftovers(&mut self.fragments, self.frames, keys, &mut self.tally);
-        each(&mut self.workers, |number, worker| {
-            batch::serve_late(&mut worker.shard, number, &leftovers);
-            worker.end();
+        pool.install(|| {
+            each(&mut self.workers, |number, worker| batch::serve_late(&mut worker.shard, number, &leftovers));
         });
-        let known = self.known();
-        each(&mut self.workers, |_, worker| worker.close(&known));
+        let portions = self.portions();
+        // Those that are kept already, and those that waited longer, may be of any portion.
+        let mut hand_over = |run: &mut Self, is_last: bool| {
+            if !is_last && portions.len() == 1 {
+                return Ok(());
+            }
+            let flows = run.take_flows();
+            closed(&run.name, flows)
+        };
+        hand_over(self, false)?;
+        for upto in &portions {
+            pool.install(|| each(&mut self.workers, |_, worker| worker.end(*upto)));
+            hand_over(self, false)?;
+        }
+        let known = pool.install(|| {
+            let known = self.known();
+            each(&mut self.workers, |_, worker| worker.explain(&known));
+            known
+        });
+        hand_over(self, false)?;
+        for upto in &portions {
+            pool.install(|| each(&mut self.workers, |_, worker| worker.close(*upto, &known)));
+            hand_over(self, *upto == u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// The first frames up to which open flows are closed together, so that no more are kept for their records than there is
+    /// room for. The last is beyond all.
+    fn portions(&self) -> Vec<u64> {
+        /// A closed flow may be this many times as large as it was when it was open.
+        const GROWTH: usize = 4;
+        let open: usize = self.workers.iter().map(|worker| worker.shard.memory()).sum();
+        let portions = 1 + open / (self.budget.records / GROWTH).max(1);
+        let mut upto = Vec::new();
+        // Flows are spread over the shards by chance: what holds for the fullest holds for all of them, nearly.
+        let fullest = self.workers.iter().map(|worker| &worker.shard).max_by_key(|shard| shard.open_flows());
+        if let Some(shard) = fullest.filter(|_| self.keep() && portions > 1) {
+            let mut first_frames: Vec<u64> = shard.ages().map(|(_, first_frame)| first_frame).collect();
+            first_frames.sort_unstable();
+            let step = first_frames.len().div_ceil(portions).max(1);
+            upto.extend(first_frames.iter().skip(step).step_by(step));
+        }
+        upto.push(u64::MAX);
+        upto
     }
 }
 

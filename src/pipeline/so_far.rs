@@ -85,7 +85,7 @@ impl Run<'_> {
         let close = |(number, (worker, copy)): (usize, (&mut Worker, &mut Worker))| {
             worker.shard.copy_to(&mut copy.shard)?;
             batch::serve_late(&mut copy.shard, number, &leftovers);
-            copy.end();
+            copy.end(u64::MAX);
             Ok(())
         };
         let workers = self.workers.par_iter_mut().zip(&mut copy.workers).enumerate();

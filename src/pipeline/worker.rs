@@ -168,18 +168,17 @@ impl Worker {
         }
     }
 
-    /// The capture has ended: adds up all flows but those that others may explain.
-    pub(super) fn end(&mut self) {
+    /// The capture has ended: adds up all flows up to the first frame `upto` but those that others may explain.
+    pub(super) fn end(&mut self, upto: u64) {
         let sums = &mut self.sums;
-        self.shard.end(associate::may_be_announced, |flow| sums.add(flow));
+        self.shard.end(upto, associate::may_be_announced, |flow| sums.add(flow));
         self.settle();
     }
 
-    /// Explains the flows that waited for it, and adds them up.
-    pub(super) fn close(&mut self, known: &associate::Known) {
-        self.explain(known);
+    /// Explains the flows up to the first frame `upto` that waited for it, and adds them up.
+    pub(super) fn close(&mut self, upto: u64, known: &associate::Known) {
         let sums = &mut self.sums;
-        self.shard.finish(|mut flow| {
+        self.shard.finish(upto, |mut flow| {
             known.explain(&mut flow);
             sums.add(flow);
         });
